@@ -1,0 +1,67 @@
+#include "binding/call.h"
+#include "cpu/isa.h"
+
+namespace heddle {
+namespace {
+
+/// Runs an export: native errors become JavaScript's, and what the call made but did not publish goes.
+Napi::Value invoke(const Napi::CallbackInfo& info) {
+  const Export& target = *static_cast<const Export*>(info.Data());
+  Isolate& isolate = Isolate::of(info.Env());
+  if (!isolate.runtime) return info.Env().Undefined();
+  const auto settle = [&isolate] {
+    isolate.runtime->settle();
+    isolate.report_memory();
+  };
+  try {
+    const Napi::Value result = target.run(Call(info, target.function));
+    settle();
+    return result;
+  } catch (const Error& error) {
+    settle();
+    throw isolate.to_javascript(error);
+  } catch (const std::bad_alloc&) {
+    settle();
+    throw isolate.to_javascript(
+        Error(ErrorKind::kRuntime, "OUT_OF_MEMORY", concat("[", target.function, "] out of memory")));
+  }
+}
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  try {
+    cpu::isa();  // a wrong HEDDLE_CPU or HEDDLE_NUM_THREADS is told now
+    ThreadPool::instance();
+    env.SetInstanceData(new Isolate(env));
+  } catch (const Error& error) {
+    throw Napi::RangeError::New(env, error.what());
+  }
+  export_tensors(env, exports);
+  export_ops(env, exports);
+  export_programs(env, exports);
+  export_weights(env, exports);
+  return exports;
+}
+
+}  // namespace
+
+Shape Call::shape(size_t index) const {
+  const auto values = info_[index].As<Napi::Array>();
+  if (values.Length() > static_cast<uint32_t>(kMaxRank)) {
+    throw_range_error("[", function_, "] a tensor has at most ", kMaxRank, " axes but shape has ", values.Length());
+  }
+  Shape shape;
+  for (uint32_t i = 0; i < values.Length(); ++i) {
+    shape.push_back(values.Get(i).As<Napi::Number>().Int64Value());
+  }
+  return shape;
+}
+
+void export_functions(Napi::Env env, Napi::Object exports, const Export* table, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    exports.Set(table[i].name, Napi::Function::New(env, invoke, table[i].name, const_cast<Export*>(&table[i])));
+  }
+}
+
+NODE_API_MODULE(heddle, init)
+
+}  // namespace heddle

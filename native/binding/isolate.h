@@ -1,0 +1,40 @@
+#pragma once
+
+#include <napi.h>
+
+#include <chrono>
+#include <memory>
+#include <unordered_map>
+
+#include "binding/mailbox.h"
+#include "core/runtime.h"
+#include "weights/file.h"
+
+namespace heddle {
+
+/// What one JavaScript isolate (the main thread, or a worker) holds of heddle.
+struct Isolate {
+  explicit Isolate(Napi::Env environment);
+  ~Isolate();
+
+  static Isolate& of(Napi::Env env) { return *env.GetInstanceData<Isolate>(); }
+
+  /// A JavaScript error for a native one.
+  Napi::Error to_javascript(const Error& error) const;
+  /// Lets V8 know how much memory its tensors hold.
+  void report_memory();
+
+  Napi::Env env;
+  Mailbox mailbox;
+  std::unique_ptr<Runtime> runtime;  // null once the environment is being torn down
+  HandleTable<File> files;
+  std::unordered_map<Runtime::Handle, Napi::FunctionReference> channel_callbacks;
+  Napi::FunctionReference queue_full_error;  // the class that JavaScript knows
+
+  /// Since when reads have been answered without a turn of the event loop.
+  std::chrono::steady_clock::time_point burst_began{};
+  bool in_burst = false;
+  int64_t unreported_bytes = 0;
+};
+
+}  // namespace heddle

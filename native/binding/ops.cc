@@ -1,0 +1,124 @@
+#include <iterator>
+
+#include "binding/call.h"
+#include "ops/op_list.h"
+
+namespace heddle {
+namespace {
+
+Napi::Value add(const Call& c) { return c.publish(add(c.runtime(), Add{c.tensor(0, "a"), c.tensor(1, "b")})); }
+
+Napi::Value gelu(const Call& c) {
+  const Activation kind = c.flag(1) ? Activation::kGeluTanh : Activation::kGelu;
+  return c.publish(activate(c.runtime(), {c.tensor(0, "x"), kind}));
+}
+
+Napi::Value embedding(const Call& c) {
+  return c.publish(embedding(c.runtime(), Embedding{c.tensor(0, "table"), c.tensor(1, "ids")}));
+}
+
+Napi::Value linear(const Call& c) {
+  return c.publish(
+      linear(c.runtime(), Linear{c.tensor(0, "x"), c.tensor(1, "weight"), c.optional_tensor(2, "bias"),
+                                 c.optional_tensor(3, "residual"), static_cast<Activation>(c.integer(4))}));
+}
+
+Napi::Value pack(const Call& c) { return c.publish(pack(c.runtime(), PackPanels{c.tensor(0, "weight")})); }
+
+/// [out, sum], sum 0 without a residual.
+Napi::Value layer_norm(const Call& c) {
+  const LayerNormResult result =
+      layer_norm(c.runtime(), LayerNorm{c.tensor(0, "x"), c.optional_tensor(1, "residual"),
+                                        c.optional_tensor(2, "weight"), c.optional_tensor(3, "bias"), c.real(4)});
+  auto pair = Napi::Array::New(c.env(), 2);
+  pair.Set(0u, c.publish(result.out));
+  pair.Set(1u, result.sum ? c.publish(result.sum) : Napi::Number::New(c.env(), 0));
+  return pair;
+}
+
+Napi::Value softmax(const Call& c) { return c.publish(softmax(c.runtime(), Softmax{c.tensor(0, "x"), c.flag(1)})); }
+
+Napi::Value argmax(const Call& c) { return c.publish(argmax(c.runtime(), Argmax{c.tensor(0, "x")})); }
+
+Napi::Value sample(const Call& c) {
+  return c.publish(sample(c.runtime(), Sample{c.tensor(0, "logits"), c.tensor(1, "keys"), c.tensor(2, "steps"),
+                                              c.real(3), c.real(4), c.integer(5)}));
+}
+
+Napi::Value end_of_sequence(const Call& c) {
+  end_of_sequence(c.runtime(),
+                  EndOfSequence{c.tensor(0, "chosen"), c.tensor(1, "ends"), static_cast<int32_t>(c.integer(2)),
+                                c.tensor(3, "tokens"), c.tensor(4, "finished")});
+  return c.undefined();
+}
+
+/// Four arguments from `first` on: pages, block table, lengths, width of the values.
+PagedKV cache_of(const Call& c, size_t first, int64_t key_width) {
+  return {c.tensor(first, "cache"), c.tensor(first + 1, "cache"), c.tensor(first + 2, "cache"),
+          PageShape{key_width, c.integer(first + 3)}};
+}
+
+/// x [N, H, D] as [1, N, H, D]: ragged tokens are one row of the batch.
+const Tensor* as_row(const Call& c, const Tensor* x, const char* argument) {
+  if (x->layout != Layout::kStrided || x->shape.rank() != 3) {
+    throw_range_error("[", c.function(), "] ", argument, " must have shape [N, H, D] with a cache but got ", x->shape);
+  }
+  const Shape shape{1, x->shape[0], x->shape[1], x->shape[2]};
+  const Shape strides{0, x->strides[0], x->strides[1], x->strides[2]};
+  return c.runtime().make_view(x, shape, strides, x->offset);
+}
+
+Napi::Value append_kv(const Call& c) {
+  const Tensor* k = as_row(c, c.tensor(0, "k"), "k");
+  append_kv(c.runtime(),
+            AppendKV{k, as_row(c, c.tensor(1, "v"), "v"), c.tensor(2, "cuSeqlens"), cache_of(c, 3, k->shape[3])});
+  return c.undefined();
+}
+
+Napi::Value advance_lengths(const Call& c) {
+  advance_lengths(c.runtime(), AdvanceLengths{c.tensor(0, "cuSeqlens"), c.tensor(1, "lengths")});
+  return c.undefined();
+}
+
+Napi::Value attention(const Call& c) {
+  return c.publish(attention(
+      c.runtime(), DenseAttention{c.tensor(0, "q"), c.tensor(1, "k"), c.tensor(2, "v"), c.real(3), c.flag(4)}));
+}
+
+Napi::Value cached_attention(const Call& c) {
+  const Tensor* q = as_row(c, c.tensor(0, "q"), "q");
+  Tensor* const out =
+      attention(c.runtime(), Attention{q, c.tensor(1, "cuSeqlens"), cache_of(c, 2, q->shape[3]), c.real(6), c.flag(7)});
+  const Shape shape{out->shape[1], out->shape[2], out->shape[3]};
+  return c.publish(c.runtime().make_view(out, shape, contiguous_strides(shape), 0));
+}
+
+/// Floats of a page of one head.
+Napi::Value page_floats(const Call& c) {
+  const int64_t floats = PageShape{c.integer(0), c.integer(1)}.floats();
+  return Napi::Number::New(c.env(), static_cast<double>(floats));
+}
+
+constexpr Export kOps[] = {
+    {"add", "add", add},
+    {"gelu", "gelu", gelu},
+    {"embedding", "embedding", embedding},
+    {"linear", "linear", linear},
+    {"pack", "pack", pack},
+    {"layerNorm", "layer_norm", layer_norm},
+    {"softmax", "softmax", softmax},
+    {"argmax", "argmax", argmax},
+    {"sample", "sample", sample},
+    {"endOfSequence", "end_of_sequence", end_of_sequence},
+    {"appendKV", "append_kv", append_kv},
+    {"advanceLengths", "advance_lengths", advance_lengths},
+    {"attention", "attention", attention},
+    {"cachedAttention", "attention", cached_attention},
+    {"pageFloats", "page_floats", page_floats},
+};
+
+}  // namespace
+
+void export_ops(Napi::Env env, Napi::Object exports) { export_functions(env, exports, kOps, std::size(kOps)); }
+
+}  // namespace heddle

@@ -1,0 +1,14 @@
+#pragma once
+
+#include "binding/isolate.h"
+
+namespace heddle {
+
+/// The value of a tensor at this point of its stream, in a fresh array.
+Napi::Value read(Isolate& isolate, const Tensor* tensor);
+/// The same into an array of JavaScript's; resolves to it.
+Napi::Value read_into(Isolate& isolate, const Tensor* tensor, Napi::TypedArray into);
+/// Resolves when all work queued so far is done; rejects with the oldest failure that nobody has read.
+Napi::Value synchronize(Isolate& isolate);
+
+}  // namespace heddle

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "core/error.h"
+
+namespace heddle {
+
+/// What a native decoding loop tells JavaScript since the last look.
+struct ChannelNews {
+  std::vector<int32_t> tokens;  // rows of one step each
+  int64_t finished_loops = 0;   // Loop commands that ended
+  int64_t steps = 0;            // steps those loops ran
+  bool done = false;            // every row has met its end token
+  std::shared_ptr<const Error> error;
+};
+
+/// Carries tokens from a stream to JavaScript, and the wish to end back.
+class Channel {
+ public:
+  /// `wake` is called from the stream when there is news and JavaScript has seen all earlier news.
+  explicit Channel(std::function<void()> wake) : wake_(std::move(wake)) {}
+
+  // ---- JavaScript thread
+  ChannelNews take() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    told_ = false;
+    const bool done = news_.done;
+    ChannelNews news = std::exchange(news_, ChannelNews{});
+    news_.done = done;
+    return news;
+  }
+  /// Loops end before their next step; tokens already computed still arrive.
+  void stop() { stopped_.store(true, std::memory_order_relaxed); }
+  /// Ops bracketed by this channel no longer run: their outputs are poisoned with ABORTED.
+  void abort() {
+    aborted_.store(true, std::memory_order_relaxed);
+    stop();
+  }
+
+  // ---- stream
+  bool stopped() const { return stopped_.load(std::memory_order_relaxed); }
+  bool aborted() const { return aborted_.load(std::memory_order_relaxed); }
+  template <typename Change>
+  void tell(const Change& change) {
+    bool wake = false;
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      change(news_);
+      wake = !std::exchange(told_, true);
+      if (news_.done) stop();
+    }
+    if (wake) wake_();
+  }
+
+ private:
+  std::mutex mutex_;
+  ChannelNews news_;
+  bool told_ = false;
+  std::atomic<bool> stopped_{false};
+  std::atomic<bool> aborted_{false};
+  std::function<void()> wake_;
+};
+
+}  // namespace heddle

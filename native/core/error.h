@@ -1,0 +1,46 @@
+#pragma once
+
+#include <sstream>
+#include <stdexcept>
+#include <string>
+
+namespace heddle {
+
+/// What JavaScript sees: TypeError, RangeError, or an Error; each may carry a `code`.
+enum class ErrorKind { kType, kRange, kRuntime };
+
+/// The one exception type of the native side. Messages start with the function in brackets and give the values:
+/// `[layer_norm] weight must have shape [C=512] but got [256]`.
+class Error : public std::runtime_error {
+ public:
+  Error(ErrorKind kind, std::string code, const std::string& message);
+  ~Error() override;
+
+  ErrorKind kind() const { return kind_; }
+  /// Stable identifier such as "QUEUE_FULL"; empty for plain argument errors.
+  const std::string& code() const { return code_; }
+
+ private:
+  ErrorKind kind_;
+  std::string code_;
+};
+
+/// Joins its arguments with operator<<.
+template <typename... Parts>
+std::string concat(const Parts&... parts) {
+  std::ostringstream out;
+  (out << ... << parts);
+  return out.str();
+}
+
+template <typename... Parts>
+[[noreturn]] void throw_type_error(const Parts&... parts) {
+  throw Error(ErrorKind::kType, "", concat(parts...));
+}
+
+template <typename... Parts>
+[[noreturn]] void throw_range_error(const Parts&... parts) {
+  throw Error(ErrorKind::kRange, "", concat(parts...));
+}
+
+}  // namespace heddle

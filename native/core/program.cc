@@ -1,0 +1,42 @@
+#include "core/program.h"
+
+#include <algorithm>
+
+namespace heddle {
+
+void Loop::run(Stream& stream) const {
+  Channel* const outer = stream.abort_source();
+  stream.set_abort_source(channel);
+  const auto turn_ends = std::chrono::steady_clock::now() + kTurn;
+  int64_t steps = 0;
+  while (steps < max_steps && !channel->stopped() && !stream.stopping()) {
+    program->run(stream);
+    ++steps;
+    if (std::chrono::steady_clock::now() > turn_ends) break;
+  }
+  stream.set_abort_source(outer);
+  channel->tell([&](ChannelNews& news) {
+    ++news.finished_loops;
+    news.steps += steps;
+  });
+}
+
+void Emit::run(Stream& stream) const {
+  for (const Tensor* tensor : reads()) {
+    if (const auto& poison = tensor->storage->poison) {
+      stream.observe(poison);
+      channel->stop();
+      channel->tell([&](ChannelNews& news) { news.error = poison; });
+      return;
+    }
+  }
+  const int64_t rows = tokens->numel();
+  const int32_t* ids = tokens->data<int32_t>();
+  const int32_t* ends = finished->data<int32_t>();
+  channel->tell([&](ChannelNews& news) {
+    news.tokens.insert(news.tokens.end(), ids, ids + rows);
+    news.done = std::all_of(ends, ends + rows, [](int32_t end) { return end != 0; });
+  });
+}
+
+}  // namespace heddle

@@ -1,0 +1,86 @@
+#include "core/stream.h"
+
+#include <algorithm>
+
+#include "core/channel.h"
+
+namespace heddle {
+
+Stream::Stream(Device device) : device_(device), tail_(new Block), thread_([this] { work(); }) {}
+
+Stream::~Stream() {
+  stopping_.store(true, std::memory_order_relaxed);
+  waiter_.notify();
+  thread_.join();
+  delete tail_;
+}
+
+void Stream::push(const Record& record) {
+  const size_t index = pushed_.load(std::memory_order_relaxed);
+  if (index > 0 && index % kBlockRecords == 0) {
+    tail_->next = new Block;
+    tail_ = tail_->next;
+  }
+  tail_->records[index % kBlockRecords] = record;
+  pushed_.store(index + 1, std::memory_order_release);
+  waiter_.notify();
+}
+
+void Stream::work() {
+  Block* head = tail_;
+  for (size_t index = 0;; ++index) {
+    waiter_.wait(
+        [&] { return pushed_.load(std::memory_order_acquire) > index || stopping_.load(std::memory_order_relaxed); });
+    if (pushed_.load(std::memory_order_acquire) == index) return;  // stopping, and nothing is left
+    if (index > 0 && index % kBlockRecords == 0) {
+      Block* const done = head;
+      head = head->next;
+      delete done;
+    }
+    const Record& record = head->records[index % kBlockRecords];
+    if (record.cleanup || !stopping_.load(std::memory_order_relaxed)) record.run(record.payload, *this);
+    finished_.store(index + 1, std::memory_order_release);
+  }
+}
+
+std::shared_ptr<const Error> Stream::first_poison(const Tensor* const* reads, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    if (reads[i] && reads[i]->storage->poison) return reads[i]->storage->poison;
+  }
+  return nullptr;
+}
+
+void Stream::spread(const std::shared_ptr<const Error>& poison, Tensor* const* writes, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    if (writes[i]) writes[i]->storage->poison = poison;
+  }
+}
+
+void Stream::fail(const Error& error, Tensor* const* writes, size_t count) {
+  const auto poison = std::make_shared<const Error>(error);
+  spread(poison, writes, count);
+  if (!unobserved_ && error.code() != "ABORTED") unobserved_ = poison;
+}
+
+void Stream::prepare(Tensor* const* writes, size_t num_writes, const Tensor* const* reads, size_t num_reads) {
+  if (abort_source_ && abort_source_->aborted()) throw Error(ErrorKind::kRuntime, "ABORTED", "the work was aborted");
+  for (size_t i = 0; i < num_writes; ++i) {
+    if (!writes[i]) continue;
+    Storage& storage = *writes[i]->storage;
+    if (!storage.data) storage.data = allocator_.allocate(storage.bytes);
+    const bool updated = std::find(reads, reads + num_reads, writes[i]) != reads + num_reads;
+    if (!updated) storage.poison.reset();
+  }
+  for (size_t i = 0; i < num_reads; ++i) {
+    if (reads[i] && !reads[i]->storage->data) {
+      throw Error(ErrorKind::kRuntime, "NO_VALUE", "a tensor was read before the program that computes it ran");
+    }
+  }
+}
+
+void Stream::drop(Storage& storage) {
+  allocator_.free(storage.data);
+  storage.data = nullptr;
+}
+
+}  // namespace heddle

@@ -1,0 +1,155 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <new>
+#include <thread>
+#include <type_traits>
+
+#include "core/allocator.h"
+#include "core/device.h"
+#include "core/dispatch.h"
+#include "core/kernel_context.h"
+#include "core/tensor.h"
+#include "core/waiter.h"
+
+namespace heddle {
+
+class Channel;
+class Stream;
+
+/// One entry of a queue or a program: a trivially copyable command and the function that runs it.
+struct Record {
+  static constexpr size_t kPayloadBytes = 232;
+
+  void (*run)(const void* payload, Stream& stream) = nullptr;
+  bool cleanup = false;  // gives something back: runs even when the stream is stopping
+  alignas(8) std::byte payload[kPayloadBytes];
+
+  /// A command has `void run(Stream&) const`, and `kCleanup` if it frees something.
+  template <typename Command>
+  static Record of(const Command& command, bool cleanup = false) {
+    static_assert(std::is_trivially_copyable_v<Command> && sizeof(Command) <= kPayloadBytes);
+    Record record;
+    record.run = [](const void* payload, Stream& stream) { static_cast<const Command*>(payload)->run(stream); };
+    record.cleanup = cleanup;
+    new (record.payload) Command(command);
+    return record;
+  }
+};
+
+/// An ordered queue of work on one device: pushed by one JavaScript thread, run by one native thread.
+///
+/// An op is a plain struct with `kName`, `reads()` and `writes()` (arrays of tensors, null where absent; a tensor in
+/// both is updated in place). Memory of what it writes is taken when it runs. An op that fails poisons what it
+/// writes; an op that reads poison does not run and passes it on.
+class Stream {
+ public:
+  /// Records that wait in the queue are bounded by the caller: see Runtime::submit.
+  explicit Stream(Device device);
+  /// Stops the thread. What is queued is dropped, but for records that give something back.
+  ~Stream();
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  // ---- JavaScript thread
+  void push(const Record& record);
+  size_t pending() const { return pushed_.load(std::memory_order_relaxed) - finished_.load(std::memory_order_acquire); }
+  /// Nothing runs and nothing waits: the JavaScript thread may look at memory itself.
+  bool idle() const { return pending() == 0; }
+  Device device() const { return device_; }
+  Allocator& allocator() { return allocator_; }
+  void set_profiling(bool on) { profiling_.store(on, std::memory_order_relaxed); }
+  /// Nanoseconds spent in kernels while profiling.
+  int64_t kernel_ns() const { return kernel_ns_.load(std::memory_order_relaxed); }
+
+  // ---- stream thread (or the JavaScript thread while idle)
+  template <typename Op>
+  void run(const Op& op) {
+    const auto reads = op.reads();
+    const auto writes = op.writes();
+    if (auto poison = first_poison(reads.data(), reads.size())) return spread(poison, writes.data(), writes.size());
+    try {
+      prepare(writes.data(), writes.size(), reads.data(), reads.size());
+      KernelContext context{ThreadPool::instance(), allocator_};
+      const Stopwatch stopwatch(*this);
+      dispatch(device_, op, context);
+    } catch (const Error& error) {
+      fail(error, writes.data(), writes.size());
+    } catch (const std::bad_alloc&) {
+      fail(Error(ErrorKind::kRuntime, "OUT_OF_MEMORY", concat("[", Op::kName, "] out of memory")), writes.data(),
+           writes.size());
+    }
+  }
+
+  /// Gives the memory of a storage back; it may be taken again.
+  void drop(Storage& storage);
+  /// Ops between run only while `channel` is not aborted; null ends that.
+  void set_abort_source(Channel* channel) { abort_source_ = channel; }
+  Channel* abort_source() const { return abort_source_; }
+  bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
+
+  /// The oldest failure that no read has reported; clears it.
+  std::shared_ptr<const Error> take_unobserved() { return std::move(unobserved_); }
+  void observe(const std::shared_ptr<const Error>& error) {
+    if (unobserved_ == error) unobserved_.reset();
+  }
+
+ private:
+  static constexpr size_t kBlockRecords = 128;
+  struct Block {
+    Record records[kBlockRecords];
+    Block* next = nullptr;
+  };
+
+  class Stopwatch {
+   public:
+    explicit Stopwatch(Stream& stream) : stream_(stream), on_(stream.profiling_.load(std::memory_order_relaxed)) {
+      if (on_) began_ = std::chrono::steady_clock::now();
+    }
+    ~Stopwatch() {
+      if (!on_) return;
+      const std::chrono::nanoseconds took = std::chrono::steady_clock::now() - began_;
+      stream_.kernel_ns_.fetch_add(took.count(), std::memory_order_relaxed);
+    }
+
+   private:
+    Stream& stream_;
+    bool on_;
+    std::chrono::steady_clock::time_point began_;
+  };
+
+  void work();
+  static std::shared_ptr<const Error> first_poison(const Tensor* const* reads, size_t count);
+  void spread(const std::shared_ptr<const Error>& poison, Tensor* const* writes, size_t count);
+  void fail(const Error& error, Tensor* const* writes, size_t count);
+  void prepare(Tensor* const* writes, size_t num_writes, const Tensor* const* reads, size_t num_reads);
+
+  const Device device_;
+  Allocator allocator_;
+  std::atomic<bool> profiling_{false};
+  std::atomic<int64_t> kernel_ns_{0};
+
+  Block* tail_;  // pushed to
+  std::atomic<size_t> pushed_{0};
+  std::atomic<size_t> finished_{0};
+  std::atomic<bool> stopping_{false};
+  Waiter waiter_;
+
+  Channel* abort_source_ = nullptr;
+  std::shared_ptr<const Error> unobserved_;
+
+  std::thread thread_;  // last: starts when all else is ready
+};
+
+/// Runs an op as a command.
+template <typename Op>
+struct RunOp {
+  Op op;
+  void run(Stream& stream) const { stream.run(op); }
+};
+
+}  // namespace heddle

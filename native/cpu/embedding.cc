@@ -1,0 +1,30 @@
+#include "ops/embedding.h"
+
+#include <cstring>
+
+#include "cpu/kernels.h"
+#include "ops/linear.h"
+
+namespace heddle::cpu::HEDDLE_ISA {
+
+void run(const Embedding& op, KernelContext& context) {
+  const float* table = op.table->data<float>();
+  const int32_t* ids = op.ids->data<int32_t>();
+  float* out = op.out->data<float>();
+  const int64_t rows = op.ids->numel(), vocabulary = op.table->shape[0], width = op.table->shape[1];
+  for (int64_t i = 0; i < rows; ++i) {
+    if (ids[i] < 0 || ids[i] >= vocabulary) op.fail(i, ids[i]);
+  }
+  const bool packed = op.table->layout == Layout::kPanels;
+  context.parallel_for(rows, static_cast<double>(width) * (packed ? 2.0 : 0.2), [&](int64_t i) {
+    const int64_t id = ids[i];
+    if (!packed) {
+      std::memcpy(out + i * width, table + id * width, static_cast<size_t>(width) * sizeof(float));
+      return;
+    }
+    const float* lane = table + id / kPanelWidth * kPanelWidth * width + id % kPanelWidth;
+    for (int64_t k = 0; k < width; ++k) out[i * width + k] = lane[k * kPanelWidth];
+  });
+}
+
+}  // namespace heddle::cpu::HEDDLE_ISA

@@ -1,0 +1,80 @@
+#include "cpu/isa.h"
+
+#include <cstdlib>
+#include <iterator>
+#include <string>
+
+#include "core/error.h"
+
+#if defined(__x86_64__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+namespace heddle::cpu {
+namespace {
+
+constexpr const char* kNames[] = {"generic", "avx2", "avx512", "amx"};
+
+#if defined(__x86_64__)
+/// AMX needs tiles with bf16 and int8 products, and the kernel's leave to keep tile state (Linux: arch_prctl).
+bool has_amx() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+  constexpr unsigned kBf16 = 1u << 22, kTile = 1u << 24, kInt8 = 1u << 25;
+  if ((d & (kBf16 | kTile | kInt8)) != (kBf16 | kTile | kInt8)) return false;
+#if defined(__linux__)
+  constexpr int kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+#endif
+
+Isa choose() {
+  const Isa best = best_isa();
+  const char* wanted = std::getenv("HEDDLE_CPU");
+  if (!wanted || !*wanted) return best;
+  for (size_t level = 0; level < std::size(kNames); ++level) {
+    if (std::string(wanted) != kNames[level]) continue;
+    if (static_cast<Isa>(level) > best) {
+      throw_range_error("[heddle] HEDDLE_CPU=", wanted, " but this machine has no more than ", name_of(best));
+    }
+    return static_cast<Isa>(level);
+  }
+  throw_range_error("[heddle] HEDDLE_CPU must be generic, avx2, avx512 or amx but got \"", wanted, "\"");
+}
+
+}  // namespace
+
+const char* name_of(Isa isa) { return kNames[static_cast<int>(isa)]; }
+
+Isa best_isa() {
+#if defined(__x86_64__)
+  static const Isa best = [] {
+    __builtin_cpu_init();
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("bmi2")) {
+      return Isa::kGeneric;
+    }
+    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
+        !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl")) {
+      return Isa::kAvx2;
+    }
+    return has_amx() ? Isa::kAmx : Isa::kAvx512;
+  }();
+  return best;
+#else
+  return Isa::kGeneric;
+#endif
+}
+
+Isa isa() {
+  static const Isa chosen = choose();
+  return chosen;
+}
+
+}  // namespace heddle::cpu

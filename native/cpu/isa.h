@@ -1,0 +1,17 @@
+#pragma once
+
+namespace heddle::cpu {
+
+/// Levels of instruction sets, each including those before it.
+enum class Isa { kGeneric, kAvx2, kAvx512, kAmx };
+
+/// The level in use: the best that the machine and this build have, or what HEDDLE_CPU names. Throws RangeError for
+/// a name that is unknown or that the machine lacks.
+Isa isa();
+
+const char* name_of(Isa isa);
+
+/// The best level of this machine.
+Isa best_isa();
+
+}  // namespace heddle::cpu

@@ -1,0 +1,76 @@
+#include "ops/linear.h"
+
+#include <algorithm>
+
+#include "core/allocator.h"
+#include "cpu/activation.h"
+#include "cpu/gemm_tile.h"
+#include "cpu/kernels.h"
+
+namespace heddle::cpu::HEDDLE_ISA {
+namespace {
+
+/// Rows of a tile: enough to read a panel from cache many times, few enough to leave tiles for every thread.
+constexpr int64_t kBlockRows = 8 * kTileRows;
+constexpr double kNsPerMultiplyAdd = 0.02;
+constexpr double kNsPerWeight = 0.25;  // read from memory: 16 GB/s
+
+}  // namespace
+
+void run(const PackPanels& op, KernelContext& context) {
+  const float* weight = op.weight->data<float>();
+  float* out = op.out->data<float>();
+  const int64_t n = op.weight->shape[0], k = op.weight->shape[1];
+  const int64_t n_step = op.weight->strides[0], k_step = op.weight->strides[1];
+  context.parallel_for((n + kPanelWidth - 1) / kPanelWidth, static_cast<double>(k * kPanelWidth), [&](int64_t p) {
+    const int64_t lanes = std::min(kPanelWidth, n - p * kPanelWidth);
+    for (int64_t i = 0; i < k; ++i) {
+      float* to = out + (p * k + i) * kPanelWidth;
+      const float* from = weight + p * kPanelWidth * n_step + i * k_step;
+      for (int64_t lane = 0; lane < lanes; ++lane) to[lane] = from[lane * n_step];
+      std::fill(to + lanes, to + kPanelWidth, 0.0f);
+    }
+  });
+}
+
+void run(const Linear& op, KernelContext& context) {
+  const int64_t n = op.weight->shape[0], k = op.weight->shape[1];
+  if (op.out->numel() == 0) return;
+  const int64_t rows = op.out->numel() / n;
+  const float* x = op.x->data<float>();
+  const float* weight = op.weight->data<float>();
+  const float* bias = op.bias ? op.bias->data<float>() : nullptr;
+  const float* residual = op.residual ? op.residual->data<float>() : nullptr;
+  float* out = op.out->data<float>();
+
+  const int64_t blocks = (rows + kBlockRows - 1) / kBlockRows;
+  const int64_t panels = (n + kPanelWidth - 1) / kPanelWidth;
+  const double weights = static_cast<double>(k * kPanelWidth);
+  const double ns = weights * std::max(kNsPerWeight, kNsPerMultiplyAdd * static_cast<double>(rows) / blocks);
+  with_activation(op.activation, [&](auto activation) {
+    context.parallel_for(panels * blocks, ns, [&](int64_t tile) {
+      const int64_t panel = tile / blocks, first = tile % blocks * kBlockRows;
+      const int64_t column = panel * kPanelWidth;
+      const int64_t lanes = std::min(kPanelWidth, n - column);
+      alignas(64) float product[kTileRows * kPanelWidth];
+      for (int64_t r = first; r < std::min(rows, first + kBlockRows); r += kTileRows) {
+        const int64_t count = std::min<int64_t>(kTileRows, rows - r);
+        gemm_tile(count, kPanelWidth, k, x + r * k, k, weight + panel * k * kPanelWidth, kPanelWidth, product,
+                  kPanelWidth, false);
+        for (int64_t i = 0; i < count; ++i) {
+          const int64_t at = (r + i) * n + column;
+          for (int64_t lane = 0; lane < lanes; lane += Vec::kWidth) {
+            const int width = static_cast<int>(std::min<int64_t>(Vec::kWidth, lanes - lane));
+            Vec y = Vec::load(product + i * kPanelWidth + lane);
+            if (bias) y = y + Vec::load(bias + column + lane, width);
+            y = activation(y);
+            if (residual) y = y + Vec::load(residual + at + lane, width);
+            y.store(out + at + lane, width);
+          }
+        }
+      }
+    });
+  });
+}
+
+}  // namespace heddle::cpu::HEDDLE_ISA

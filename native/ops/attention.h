@@ -1,0 +1,56 @@
+#pragma once
+
+#include "ops/kv_cache.h"
+
+namespace heddle {
+
+/// out_i = Σ_j p_ij v_j,  p_i = softmax_j(scale · q_i · k_j) over the keys that query i may attend to.
+/// Scaled dot-product attention (Vaswani et al., 2017, section 3.2.1) with grouped heads (Ainslie et al., 2023), in
+/// one pass over the keys without a Tq × Tk matrix (Dao et al., 2022, algorithm 1).
+///
+///   q           [Bq, Tq, H, Dk] float32, innermost axis dense; H is a multiple of Hkv
+///   cu_seqlens  [B + 1] int32: queries cu[b] … cu[b + 1] - 1, counted along [Bq · Tq], are those of sequence b
+///   cache       keys and values, those of this call's queries included; lengths without them
+///   out         [Bq, Tq, H, Dv], dense
+///
+/// Query i of sequence b stands at key position lengths[b] + i. With `causal` it sees the keys up to that position,
+/// else all lengths[b] + (cu[b + 1] - cu[b]). A row that sees nothing gives 0.
+///
+/// Arithmetic: float32. The keys of a row are taken in blocks of kPageKeys within spans of kSpanBlocks blocks, both at
+/// fixed positions; an online softmax runs over the blocks of a span, and spans are merged in order. So a row's bytes
+/// depend on nothing but its own query and keys.
+struct Attention {
+  static constexpr const char* kName = "attention";
+  static constexpr int64_t kSpanBlocks = 8;
+
+  const Tensor* q;
+  const Tensor* cu_seqlens;
+  PagedKV cache;
+  float scale;
+  bool causal;
+  Tensor* out = nullptr;
+
+  std::array<const Tensor*, 5> reads() const { return {q, cu_seqlens, cache.pages, cache.block_table, cache.lengths}; }
+  std::array<Tensor*, 1> writes() const { return {out}; }
+};
+
+/// Ragged queries over a cache. Throws TypeError or RangeError for what does not fit, and for a scale that is not a
+/// finite number.
+Tensor* attention(Runtime& runtime, Attention op);
+
+/// Dense queries over given keys and values:
+///
+///   q  [B, H, Tq, Dk], k  [B, Hkv, Tk, Dk], v  [B, Hkv, Tk, Dv], float32, any strides
+///
+/// Query i stands at key position Tk - Tq + i. Returns [B, H, Tq, Dv], laid out so that the transpose to
+/// [B, Tq, H · Dv] is dense.
+struct DenseAttention {
+  const Tensor* q;
+  const Tensor* k;
+  const Tensor* v;
+  float scale;
+  bool causal;
+};
+Tensor* attention(Runtime& runtime, const DenseAttention& op);
+
+}  // namespace heddle

@@ -1,0 +1,49 @@
+#pragma once
+
+#include "core/runtime.h"
+
+namespace heddle {
+
+/// Argument checks shared by the ops. Each names the function and the argument and gives what was found.
+
+inline void check_dtype(const char* function, const char* argument, const Tensor* tensor, DType dtype) {
+  if (tensor->dtype != dtype) {
+    throw_type_error("[", function, "] ", argument, " must be ", name_of(dtype), " but got ", name_of(tensor->dtype));
+  }
+}
+
+/// For ops that cannot read a weight packed for `linear`.
+inline void check_strided(const char* function, const char* argument, const Tensor* tensor) {
+  if (tensor->layout != Layout::kStrided) {
+    throw_type_error("[", function, "] ", argument, " is packed for linear and cannot be read here");
+  }
+}
+
+inline void check_rank(const char* function, const char* argument, const Tensor* tensor, int low, int high) {
+  if (tensor->shape.rank() < low || tensor->shape.rank() > high) {
+    throw_range_error("[", function, "] ", argument, " must have ", low,
+                      low == high ? std::string() : concat(" to ", high), " axes but got shape ", tensor->shape);
+  }
+}
+
+inline void check_shape(const char* function, const char* argument, const Tensor* tensor, const Shape& shape) {
+  if (tensor->shape != shape) {
+    throw_range_error("[", function, "] ", argument, " must have shape ", shape, " but got ", tensor->shape);
+  }
+}
+
+/// The common case: a strided float32 tensor of at least one axis.
+inline void check_floats(const char* function, const char* argument, const Tensor* tensor) {
+  check_strided(function, argument, tensor);
+  check_dtype(function, argument, tensor, DType::kFloat32);
+  check_rank(function, argument, tensor, 1, kMaxRank);
+}
+
+/// A dense vector [count] of int32: lengths, positions, offsets.
+inline void check_int32_vector(const char* function, const char* argument, const Tensor* tensor, int64_t count) {
+  check_strided(function, argument, tensor);
+  check_dtype(function, argument, tensor, DType::kInt32);
+  check_shape(function, argument, tensor, Shape{count});
+}
+
+}  // namespace heddle

@@ -1,0 +1,46 @@
+#include "ops/elementwise.h"
+
+#include <algorithm>
+
+#include "ops/checks.h"
+
+namespace heddle {
+
+const Tensor* dense(Runtime& runtime, const Tensor* x) {
+  if (x->is_contiguous()) return x;
+  Copy op{x};
+  op.out = runtime.make(x->dtype, x->shape);
+  runtime.submit(op);
+  return op.out;
+}
+
+Tensor* add(Runtime& runtime, Add op) {
+  check_floats(Add::kName, "a", op.a);
+  check_floats(Add::kName, "b", op.b);
+  Shape shape;
+  const int rank = std::max(op.a->shape.rank(), op.b->shape.rank());
+  for (int axis = 0; axis < rank; ++axis) {
+    const auto size = [&](const Tensor* t) {
+      const int own = axis - (rank - t->shape.rank());
+      return own < 0 ? 1 : t->shape[own];
+    };
+    const int64_t a = size(op.a), b = size(op.b);
+    if (a != b && a != 1 && b != 1) {
+      throw_range_error("[add] shapes ", op.a->shape, " and ", op.b->shape, " do not broadcast");
+    }
+    shape.push_back(a == 1 ? b : a);
+  }
+  op.out = runtime.make(DType::kFloat32, shape);
+  runtime.submit(op);
+  return op.out;
+}
+
+Tensor* activate(Runtime& runtime, Activate op) {
+  check_floats(Activate::kName, "x", op.x);
+  op.x = dense(runtime, op.x);
+  op.out = runtime.make(DType::kFloat32, op.x->shape);
+  runtime.submit(op);
+  return op.out;
+}
+
+}  // namespace heddle

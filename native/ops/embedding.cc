@@ -1,0 +1,28 @@
+#include "ops/embedding.h"
+
+#include "ops/checks.h"
+#include "ops/elementwise.h"
+
+namespace heddle {
+
+Tensor* embedding(Runtime& runtime, Embedding op) {
+  check_dtype(Embedding::kName, "table", op.table, DType::kFloat32);
+  check_rank(Embedding::kName, "table", op.table, 2, 2);
+  check_strided(Embedding::kName, "ids", op.ids);
+  check_dtype(Embedding::kName, "ids", op.ids, DType::kInt32);
+  check_rank(Embedding::kName, "ids", op.ids, 0, kMaxRank - 1);
+  if (op.table->layout == Layout::kStrided) op.table = dense(runtime, op.table);
+  op.ids = dense(runtime, op.ids);
+  Shape shape = op.ids->shape;
+  shape.push_back(op.table->shape[1]);
+  op.out = runtime.make(DType::kFloat32, shape);
+  runtime.submit(op);
+  return op.out;
+}
+
+void Embedding::fail(int64_t index, int32_t id) const {
+  throw Error(ErrorKind::kRange, "INDEX_OUT_OF_RANGE",
+              concat("[embedding] ids[", index, "] must be in [0, ", table->shape[0], ") but got ", id));
+}
+
+}  // namespace heddle

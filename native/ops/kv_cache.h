@@ -1,0 +1,79 @@
+#pragma once
+
+#include <array>
+
+#include "core/tensor.h"
+
+namespace heddle {
+
+class Runtime;
+
+/// Keys of a page. Pages are also the key blocks of attention.
+constexpr int64_t kPageKeys = 64;
+/// Values of a key are filled up with zeros to a multiple of this many.
+constexpr int64_t kValueAlign = 16;
+
+/// One page of one head, private to the device:
+///
+///   keys    [Dk][kPageKeys]   transposed, so that a vector holds one coordinate of many keys
+///   values  [kPageKeys][Dv]   Dv rounded up to kValueAlign
+///
+/// Both are panels as linear's weights are, so that scores and outputs are products by the same inner kernel.
+struct PageShape {
+  int64_t key_width;
+  int64_t value_width;
+
+  int64_t padded_value_width() const { return (value_width + kValueAlign - 1) / kValueAlign * kValueAlign; }
+  int64_t value_offset() const { return key_width * kPageKeys; }
+  int64_t floats() const { return kPageKeys * (key_width + padded_value_width()); }
+};
+
+/// The keys and values of one layer for B sequences. Sequence b has its key j in page block_table[b, j / kPageKeys].
+struct PagedKV {
+  Tensor* pages;              // [P, Hkv, PageShape::floats()] float32
+  const Tensor* block_table;  // [B, pages per sequence] int32
+  const Tensor* lengths;      // [B] int32: keys held before this call's queries
+  PageShape shape;
+};
+
+/// Writes the keys and values of new tokens behind what each sequence holds. Lengths stay (see AdvanceLengths), since
+/// every layer appends at the same place.
+///
+///   k           [Bq, Tq, Hkv, Dk] float32, innermost axis dense
+///   v           [Bq, Tq, Hkv, Dv]
+///   cu_seqlens  [B + 1] int32: tokens cu[b] … cu[b + 1] - 1, counted along [Bq · Tq], are those of sequence b
+///
+/// A sequence that outgrows its pages fails when the op runs: CACHE_FULL.
+struct AppendKV {
+  static constexpr const char* kName = "append_kv";
+  const Tensor* k;
+  const Tensor* v;
+  const Tensor* cu_seqlens;
+  PagedKV cache;  // its pages are written in place
+
+  std::array<const Tensor*, 6> reads() const {
+    return {k, v, cu_seqlens, cache.block_table, cache.lengths, cache.pages};
+  }
+  std::array<Tensor*, 1> writes() const { return {cache.pages}; }
+
+  /// For kernels: `sequence` would come to hold `keys`.
+  [[noreturn]] void fail(int64_t sequence, int64_t keys) const;
+};
+
+/// lengths[b] += cu_seqlens[b + 1] - cu_seqlens[b], in place: the end of a step in which all layers appended.
+struct AdvanceLengths {
+  static constexpr const char* kName = "advance_lengths";
+  const Tensor* cu_seqlens;
+  Tensor* lengths;
+
+  std::array<const Tensor*, 2> reads() const { return {cu_seqlens, lengths}; }
+  std::array<Tensor*, 1> writes() const { return {lengths}; }
+};
+
+/// Checks that the tensors of a cache fit each other and `batch` sequences.
+void check_cache(const char* function, const PagedKV& cache, int64_t batch);
+/// k and v are [N, Hkv, D]: see AppendKV.
+void append_kv(Runtime& runtime, AppendKV op);
+void advance_lengths(Runtime& runtime, const AdvanceLengths& op);
+
+}  // namespace heddle

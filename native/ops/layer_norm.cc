@@ -1,0 +1,34 @@
+#include "ops/layer_norm.h"
+
+#include <cmath>
+
+#include "ops/checks.h"
+#include "ops/elementwise.h"
+
+namespace heddle {
+
+LayerNormResult layer_norm(Runtime& runtime, LayerNorm op) {
+  check_floats(LayerNorm::kName, "x", op.x);
+  const int64_t width = op.x->shape[-1];
+  for (const auto& [name, vector] : {std::pair{"weight", &op.weight}, std::pair{"bias", &op.bias}}) {
+    if (!*vector) continue;
+    check_floats(LayerNorm::kName, name, *vector);
+    check_shape(LayerNorm::kName, name, *vector, Shape{width});
+    *vector = dense(runtime, *vector);
+  }
+  if (!(op.eps >= 0) || std::isinf(op.eps)) {
+    throw_range_error("[layer_norm] eps must be a finite number of at least 0 but got ", op.eps);
+  }
+  op.x = dense(runtime, op.x);
+  if (op.residual) {
+    check_floats(LayerNorm::kName, "residual", op.residual);
+    check_shape(LayerNorm::kName, "residual", op.residual, op.x->shape);
+    op.residual = dense(runtime, op.residual);
+    op.sum = runtime.make(DType::kFloat32, op.x->shape);
+  }
+  op.out = runtime.make(DType::kFloat32, op.x->shape);
+  runtime.submit(op);
+  return {op.out, op.sum};
+}
+
+}  // namespace heddle

@@ -1,0 +1,48 @@
+#include "ops/linear.h"
+
+#include "ops/checks.h"
+
+namespace heddle {
+
+size_t panel_bytes(int64_t n, int64_t k) {
+  return static_cast<size_t>((n + kPanelWidth - 1) / kPanelWidth * kPanelWidth * k) * sizeof(float);
+}
+
+Tensor* pack(Runtime& runtime, PackPanels op) {
+  check_floats(PackPanels::kName, "weight", op.weight);
+  check_rank(PackPanels::kName, "weight", op.weight, 2, 2);
+  const Shape& shape = op.weight->shape;
+  op.out = runtime.make_panels(DType::kFloat32, shape, panel_bytes(shape[0], shape[1]));
+  runtime.submit(op);
+  return op.out;
+}
+
+Tensor* linear(Runtime& runtime, Linear op) {
+  check_floats(Linear::kName, "x", op.x);
+  check_dtype(Linear::kName, "weight", op.weight, DType::kFloat32);
+  check_rank(Linear::kName, "weight", op.weight, 2, 2);
+  const int64_t n = op.weight->shape[0], k = op.weight->shape[1];
+  if (op.x->shape[-1] != k) {
+    throw_range_error("[linear] x must have shape [..., K=", k, "] to fit weight ", op.weight->shape, " but got ",
+                      op.x->shape);
+  }
+  Shape shape = op.x->shape;
+  shape[-1] = n;
+  if (op.bias) {
+    check_floats(Linear::kName, "bias", op.bias);
+    check_shape(Linear::kName, "bias", op.bias, Shape{n});
+    op.bias = dense(runtime, op.bias);
+  }
+  if (op.residual) {
+    check_floats(Linear::kName, "residual", op.residual);
+    check_shape(Linear::kName, "residual", op.residual, shape);
+    op.residual = dense(runtime, op.residual);
+  }
+  op.x = dense(runtime, op.x);
+  if (op.weight->layout == Layout::kStrided) op.weight = pack(runtime, {op.weight});
+  op.out = runtime.make(DType::kFloat32, shape);
+  runtime.submit(op);
+  return op.out;
+}
+
+}  // namespace heddle

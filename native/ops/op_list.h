@@ -1,0 +1,27 @@
+#pragma once
+
+#include "ops/attention.h"
+#include "ops/elementwise.h"
+#include "ops/embedding.h"
+#include "ops/kv_cache.h"
+#include "ops/layer_norm.h"
+#include "ops/linear.h"
+#include "ops/sample.h"
+#include "ops/softmax.h"
+
+/// Every op that has a kernel on each device: the registration table.
+#define HEDDLE_OPS(X) \
+  X(Activate)         \
+  X(Add)              \
+  X(AdvanceLengths)   \
+  X(AppendKV)         \
+  X(Argmax)           \
+  X(Attention)        \
+  X(Copy)             \
+  X(Embedding)        \
+  X(EndOfSequence)    \
+  X(LayerNorm)        \
+  X(Linear)           \
+  X(PackPanels)       \
+  X(Sample)           \
+  X(Softmax)

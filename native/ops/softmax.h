@@ -1,0 +1,41 @@
+#pragma once
+
+#include <array>
+
+#include "core/tensor.h"
+
+namespace heddle {
+
+class Runtime;
+
+/// out = exp(x - m) / Σ exp(x - m) over the last axis, m its maximum; or the logarithm of that.
+///
+///   x, out  [..., C] float32
+///
+/// A row of only -∞ gives NaN, as the formula does.
+struct Softmax {
+  static constexpr const char* kName = "softmax";
+  const Tensor* x;
+  bool log;
+  Tensor* out = nullptr;
+
+  std::array<const Tensor*, 1> reads() const { return {x}; }
+  std::array<Tensor*, 1> writes() const { return {out}; }
+};
+Tensor* softmax(Runtime& runtime, Softmax op);
+
+/// out = index of the largest element of the last axis, the first of equals; NaN counts as largest.
+///
+///   x    [..., C] float32, C ≥ 1
+///   out  [...] int32
+struct Argmax {
+  static constexpr const char* kName = "argmax";
+  const Tensor* x;
+  Tensor* out = nullptr;
+
+  std::array<const Tensor*, 1> reads() const { return {x}; }
+  std::array<Tensor*, 1> writes() const { return {out}; }
+};
+Tensor* argmax(Runtime& runtime, Argmax op);
+
+}  // namespace heddle

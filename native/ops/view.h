@@ -1,0 +1,19 @@
+#pragma once
+
+#include <array>
+
+#include "core/tensor.h"
+
+namespace heddle {
+
+class Runtime;
+
+/// The same elements, row-major, in another shape: a view where the strides allow, else a copy. Throws RangeError if
+/// the number of elements differs.
+Tensor* reshape(Runtime& runtime, const Tensor* x, const Shape& shape);
+/// A view with two axes exchanged; negative axes count from the end.
+Tensor* transpose(Runtime& runtime, const Tensor* x, int64_t a, int64_t b);
+/// A view of [begin, end) of an axis.
+Tensor* slice(Runtime& runtime, const Tensor* x, int64_t axis, int64_t begin, int64_t end);
+
+}  // namespace heddle

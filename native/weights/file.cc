@@ -1,0 +1,48 @@
+#include "weights/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "core/error.h"
+
+namespace heddle {
+namespace {
+
+[[noreturn]] void fail(const std::string& path, int error) {
+  throw Error(ErrorKind::kRuntime, error == ENOENT ? "FILE_NOT_FOUND" : "READ_FAILED",
+              concat("[safetensors] cannot read ", path, ": ", std::strerror(error)));
+}
+
+}  // namespace
+
+// Non-blocking, so that a named pipe is refused rather than waited for.
+File::File(const std::string& path) : path_(path), fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
+  if (fd_ < 0) fail(path_, errno);
+}
+
+File::~File() { close(fd_); }
+
+uint64_t File::size() const {
+  struct stat info;
+  if (fstat(fd_, &info) != 0) fail(path_, errno);
+  if (!S_ISREG(info.st_mode)) fail(path_, S_ISDIR(info.st_mode) ? EISDIR : EINVAL);
+  return static_cast<uint64_t>(info.st_size);
+}
+
+void File::read(void* into, size_t bytes, uint64_t offset) const {
+  char* at = static_cast<char*>(into);
+  while (bytes > 0) {
+    const ssize_t got = pread(fd_, at, bytes, static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) fail(path_, got < 0 ? errno : EIO);  // 0: the file shrank
+    at += got;
+    bytes -= static_cast<size_t>(got);
+    offset += static_cast<uint64_t>(got);
+  }
+}
+
+}  // namespace heddle

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace heddle {
+
+/// A regular file that is read at given offsets. Not mapped: a mapped file that shrinks ends the process.
+///
+/// @throws Error kRuntime, code FILE_NOT_FOUND or READ_FAILED, naming the file.
+class File {
+ public:
+  explicit File(const std::string& path);
+  ~File();
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  uint64_t size() const;
+  /// All of `bytes`, or an error.
+  void read(void* into, size_t bytes, uint64_t offset) const;
+
+ private:
+  std::string path_;
+  int fd_;
+};
+
+}  // namespace heddle

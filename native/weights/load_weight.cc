@@ -1,0 +1,92 @@
+#include "weights/load_weight.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "ops/linear.h"
+
+namespace heddle {
+namespace {
+
+constexpr int64_t kPieceElements = 256 * 1024;
+
+float float_of_bits(uint32_t bits) {
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+float float_of_half(uint16_t half) {
+  const uint32_t sign = (half & 0x8000u) << 16, magnitude = half & 0x7FFFu;
+  if (magnitude >= 0x7C00) return float_of_bits(sign | 0x7F800000u | (magnitude & 0x3FFu) << 13);  // ∞ and NaN
+  if (magnitude < 0x0400) {  // zero and denormals: units of 2^-24
+    const float value = static_cast<float>(magnitude) * 0x1p-24f;
+    return sign ? -value : value;
+  }
+  return float_of_bits(sign | ((magnitude << 13) + (112u << 23)));
+}
+
+void widen(FileDType dtype, const void* raw, int64_t count, float* out) {
+  const uint16_t* halves = static_cast<const uint16_t*>(raw);
+  switch (dtype) {
+    case FileDType::kF32:
+      std::memcpy(out, raw, static_cast<size_t>(count) * sizeof(float));
+      return;
+    case FileDType::kF16:
+      std::transform(halves, halves + count, out, float_of_half);
+      return;
+    case FileDType::kBF16:
+      std::transform(halves, halves + count, out, [](uint16_t half) { return float_of_bits(uint32_t{half} << 16); });
+      return;
+  }
+}
+
+/// Where element (row, column) of the file goes.
+int64_t place(const LoadWeight& op, int64_t row, int64_t column) {
+  const int64_t n = op.transposed ? column : row, k = op.transposed ? row : column;
+  const int64_t width = op.transposed ? op.rows : op.columns;
+  if (op.out->layout == Layout::kStrided) return n * width + k;
+  return (n / kPanelWidth * width + k) * kPanelWidth + n % kPanelWidth;
+}
+
+}  // namespace
+
+FileDType file_dtype_of(const std::string& dtype, const std::string& tensor) {
+  if (dtype == "F32") return FileDType::kF32;
+  if (dtype == "F16") return FileDType::kF16;
+  if (dtype == "BF16") return FileDType::kBF16;
+  throw_type_error("[load_weight] ", tensor, " has dtype ", dtype, ": weights are read from F32, F16 and BF16");
+}
+
+void dispatch(Device, const LoadWeight& op, KernelContext& context) {
+  const int64_t count = op.rows * op.columns;
+  const int64_t bytes = op.dtype == FileDType::kF32 ? 4 : 2;
+  float* out = op.out->data<float>();
+  if (op.out->layout == Layout::kPanels) std::memset(op.out->storage->data, 0, op.out->storage->bytes);
+  const Scratch<float> raw(context.allocator, kPieceElements), floats(context.allocator, kPieceElements);
+  for (int64_t begin = 0; begin < count; begin += kPieceElements) {
+    const int64_t end = std::min(count, begin + kPieceElements);
+    op.file->read(raw.get(), static_cast<size_t>((end - begin) * bytes), op.offset + begin * bytes);
+    widen(op.dtype, raw.get(), end - begin, floats.get());
+    if (op.out->layout == Layout::kStrided && !op.transposed) {
+      std::copy_n(floats.get(), end - begin, out + begin);
+      continue;
+    }
+    for (int64_t i = begin; i < end; ++i) out[place(op, i / op.columns, i % op.columns)] = floats.get()[i - begin];
+  }
+}
+
+Tensor* load_dense(Runtime& runtime, LoadWeight op, const Shape& shape) {
+  op.out = runtime.make(DType::kFloat32, shape);
+  runtime.submit(op);
+  return op.out;
+}
+
+Tensor* load_panels(Runtime& runtime, LoadWeight op) {
+  const Shape shape = op.transposed ? Shape{op.columns, op.rows} : Shape{op.rows, op.columns};
+  op.out = runtime.make_panels(DType::kFloat32, shape, panel_bytes(shape[0], shape[1]));
+  runtime.submit(op);
+  return op.out;
+}
+
+}  // namespace heddle

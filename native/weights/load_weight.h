@@ -1,0 +1,43 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+#include "core/runtime.h"
+#include "weights/file.h"
+
+namespace heddle {
+
+/// Element types that weights are read from. All become float32.
+enum class FileDType : uint8_t { kF32, kF16, kBF16 };
+
+/// Throws TypeError naming the tensor if weights of this type cannot be read.
+FileDType file_dtype_of(const std::string& dtype, const std::string& tensor);
+
+/// Reads a weight from a file, in pieces, straight into its place. Not of a device: it runs on the stream.
+///
+/// The file holds [rows, columns] elements, row-major, at `offset`; if `transposed` they are the weight's transpose
+/// (as in GPT-2's files). `out` is dense, or a matrix in panels.
+struct LoadWeight {
+  static constexpr const char* kName = "load_weight";
+  const File* file;
+  uint64_t offset;
+  FileDType dtype;
+  bool transposed;
+  int64_t rows;
+  int64_t columns;
+  Tensor* out = nullptr;
+
+  std::array<const Tensor*, 0> reads() const { return {}; }
+  std::array<Tensor*, 1> writes() const { return {out}; }
+};
+
+void dispatch(Device device, const LoadWeight& op, KernelContext& context);
+
+/// A dense tensor of `shape`.
+Tensor* load_dense(Runtime& runtime, LoadWeight op, const Shape& shape);
+/// A weight [N, K] in panels for linear.
+Tensor* load_panels(Runtime& runtime, LoadWeight op);
+
+}  // namespace heddle
