@@ -1,5 +1,4 @@
 #include "binding/call.h"
-#include "cpu/isa.h"
 
 namespace heddle {
 namespace {
@@ -29,7 +28,7 @@ Napi::Value invoke(const Napi::CallbackInfo& info) {
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   try {
-    cpu::isa();  // a wrong HEDDLE_CPU or HEDDLE_NUM_THREADS is told now
+    cpu_instruction_set();  // a wrong HEDDLE_CPU or HEDDLE_NUM_THREADS is told now
     ThreadPool::instance();
     env.SetInstanceData(new Isolate(env));
   } catch (const Error& error) {

@@ -17,6 +17,10 @@ Napi::Value embedding(const Call& c) {
   return c.publish(embedding(c.runtime(), Embedding{c.tensor(0, "table"), c.tensor(1, "ids")}));
 }
 
+Napi::Value gather_rows(const Call& c) {
+  return c.publish(gather_rows(c.runtime(), GatherRows{c.tensor(0, "x"), c.tensor(1, "index")}));
+}
+
 Napi::Value linear(const Call& c) {
   return c.publish(
       linear(c.runtime(), Linear{c.tensor(0, "x"), c.tensor(1, "weight"), c.optional_tensor(2, "bias"),
@@ -103,6 +107,7 @@ constexpr Export kOps[] = {
     {"add", "add", add},
     {"gelu", "gelu", gelu},
     {"embedding", "embedding", embedding},
+    {"gatherRows", "gather_rows", gather_rows},
     {"linear", "linear", linear},
     {"pack", "pack", pack},
     {"layerNorm", "layer_norm", layer_norm},

@@ -117,6 +117,21 @@ class Read : public Promise {
   void* destination_;
 };
 
+class Ready : public Promise {
+ public:
+  Ready(Isolate& isolate, const Tensor* tensor) : Promise(isolate), storage_(*tensor->storage) {}
+  void perform(Stream& stream) override {
+    error_ = storage_.poison;
+    if (error_) stream.observe(error_);
+  }
+
+ protected:
+  Napi::Value value(Napi::Env env) override { return env.Undefined(); }
+
+ private:
+  const Storage& storage_;
+};
+
 class Synchronize : public Promise {
  public:
   using Promise::Promise;
@@ -167,6 +182,10 @@ Napi::Value read(Isolate& isolate, const Tensor* tensor) {
 
 Napi::Value read_into(Isolate& isolate, const Tensor* tensor, Napi::TypedArray into) {
   return submit(isolate, std::make_unique<Read>(isolate, tensor, into, false), into.ByteLength());
+}
+
+Napi::Value ready(Isolate& isolate, const Tensor* tensor) {
+  return submit(isolate, std::make_unique<Ready>(isolate, tensor), 0);
 }
 
 Napi::Value synchronize(Isolate& isolate) { return submit(isolate, std::make_unique<Synchronize>(isolate), 0); }

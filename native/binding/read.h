@@ -8,6 +8,8 @@ namespace heddle {
 Napi::Value read(Isolate& isolate, const Tensor* tensor);
 /// The same into an array of JavaScript's; resolves to it.
 Napi::Value read_into(Isolate& isolate, const Tensor* tensor, Napi::TypedArray into);
+/// Resolves when the tensor has its value; rejects with the reason why it has none.
+Napi::Value ready(Isolate& isolate, const Tensor* tensor);
 /// Resolves when all work queued so far is done; rejects with the oldest failure that nobody has read.
 Napi::Value synchronize(Isolate& isolate);
 

@@ -2,7 +2,6 @@
 
 #include "binding/call.h"
 #include "binding/read.h"
-#include "cpu/isa.h"
 #include "ops/checks.h"
 #include "ops/view.h"
 
@@ -67,6 +66,8 @@ Napi::Value read_tensor_into(const Call& c) {
   return read_into(c.isolate(), tensor, into);
 }
 
+Napi::Value ready(const Call& c) { return ready(c.isolate(), c.tensor(0, "tensor")); }
+
 Napi::Value sync(const Call& c) { return synchronize(c.isolate()); }
 
 Napi::Value memory(const Call& c) {
@@ -99,7 +100,7 @@ Napi::Value set_num_threads(const Call& c) {
   return c.undefined();
 }
 
-Napi::Value instruction_set(const Call& c) { return Napi::String::New(c.env(), cpu::name_of(cpu::isa())); }
+Napi::Value instruction_set(const Call& c) { return Napi::String::New(c.env(), cpu_instruction_set()); }
 
 Napi::Value set_profiling(const Call& c) {
   c.runtime().stream().set_profiling(c.flag(0));
@@ -125,6 +126,7 @@ constexpr Export kTensors[] = {
     {"slice", "slice", slice},
     {"read", "data", read_tensor},
     {"readInto", "data", read_tensor_into},
+    {"ready", "ready", ready},
     {"sync", "sync", sync},
     {"memory", "memory", memory},
     {"trim", "trim", trim},

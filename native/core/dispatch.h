@@ -13,6 +13,9 @@ using Kernel = void (*)(const Op& op, KernelContext& context);
 template <typename Op>
 Kernel<Op> cpu_kernel();
 
+/// The instruction set of the CPU's kernels. Throws RangeError if HEDDLE_CPU asks for one that is not there.
+const char* cpu_instruction_set();
+
 template <typename Op>
 void dispatch(Device, const Op& op, KernelContext& context) {
   cpu_kernel<Op>()(op, context);

@@ -35,6 +35,8 @@ Kernel<Op> pick(cpu::Isa isa) {
 
 }  // namespace
 
+const char* cpu_instruction_set() { return cpu::name_of(cpu::isa()); }
+
 #define HEDDLE_CPU_KERNEL(Op)                              \
   template <>                                              \
   Kernel<Op> cpu_kernel<Op>() {                            \

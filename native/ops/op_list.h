@@ -3,6 +3,7 @@
 #include "ops/attention.h"
 #include "ops/elementwise.h"
 #include "ops/embedding.h"
+#include "ops/gather.h"
 #include "ops/kv_cache.h"
 #include "ops/layer_norm.h"
 #include "ops/linear.h"
@@ -20,6 +21,7 @@
   X(Copy)             \
   X(Embedding)        \
   X(EndOfSequence)    \
+  X(GatherRows)       \
   X(LayerNorm)        \
   X(Linear)           \
   X(PackPanels)       \

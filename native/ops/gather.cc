@@ -1,0 +1,24 @@
+#include "ops/gather.h"
+
+#include "ops/checks.h"
+#include "ops/elementwise.h"
+
+namespace heddle {
+
+Tensor* gather_rows(Runtime& runtime, GatherRows op) {
+  check_floats(GatherRows::kName, "x", op.x);
+  check_rank(GatherRows::kName, "x", op.x, 2, 2);
+  check_int32_vector(GatherRows::kName, "index", op.index, op.index->numel());
+  op.x = dense(runtime, op.x);
+  op.index = dense(runtime, op.index);
+  op.out = runtime.make(DType::kFloat32, Shape{op.index->numel(), op.x->shape[1]});
+  runtime.submit(op);
+  return op.out;
+}
+
+void GatherRows::fail(int64_t at, int32_t row) const {
+  throw Error(ErrorKind::kRange, "INDEX_OUT_OF_RANGE",
+              concat("[gather_rows] index[", at, "] must be in [-1, ", x->shape[0], ") but got ", row));
+}
+
+}  // namespace heddle
