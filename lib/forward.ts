@@ -1,0 +1,90 @@
+import type { Decoder } from './nn/decoder';
+import { gatherRows } from './ops/gather-rows';
+import { checkMask, checkRows, type Ids } from './prompt';
+import { checkOptions, rangeError, show, typeError } from './tensor/check';
+import { scope } from './tensor/scope';
+import { tensor, type Tensor } from './tensor/tensor';
+
+export interface ForwardInput {
+  /** Token ids, one row or rows of one length T. */
+  ids: Ids | readonly Ids[];
+  /** 1: a token, 0: padding, of the shape of ids. Default: all tokens. */
+  mask?: Ids | readonly Ids[];
+  /** Of the shape of ids. Default: 0 … T - 1 in every row, padding counted. */
+  positions?: Ids | readonly Ids[];
+  /** Inner tensors wanted, by path: 'embeddings', 'layers.0' …, 'norm'. */
+  capture?: readonly string[];
+}
+
+export interface ForwardResult {
+  /** [B, T, V] float32; rows of padding are 0. */
+  logits: Tensor;
+  /** By path, [B, T, C] float32; rows of padding are 0. */
+  captured: Record<string, Tensor>;
+}
+
+/** One pass over whole sequences. Inside, padding is left out: tokens run ragged. */
+export function forward(decoder: Decoder, input: ForwardInput): ForwardResult {
+  const name = 'Model.forward';
+  if (typeof input !== 'object' || input === null) throw typeError(name, 'input', 'an object', input);
+  checkOptions(name, input, ['ids', 'mask', 'positions', 'capture']);
+  const { vocabSize, contextLength } = decoder.options;
+  const { rows } = checkRows(name, 'ids', input.ids, vocabSize);
+  const length = rows[0]?.length ?? 0;
+  if (length < 1 || length > contextLength || rows.some((row) => row.length !== length)) {
+    const wanted = `rows of one length from 1 to ${contextLength}`;
+    throw new RangeError(`[${name}] ids must be ${wanted} but have ${rows.map((row) => row.length).join(', ')}`);
+  }
+  const masks = checkMask(name, input.mask, rows);
+  const positions =
+    input.positions === undefined
+      ? rows.map((row) => Int32Array.from(row, (_, i) => i))
+      : checkRows(name, 'positions', input.positions, contextLength).rows;
+  if (positions.length !== rows.length || positions.some((row) => row.length !== length)) {
+    throw rangeError(name, 'positions', `of the shape of ids [${rows.length}, ${length}]`, input.positions);
+  }
+  const capture = checkCapture(name, input.capture, decoder.capturePaths);
+  return scope(() => run(decoder, rows, masks, positions, capture));
+}
+
+function run(
+  decoder: Decoder,
+  rows: readonly Ids[],
+  masks: readonly Ids[],
+  positions: readonly Ids[],
+  capture: readonly string[],
+): ForwardResult {
+  const length = rows[0]?.length ?? 0;
+  const kept = (values: readonly Ids[]) => values.flatMap((row, b) => [...row].filter((_, i) => masks[b]?.[i] !== 0));
+  const int32 = (values: readonly number[]) => tensor(Int32Array.from(values));
+  const cuSeqlens = [0];
+  const places: number[] = []; // of each padded position among the tokens; -1: padding
+  for (const row of masks) {
+    let next = cuSeqlens.at(-1) ?? 0;
+    for (const real of row) places.push(real === 0 ? -1 : next++);
+    cuSeqlens.push(next);
+  }
+  using cache = decoder.createCache(rows.length, length);
+  const { logits, captured } = decoder.forward(
+    { ids: int32(kept(rows)), positions: int32(kept(positions)), cuSeqlens: int32(cuSeqlens), cache },
+    capture,
+  );
+  const index = places.includes(-1) ? int32(places) : undefined;
+  const pad = (x: Tensor) => (index ? gatherRows(x, index) : x).reshape([rows.length, length, -1]);
+  return {
+    logits: pad(logits),
+    captured: Object.fromEntries(Object.entries(captured).map(([path, x]) => [path, pad(x)])),
+  };
+}
+
+function checkCapture(name: string, capture: unknown, known: readonly string[]): readonly string[] {
+  if (capture === undefined) return [];
+  if (!Array.isArray(capture)) throw typeError(name, 'capture', 'an array of paths', capture);
+  capture.forEach((path, index) => {
+    if (typeof path !== 'string') throw typeError(name, `capture[${index}]`, 'a path', path);
+    if (!known.includes(path)) {
+      throw new RangeError(`[${name}] capture[${index}] is ${show(path)}; this model has ${known.join(', ')}`);
+    }
+  });
+  return capture as string[];
+}

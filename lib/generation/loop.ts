@@ -1,0 +1,174 @@
+import { argmax } from '../ops/argmax';
+import type { KVCache } from '../ops/kv-cache';
+import { endOfSequence, samplingKeys, sampleStep } from '../ops/sample';
+import { Channel, Program, type ChannelNews } from '../tensor/program';
+import { scope } from '../tensor/scope';
+import { tensor, type Tensor } from '../tensor/tensor';
+import type { GenerationSettings } from './options';
+
+/** All that generation knows of a model. */
+export interface DecoderModel {
+  createCache(batch: number, capacity: number): KVCache;
+  /** Runs ragged tokens, advances the cache and returns logits [R, V] of `rows` [R] (default: all tokens). */
+  forward(input: { ids: Tensor; positions: Tensor; cuSeqlens: Tensor; cache: KVCache; rows?: Tensor }): {
+    logits: Tensor;
+  };
+}
+
+/** Steps a native loop runs at most before it comes back; two loops are kept queued. */
+const LOOP_STEPS = 32;
+const LOOPS_QUEUED = 2;
+
+const int32 = (values: Iterable<number>): Tensor => tensor(Int32Array.from(values));
+
+/** 0, then running totals. */
+function cumulative(lengths: readonly number[]): number[] {
+  let total = 0;
+  return [0, ...lengths.map((length) => (total += length))];
+}
+
+/** What stays on the device from step to step. */
+class State implements Disposable {
+  readonly cache: KVCache;
+  /** [B] int32: the tokens that the next step reads. */
+  readonly tokens: Tensor;
+  readonly finished: Tensor;
+  readonly ends: Tensor;
+  readonly keys: Tensor;
+  /** cuSeqlens of a step of one token a row. */
+  readonly single: Tensor;
+
+  constructor(model: DecoderModel, prompts: readonly Int32Array[], settings: GenerationSettings) {
+    const batch = prompts.length;
+    const longest = Math.max(...prompts.map((prompt) => prompt.length));
+    this.cache = model.createCache(batch, longest + settings.maxSteps);
+    this.tokens = tensor(new Int32Array(batch));
+    this.finished = tensor(new Int32Array(batch));
+    this.ends = int32(settings.eosTokenIds);
+    this.keys = samplingKeys(settings.rows);
+    this.single = int32(cumulative(prompts.map(() => 1)));
+  }
+
+  [Symbol.dispose](): void {
+    for (const part of [this.cache, this.tokens, this.finished, this.ends, this.keys, this.single]) part.dispose();
+  }
+}
+
+/** The end of every step: choose, see who has ended, tell. */
+function choose(logits: Tensor, state: State, settings: GenerationSettings, channel: Channel): void {
+  const { sampling, padTokenId } = settings;
+  const chosen = sampling ? sampleStep(logits, state.keys, state.cache.lengths, sampling) : argmax(logits);
+  endOfSequence(chosen, state.ends, padTokenId, state.tokens, state.finished);
+  channel.emit(state.tokens, state.finished);
+}
+
+/**
+ * Reads the prompts, in chunks counted from their ends so that all rows end in the last one, and chooses first tokens.
+ */
+function prefill(
+  model: DecoderModel,
+  prompts: readonly Int32Array[],
+  state: State,
+  settings: GenerationSettings,
+  channel: Channel,
+): void {
+  const longest = Math.max(...prompts.map((prompt) => prompt.length));
+  for (let left = longest; left > 0; left -= settings.prefillChunkSize) {
+    const last = left <= settings.prefillChunkSize;
+    scope(() => {
+      // Tokens of each row that lie between `left` and the next chunk, both counted from the row's end.
+      const pieces = prompts.map((prompt) => {
+        const begin = Math.max(0, prompt.length - left);
+        return { prompt, begin, end: Math.max(begin, prompt.length - left + settings.prefillChunkSize) };
+      });
+      const tokens = pieces.map(({ prompt, begin, end }) => prompt.subarray(begin, last ? prompt.length : end));
+      const ends = cumulative(tokens.map((row) => row.length));
+      const { logits } = model.forward({
+        ids: int32(tokens.flatMap((row) => [...row])),
+        positions: int32(tokens.flatMap((row, b) => Array.from(row, (_, i) => (pieces[b]?.begin ?? 0) + i))),
+        cuSeqlens: int32(ends),
+        cache: state.cache,
+        rows: int32(last ? ends.slice(1).map((end) => end - 1) : []),
+      });
+      if (last) choose(logits, state, settings, channel);
+    });
+  }
+}
+
+/** News from a channel, awaited one after another. */
+class Inbox {
+  #news: ChannelNews[] = [];
+  #wake: (() => void) | undefined;
+
+  put(news: ChannelNews): void {
+    this.#news.push(news);
+    this.#wake?.();
+  }
+
+  async take(): Promise<ChannelNews[]> {
+    if (this.#news.length === 0) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    return this.#news.splice(0);
+  }
+}
+
+/**
+ * Continues prompts: yields the tokens of one or more whole steps, [steps × batch], as they come. The prompts run
+ * eagerly; then one recorded step is replayed by native loops, so that JavaScript is not waited for. Ending the
+ * iteration early ends the work.
+ *
+ * @throws the signal's reason; whatever made an op fail.
+ */
+export async function* decode(
+  model: DecoderModel,
+  prompts: readonly Int32Array[],
+  settings: GenerationSettings,
+): AsyncGenerator<Int32Array, void, undefined> {
+  const { signal, maxSteps } = settings;
+  signal?.throwIfAborted();
+  const inbox = new Inbox();
+  using channel = new Channel((news) => {
+    inbox.put(news);
+  });
+  const abort = () => {
+    channel.abort();
+  };
+  signal?.addEventListener('abort', abort);
+  try {
+    using state = new State(model, prompts, settings);
+    channel.guard(() => {
+      prefill(model, prompts, state, settings, channel);
+    });
+    using program = Program.record(() => {
+      const { tokens: ids, single: cuSeqlens, cache } = state;
+      choose(model.forward({ ids, positions: cache.lengths, cuSeqlens, cache }).logits, state, settings, channel);
+    });
+    const loops: number[] = []; // steps asked of each loop in the queue
+    let unasked = maxSteps - 1; // steps that no loop was asked for
+    let missing = maxSteps * prompts.length; // tokens yet to come
+    for (let done = false; !done && missing > 0;) {
+      while (loops.length < LOOPS_QUEUED && unasked > 0) {
+        const steps = Math.min(LOOP_STEPS, unasked);
+        program.loop(channel, steps);
+        loops.push(steps);
+        unasked -= steps;
+      }
+      for (const news of await inbox.take()) {
+        signal?.throwIfAborted();
+        if (news.error) throw news.error;
+        // A loop that ran out of its turn gives back what it did not do.
+        for (const steps of loops.splice(0, news.finishedLoops)) unasked += steps;
+        unasked -= news.steps;
+        missing -= news.tokens.length;
+        done ||= news.done;
+        if (news.tokens.length > 0) yield news.tokens;
+      }
+    }
+  } finally {
+    channel.stop();
+    signal?.removeEventListener('abort', abort);
+  }
+}

@@ -1,0 +1,32 @@
+export type { GenerationOptions } from './generation/options';
+export type { ForwardInput, ForwardResult } from './forward';
+export type { LoadProgress } from './models/load';
+export { QueueFullError } from './native';
+export * as nn from './nn/index';
+export { add } from './ops/add';
+export { argmax } from './ops/argmax';
+export { attention, type AttentionOptions, type CachedAttentionOptions } from './ops/attention';
+export { embedding } from './ops/embedding';
+export { gatherRows } from './ops/gather-rows';
+export { gelu, type GeluOptions } from './ops/gelu';
+export { KVCache, type KVCacheOptions, type LayerCache } from './ops/kv-cache';
+export { layerNorm, type LayerNormOptions } from './ops/layer-norm';
+export { linear, packWeight, type Activation, type LinearOptions } from './ops/linear';
+export { mask, type Mask } from './ops/mask';
+export { sample, type SampleOptions, type SamplingOptions } from './ops/sample';
+export { logSoftmax, softmax } from './ops/softmax';
+export { loadModel, Model, type FinishReason, type Generated, type LoadModelOptions, type Piece } from './pipeline';
+export type { Ids, Prompt } from './prompt';
+export {
+  devices,
+  memory,
+  setMemoryLimit,
+  setNumThreads,
+  sync,
+  type DeviceInfo,
+  type MemoryInfo,
+} from './tensor/device';
+export { scope } from './tensor/scope';
+export { tensor, Tensor, type Device, type DType, type TypedArray } from './tensor/tensor';
+export { Detokenizer } from './tokenizer/detokenizer';
+export { Tokenizer } from './tokenizer/tokenizer';

@@ -1,0 +1,60 @@
+import { native } from '../native';
+import type { ParameterSource } from '../nn/parameters';
+import { unwrap, type Tensor } from '../tensor/tensor';
+import { SafetensorsFile, type SafetensorsEntry } from '../weights/safetensors';
+import type { Recipe } from './recipe';
+
+/** A recipe's view of a safetensors file: parameters by their path in the model. Keeps what it has loaded. */
+export class Checkpoint implements ParameterSource, Disposable {
+  readonly loaded: { tensor: Tensor; bytes: number }[] = [];
+
+  constructor(
+    private readonly file: SafetensorsFile,
+    private readonly recipe: Recipe,
+  ) {}
+
+  matrix(path: string, shape: readonly [number, number]): Tensor {
+    return this.#load(path, shape, true);
+  }
+
+  dense(path: string, shape: readonly number[]): Tensor {
+    return this.#load(path, shape, false);
+  }
+
+  /** Resolves when everything loaded so far is in place, calling back for each; rejects if a read failed. */
+  async ready(onLoaded: (bytes: number) => void): Promise<void> {
+    for (const { tensor, bytes } of this.loaded) {
+      await native.ready(unwrap('loadModel', 'parameter', tensor));
+      onLoaded(bytes);
+    }
+  }
+
+  #load(path: string, shape: readonly number[], packed: boolean): Tensor {
+    const { name, transposed = false } = this.recipe.locate(path);
+    const entry = this.#find(name);
+    const wanted = transposed ? shape.toReversed() : shape;
+    if (wanted.join() !== entry.shape.join()) {
+      const found = `[${entry.shape.join(', ')}]`;
+      throw new RangeError(
+        `[loadModel] ${this.file.path}: ${entry.name} must have shape [${wanted.join(', ')}] but has ${found}`,
+      );
+    }
+    const tensor = this.file.load(entry.name, { transposed, packed });
+    this.loaded.push({ tensor, bytes: entry.end - entry.begin });
+    return tensor;
+  }
+
+  #find(name: string): SafetensorsEntry {
+    for (const prefix of this.recipe.prefixes) {
+      const entry = this.file.entries.get(prefix + name);
+      if (entry) return entry;
+    }
+    const tried = this.recipe.prefixes.map((prefix) => prefix + name).join(' nor ');
+    throw new RangeError(`[loadModel] ${this.file.path} has no tensor ${tried}`);
+  }
+
+  /** Gives back everything loaded: for a load that failed. */
+  [Symbol.dispose](): void {
+    for (const { tensor } of this.loaded) tensor.dispose();
+  }
+}

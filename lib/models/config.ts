@@ -1,0 +1,41 @@
+import { show } from '../tensor/check';
+
+/** A folder's config.json, read with checks: an error names the file's key and value. */
+export class Config {
+  constructor(
+    readonly values: Readonly<Record<string, unknown>>,
+    readonly path: string,
+  ) {}
+
+  #fail(key: string, wanted: string): never {
+    throw new RangeError(`[loadModel] ${this.path}: ${key} must be ${wanted} but is ${show(this.values[key])}`);
+  }
+
+  /** A whole number of at least 1; `fallback` where the key is absent or null. */
+  integer(key: string, fallback?: number): number {
+    const value = this.values[key] ?? fallback;
+    if (!Number.isSafeInteger(value) || (value as number) < 1) this.#fail(key, 'a whole number of at least 1');
+    return value as number;
+  }
+
+  number(key: string, fallback?: number): number {
+    const value = this.values[key] ?? fallback;
+    if (typeof value !== 'number' || !Number.isFinite(value)) this.#fail(key, 'a finite number');
+    return value;
+  }
+
+  boolean(key: string, fallback: boolean): boolean {
+    const value = this.values[key] ?? fallback;
+    if (typeof value !== 'boolean') this.#fail(key, 'true or false');
+    return value;
+  }
+
+  /** One of the keys of `choices`. */
+  choice<T>(key: string, choices: Readonly<Record<string, T>>, fallback: string): T {
+    const value = this.values[key] ?? fallback;
+    if (typeof value !== 'string' || !Object.hasOwn(choices, value)) {
+      this.#fail(key, `one of ${Object.keys(choices).join(', ')}`);
+    }
+    return choices[value] as T;
+  }
+}

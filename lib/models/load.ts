@@ -1,0 +1,104 @@
+import { readFile } from 'node:fs/promises';
+import * as path from 'node:path';
+import { Decoder } from '../nn/decoder';
+import { show } from '../tensor/check';
+import { Channel } from '../tensor/program';
+import { SafetensorsFile } from '../weights/safetensors';
+import { Checkpoint } from './checkpoint';
+import { Config } from './config';
+import { gpt2 } from './gpt2';
+import type { Recipe } from './recipe';
+
+const RECIPES: readonly Recipe[] = [gpt2];
+
+/** Architectures that can be loaded. */
+export const architectures: readonly string[] = RECIPES.flatMap((recipe) => recipe.architectures);
+
+export interface LoadProgress {
+  /** Bytes of the checkpoint in place so far, and in all. */
+  loaded: number;
+  total: number;
+}
+
+export interface LoadOptions {
+  onProgress?: ((progress: LoadProgress) => void) | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** A folder's JSON file as an object; undefined where there is no such file. */
+export async function readJson(file: string): Promise<Readonly<Record<string, unknown>> | undefined> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new RangeError(`[loadModel] ${file} is not valid JSON: ${(cause as Error).message}`, { cause });
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new RangeError(`[loadModel] ${file} must hold an object but holds ${show(value)}`);
+  }
+  return value as Record<string, unknown>;
+}
+
+/** The recipe for a config: by `architectures`, or by `model_type` where that is absent. */
+function recipeOf(config: Config): Recipe {
+  const { architectures: named, model_type: type } = config.values;
+  const names = Array.isArray(named) && named.length > 0 ? (named as unknown[]) : [type];
+  const recipe = RECIPES.find((recipe) => names.some((name) => recipe.architectures.includes(name as string)));
+  if (recipe) return recipe;
+  throw new RangeError(
+    `[loadModel] ${config.path}: architecture ${names.map(show).join(', ')} is not supported; ` +
+      `supported are ${architectures.join(', ')}`,
+  );
+}
+
+/**
+ * Loads the decoder of a Hugging Face folder: config.json and model.safetensors.
+ *
+ * @throws Error with code FILE_NOT_FOUND or READ_FAILED; RangeError for what the files say; the signal's reason.
+ */
+export async function loadDecoder(
+  folder: string,
+  { onProgress, signal }: LoadOptions,
+): Promise<{ decoder: Decoder; config: Config }> {
+  const file = path.join(folder, 'config.json');
+  const values = await readJson(file);
+  if (!values) {
+    throw Object.assign(new Error(`[loadModel] ${file} does not exist: a model is a Hugging Face folder`), {
+      code: 'FILE_NOT_FOUND',
+    });
+  }
+  signal?.throwIfAborted();
+  const config = new Config(values, file);
+  const recipe = recipeOf(config);
+  using weights = new SafetensorsFile(path.join(folder, 'model.safetensors'));
+  const checkpoint = new Checkpoint(weights, recipe);
+  using channel = new Channel(() => undefined); // carries the wish to abort to the native side
+  const abort = () => {
+    channel.abort();
+  };
+  signal?.addEventListener('abort', abort);
+  try {
+    const decoder = channel.guard(() => new Decoder(checkpoint, recipe.options(config)));
+    const total = checkpoint.loaded.reduce((sum, { bytes }) => sum + bytes, 0);
+    let loaded = 0;
+    await checkpoint.ready((bytes) => {
+      loaded += bytes;
+      onProgress?.({ loaded, total });
+      signal?.throwIfAborted();
+    });
+    return { decoder, config };
+  } catch (error) {
+    checkpoint[Symbol.dispose]();
+    signal?.throwIfAborted();
+    throw error;
+  } finally {
+    signal?.removeEventListener('abort', abort);
+  }
+}

@@ -1,0 +1,21 @@
+import type { DecoderOptions } from '../nn/decoder';
+import type { Config } from './config';
+
+/** Where a parameter is in a checkpoint. */
+export interface StoredParameter {
+  name: string;
+  /** The checkpoint holds the transpose of the weight [N, K]. */
+  transposed?: boolean;
+}
+
+/** All there is to say about a family: one file each. */
+export interface Recipe {
+  /** Values of config.json's `architectures` (or `model_type`) that it serves. */
+  readonly architectures: readonly string[];
+  /** config.json as options of the decoder. */
+  options(config: Config): DecoderOptions;
+  /** A parameter's path in the decoder → its place in the checkpoint. */
+  locate(path: string): StoredParameter;
+  /** Prefixes that the checkpoint's names may have, the usual one first. */
+  readonly prefixes: readonly string[];
+}

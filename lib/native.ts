@@ -1,0 +1,130 @@
+import * as path from 'node:path';
+import load = require('node-gyp-build');
+
+/**
+ * The one typed door to the addon. Tensors, programs, channels and files are numbers here; 0 stands for an absent
+ * tensor. The native side checks what a tensor is (shapes, dtypes, disposal); kinds of arguments are checked before.
+ */
+export interface Native {
+  createTensor(values: Float32Array | Int32Array, shape: readonly number[]): number;
+  emptyTensor(shape: readonly number[]): number;
+  describe(tensor: number): { dtype: 'float32' | 'int32'; shape: number[]; packed: boolean };
+  isAlive(tensor: number): boolean;
+  disposeTensor(tensor: number): boolean;
+  reshape(tensor: number, shape: readonly number[]): number;
+  transpose(tensor: number, a: number, b: number): number;
+  slice(tensor: number, axis: number, begin: number, end: number): number;
+  read(tensor: number): Promise<Float32Array | Int32Array>;
+  readInto(tensor: number, into: Float32Array | Int32Array): Promise<Float32Array | Int32Array>;
+  /** Resolves when the tensor has its value. */
+  ready(tensor: number): Promise<void>;
+  sync(): Promise<void>;
+
+  memory(): { live: number; used: number; cached: number; peak: number; pending: number };
+  trim(): void;
+  /** Below 0: no limit. */
+  setMemoryLimit(bytes: number): void;
+  numThreads(): number;
+  setNumThreads(count: number): void;
+  instructionSet(): string;
+  setProfiling(on: boolean): void;
+  kernelNs(): number;
+  defineQueueFullError(errorClass: typeof QueueFullError): void;
+
+  add(a: number, b: number): number;
+  gelu(x: number, tanh: boolean): number;
+  embedding(table: number, ids: number): number;
+  gatherRows(x: number, index: number): number;
+  linear(x: number, weight: number, bias: number, residual: number, activation: number): number;
+  pack(weight: number): number;
+  layerNorm(x: number, residual: number, weight: number, bias: number, eps: number): [output: number, sum: number];
+  softmax(x: number, log: boolean): number;
+  argmax(x: number): number;
+  sample(logits: number, keys: number, steps: number, temperature: number, topP: number, topK: number): number;
+  endOfSequence(chosen: number, ends: number, pad: number, tokens: number, finished: number): void;
+  appendKV(
+    k: number,
+    v: number,
+    cuSeqlens: number,
+    pages: number,
+    blockTable: number,
+    lengths: number,
+    valueWidth: number,
+  ): void;
+  advanceLengths(cuSeqlens: number, lengths: number): void;
+  attention(q: number, k: number, v: number, scale: number, causal: boolean): number;
+  cachedAttention(
+    q: number,
+    cuSeqlens: number,
+    pages: number,
+    blockTable: number,
+    lengths: number,
+    valueWidth: number,
+    scale: number,
+    causal: boolean,
+  ): number;
+  pageFloats(keyWidth: number, valueWidth: number): number;
+
+  beginRecording(): void;
+  endRecording(): number;
+  cancelRecording(): void;
+  runProgram(program: number): void;
+  runLoop(program: number, channel: number, maxSteps: number): void;
+  disposeProgram(program: number): boolean;
+  openChannel(
+    callback: (
+      tokens: Int32Array,
+      finishedLoops: number,
+      steps: number,
+      done: boolean,
+      error: Error | undefined,
+    ) => void,
+  ): number;
+  stopChannel(channel: number): void;
+  abortChannel(channel: number): void;
+  disposeChannel(channel: number): boolean;
+  emit(tokens: number, finished: number, channel: number): void;
+  setAbortSource(channel: number): void;
+
+  readSafetensorsHeader(file: string): {
+    dataStart: number;
+    metadata: Record<string, string>;
+    entries: { name: string; dtype: string; shape: number[]; begin: number; end: number }[];
+  };
+  openFile(file: string): number;
+  closeFile(file: number): void;
+  loadWeight(
+    file: number,
+    offset: number,
+    dtype: string,
+    shape: readonly number[],
+    transposed: boolean,
+    packed: boolean,
+    name: string,
+  ): number;
+}
+
+/** Too much is queued, or the memory limit is reached: `await sync()`, or dispose of tensors. */
+export class QueueFullError extends Error {
+  override readonly name = 'QueueFullError';
+  readonly code = 'QUEUE_FULL';
+}
+
+function loadAddon(): Native {
+  const root = path.resolve(__dirname, '..');
+  let addon: Native;
+  try {
+    addon = load(root) as Native;
+  } catch (cause) {
+    if (cause instanceof RangeError) throw cause; // a wrong HEDDLE_CPU or HEDDLE_NUM_THREADS
+    throw new Error(
+      `heddle has no native library for ${process.platform}-${process.arch}, or it does not load. ` +
+        'In a clone of the repository, `npm run build` makes one (it needs CMake and a C++17 compiler).',
+      { cause },
+    );
+  }
+  addon.defineQueueFullError(QueueFullError);
+  return addon;
+}
+
+export const native = loadAddon();

@@ -1,0 +1,104 @@
+import { native } from '../native';
+import { checkInteger, checkOptions, rangeError } from '../tensor/check';
+import { tensor, unwrap, wrap, type Tensor } from '../tensor/tensor';
+
+/** Keys of a page: the native kPageKeys. */
+const PAGE_KEYS = 64;
+
+export interface KVCacheOptions {
+  numLayers: number;
+  /** Sequences. */
+  batch: number;
+  /** Keys that each sequence may come to hold. */
+  capacity: number;
+  numKvHeads: number;
+  /** Width of a key. */
+  headDim: number;
+  /** Width of a value. Default: headDim. */
+  valueDim?: number;
+}
+
+/** One layer's keys and values: what `attention` reads. */
+export interface LayerCache {
+  readonly pages: Tensor;
+  readonly blockTable: Tensor;
+  readonly lengths: Tensor;
+  readonly valueDim: number;
+}
+
+/**
+ * Keys and values of the tokens seen so far, for every layer, in pages of 64 keys. Appending is the one thing in
+ * heddle that writes in place: it is for a step's new tokens, layer by layer, and `advance` then ends the step.
+ * Sequences may have different lengths; tokens are ragged, `cuSeqlens` [batch + 1] int32 says whose they are.
+ */
+export class KVCache implements Disposable {
+  /** [batch] int32: keys that each sequence holds, the step under way not counted. */
+  readonly lengths: Tensor;
+  readonly #blockTable: Tensor;
+  readonly #layers: LayerCache[];
+
+  constructor(options: KVCacheOptions) {
+    const name = 'KVCache';
+    checkOptions(name, options, ['numLayers', 'batch', 'capacity', 'numKvHeads', 'headDim', 'valueDim']);
+    const { numLayers, batch, capacity, numKvHeads, headDim, valueDim = headDim } = options;
+    for (const [key, value] of Object.entries({ numLayers, batch, capacity, numKvHeads, headDim, valueDim })) {
+      checkInteger(name, key, value, 1, 2 ** 31 - 1);
+    }
+    const pagesPerSequence = Math.ceil(capacity / PAGE_KEYS);
+    const numPages = batch * pagesPerSequence;
+    this.lengths = tensor(new Int32Array(batch));
+    this.#blockTable = tensor(
+      Int32Array.from({ length: numPages }, (_, page) => page),
+      [batch, pagesPerSequence],
+    );
+    const shape = [numPages, numKvHeads, native.pageFloats(headDim, valueDim)];
+    this.#layers = Array.from({ length: numLayers }, () => ({
+      pages: wrap(native.emptyTensor(shape)),
+      blockTable: this.#blockTable,
+      lengths: this.lengths,
+      valueDim,
+    }));
+  }
+
+  /** @throws RangeError if there is no such layer. */
+  layer(index: number): LayerCache {
+    const layer = this.#layers[index];
+    if (!layer) throw rangeError('KVCache.layer', 'index', `in [0, ${this.#layers.length})`, index);
+    return layer;
+  }
+
+  /**
+   * Puts the step's keys and values behind those that a layer's sequences hold.
+   *
+   * @param k [N, numKvHeads, headDim] float32; v the same with valueDim.
+   * A sequence that outgrows its capacity is a RangeError when results are read (code CACHE_FULL).
+   */
+  append(layer: number, k: Tensor, v: Tensor, cuSeqlens: Tensor): void {
+    const { pages, blockTable, lengths, valueDim } = this.layer(layer);
+    const name = 'KVCache.append';
+    native.appendKV(
+      unwrap(name, 'k', k),
+      unwrap(name, 'v', v),
+      unwrap(name, 'cuSeqlens', cuSeqlens),
+      unwrap(name, 'cache', pages),
+      unwrap(name, 'cache', blockTable),
+      unwrap(name, 'cache', lengths),
+      valueDim,
+    );
+  }
+
+  /** Ends a step in which every layer appended. */
+  advance(cuSeqlens: Tensor): void {
+    const name = 'KVCache.advance';
+    native.advanceLengths(unwrap(name, 'cuSeqlens', cuSeqlens), unwrap(name, 'cache', this.lengths));
+  }
+
+  dispose(): void {
+    for (const { pages } of this.#layers) pages.dispose();
+    this.#blockTable.dispose();
+    this.lengths.dispose();
+  }
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}

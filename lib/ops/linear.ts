@@ -1,0 +1,44 @@
+import { native } from '../native';
+import { checkOneOf, checkOptions } from '../tensor/check';
+import { unwrap, unwrapOptional, wrap, type Tensor } from '../tensor/tensor';
+
+/** Activations by the names that Hugging Face configs use; the index is the native number. */
+const ACTIVATIONS = ['linear', 'gelu', 'gelu_new'] as const;
+export type Activation = (typeof ACTIVATIONS)[number];
+
+export interface LinearOptions {
+  /** [N] */
+  bias?: Tensor | undefined;
+  /** [..., N], added last. */
+  residual?: Tensor | undefined;
+  /** 'linear' (none, the default), 'gelu' (error function) or 'gelu_new' (tanh). */
+  activation?: Activation;
+}
+
+/**
+ * activation(x · weightᵀ + bias) + residual, float32. A row of the result has the same bytes alone and among others.
+ *
+ * @param x [..., K]
+ * @param weight [N, K], as it is or, faster, packed once by `packWeight`.
+ * @returns [..., N]
+ * @throws TypeError, RangeError for dtypes and shapes that do not fit, or an unknown option.
+ */
+export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): Tensor {
+  checkOptions('linear', options, ['bias', 'residual', 'activation']);
+  const { bias, residual, activation = 'linear' } = options;
+  checkOneOf('linear', 'activation', activation, ACTIVATIONS);
+  return wrap(
+    native.linear(
+      unwrap('linear', 'x', x),
+      unwrap('linear', 'weight', weight),
+      unwrapOptional('linear', 'bias', bias),
+      unwrapOptional('linear', 'residual', residual),
+      ACTIVATIONS.indexOf(activation),
+    ),
+  );
+}
+
+/** A weight [N, K] float32 in the layout that `linear` reads fastest. It serves `linear` and `embedding` only. */
+export function packWeight(weight: Tensor): Tensor {
+  return wrap(native.pack(unwrap('packWeight', 'weight', weight)));
+}

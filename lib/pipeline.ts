@@ -1,0 +1,234 @@
+import { readdir } from 'node:fs/promises';
+import * as path from 'node:path';
+import { forward, type ForwardInput, type ForwardResult } from './forward';
+import { decode } from './generation/loop';
+import { readDefaults, resolveOptions, type GenerationOptions, type GenerationSettings } from './generation/options';
+import { StopMatcher } from './generation/stop';
+import { loadDecoder, readJson, type LoadOptions } from './models/load';
+import type { Decoder } from './nn/decoder';
+import { resolvePrompt, type Prompt } from './prompt';
+import { checkOneOf, checkOptions, rangeError, typeError } from './tensor/check';
+import { sync } from './tensor/device';
+import { Detokenizer } from './tokenizer/detokenizer';
+import { Tokenizer } from './tokenizer/tokenizer';
+
+/** Why a sequence ended: its end token, a stop string, or the number of tokens. */
+export type FinishReason = 'eos' | 'stop' | 'length';
+
+/** A continued prompt. */
+export interface Generated {
+  /** The new text; empty for a model without a tokenizer. */
+  text: string;
+  /** The new tokens, an end token included. */
+  tokens: number[];
+  finishReason: FinishReason;
+}
+
+/** A part of it, as it comes. */
+export interface Piece {
+  /** Of the prompt, where there are many. */
+  index: number;
+  text: string;
+  tokens: number[];
+  /** Null while the sequence goes on. */
+  finishReason: FinishReason | null;
+}
+
+export interface LoadModelOptions extends LoadOptions {
+  /** 'cpu' or 'auto'. Default 'auto': the best device that there is. */
+  device?: 'auto' | 'cpu';
+  /** Of activations, weights and cache. Default 'float32'. */
+  dtype?: 'float32';
+}
+
+/** One sequence on its way from tokens to text. */
+class Row {
+  readonly #detokenizer: Detokenizer | undefined;
+  readonly #stop: StopMatcher;
+  readonly #ends: readonly number[];
+  #steps: number;
+  finishReason: FinishReason | null = null;
+
+  constructor(tokenizer: Tokenizer | undefined, settings: GenerationSettings) {
+    this.#detokenizer = tokenizer && new Detokenizer(tokenizer);
+    this.#stop = new StopMatcher(settings.stopStrings);
+    this.#ends = settings.eosTokenIds;
+    this.#steps = settings.maxSteps;
+  }
+
+  /** @returns the text that is certain now. */
+  push(token: number): string {
+    let text = this.#stop.push(this.#detokenizer?.push(token) ?? '');
+    this.#steps -= 1;
+    const reason = this.#ends.includes(token) ? 'eos' : this.#steps === 0 ? 'length' : null;
+    if (reason !== null && !this.#stop.stopped) text += this.#stop.push(this.#detokenizer?.flush() ?? '');
+    if (this.#stop.stopped) this.finishReason = 'stop';
+    else if (reason !== null) {
+      this.finishReason = reason;
+      text += this.#stop.flush();
+    }
+    return text;
+  }
+}
+
+/** A loaded model: text in, text out. Free it with `dispose()` or `await using`. */
+export class Model implements AsyncDisposable {
+  readonly device = 'cpu';
+  readonly dtype = 'float32';
+  readonly #decoder: Decoder;
+  readonly #defaults: GenerationOptions;
+  readonly #lifetime = new AbortController();
+
+  /** Not for users: see loadModel. */
+  constructor(
+    decoder: Decoder,
+    /** The folder's config.json. */
+    readonly config: Readonly<Record<string, unknown>>,
+    /** Undefined where the folder has none: then prompts are token ids. */
+    readonly tokenizer: Tokenizer | undefined,
+    defaults: GenerationOptions,
+  ) {
+    this.#decoder = decoder;
+    this.#defaults = defaults;
+  }
+
+  get vocabSize(): number {
+    return this.#decoder.options.vocabSize;
+  }
+  /** Tokens that a sequence can have. */
+  get contextLength(): number {
+    return this.#decoder.options.contextLength;
+  }
+
+  /**
+   * Continues one prompt, or many at once.
+   *
+   * @throws TypeError, RangeError for prompts and options that do not fit; the signal's reason.
+   */
+  async generate(
+    prompt: readonly string[] | readonly (readonly number[])[],
+    options?: GenerationOptions,
+  ): Promise<Generated[]>;
+  async generate(prompt: string | readonly number[] | Int32Array, options?: GenerationOptions): Promise<Generated>;
+  async generate(prompt: Prompt, options?: GenerationOptions): Promise<Generated | Generated[]>;
+  async generate(prompt: Prompt, options: GenerationOptions = {}): Promise<Generated | Generated[]> {
+    const { rows, many } = this.#prepare('Model.generate', prompt);
+    const results = rows.map((): Generated => ({ text: '', tokens: [], finishReason: 'length' }));
+    for await (const { index, text, tokens, finishReason } of this.#run('Model.generate', rows, options)) {
+      const result = results[index] as Generated;
+      result.text += text;
+      result.tokens.push(...tokens);
+      if (finishReason !== null) result.finishReason = finishReason;
+    }
+    return many ? results : (results[0] as Generated);
+  }
+
+  /**
+   * The same, piece by piece. Leaving the loop ends the work.
+   *
+   * @throws at the first step, as generate does.
+   */
+  stream(prompt: Prompt, options: GenerationOptions = {}): AsyncGenerator<Piece, void, undefined> {
+    const { rows } = this.#prepare('Model.stream', prompt);
+    return this.#run('Model.stream', rows, options);
+  }
+
+  /**
+   * Logits of every position of whole sequences, and inner tensors by path. The tensors are the caller's to dispose.
+   *
+   * @throws TypeError, RangeError for what does not fit.
+   */
+  forward(input: ForwardInput): ForwardResult {
+    this.#checkAlive('Model.forward');
+    return forward(this.#decoder, input);
+  }
+
+  /**
+   * Gives the weights back; generation under way rejects. Resolves when what was queued is done, and rejects with the
+   * oldest failure that nobody has read.
+   */
+  async dispose(): Promise<void> {
+    if (this.#lifetime.signal.aborted) return;
+    this.#lifetime.abort(new TypeError('[Model.dispose] the model was disposed during generation'));
+    this.#decoder[Symbol.dispose]();
+    await sync();
+  }
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dispose();
+  }
+
+  #checkAlive(name: string): void {
+    if (this.#lifetime.signal.aborted) throw new TypeError(`[${name}] the model was disposed`);
+  }
+
+  #prepare(name: string, prompt: unknown): { rows: Int32Array[]; many: boolean } {
+    this.#checkAlive(name);
+    return resolvePrompt(name, prompt, this.tokenizer, this.vocabSize);
+  }
+
+  async *#run(name: string, prompts: Int32Array[], options: GenerationOptions): AsyncGenerator<Piece, void, undefined> {
+    const { vocabSize, contextLength } = this;
+    const promptLength = Math.max(...prompts.map((prompt) => prompt.length));
+    const limits = { vocabSize, contextLength, batch: prompts.length, promptLength };
+    const settings = resolveOptions(name, options, this.#defaults, limits);
+    if (settings.stopStrings.length > 0 && !this.tokenizer) {
+      throw new TypeError(`[${name}] stopStrings need a tokenizer, which this model does not have`);
+    }
+    const { signal: given } = settings;
+    const lifetime = this.#lifetime.signal;
+    const signal = given ? AbortSignal.any([given, lifetime]) : lifetime;
+    const rows = prompts.map(() => new Row(this.tokenizer, settings));
+    for await (const steps of decode(this.#decoder, prompts, { ...settings, signal })) {
+      for (const [index, row] of rows.entries()) {
+        const piece: Piece = { index, text: '', tokens: [], finishReason: null };
+        for (let at = index; at < steps.length && row.finishReason === null; at += rows.length) {
+          const token = steps[at] as number;
+          piece.tokens.push(token);
+          piece.text += row.push(token);
+          piece.finishReason = row.finishReason;
+        }
+        if (piece.tokens.length > 0) yield piece;
+      }
+      if (rows.every((row) => row.finishReason !== null)) return;
+    }
+  }
+}
+
+/** The folder of a model: 'builtin:name' is one that ships with the package. */
+async function folderOf(source: unknown): Promise<string> {
+  if (typeof source !== 'string') throw typeError('loadModel', 'folder', "a path or 'builtin:name'", source);
+  if (!source.startsWith('builtin:')) return source;
+  const folder = path.resolve(__dirname, '../models');
+  const names = await readdir(folder);
+  const name = source.slice('builtin:'.length);
+  if (!names.includes(name)) throw rangeError('loadModel', 'folder', `builtin: and one of ${names.join(', ')}`, source);
+  return path.join(folder, name);
+}
+
+/**
+ * Loads a model from a Hugging Face folder (config.json, model.safetensors; tokenizer.json and generation_config.json
+ * if they are there), or one that ships with the package ('builtin:shakespeare').
+ *
+ * @throws Error with code FILE_NOT_FOUND or READ_FAILED; RangeError for what the files say; TypeError, RangeError for
+ *   options; the signal's reason. A load that failed leaves nothing behind.
+ */
+export async function loadModel(folder: string, options: LoadModelOptions = {}): Promise<Model> {
+  checkOptions('loadModel', options, ['device', 'dtype', 'onProgress', 'signal']);
+  const { device = 'auto', dtype = 'float32', onProgress, signal } = options;
+  checkOneOf('loadModel', 'device', device, ['auto', 'cpu']);
+  checkOneOf('loadModel', 'dtype', dtype, ['float32']);
+  if (onProgress !== undefined && typeof onProgress !== 'function') {
+    throw typeError('loadModel', 'onProgress', 'a function', onProgress);
+  }
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw typeError('loadModel', 'signal', 'an AbortSignal', signal);
+  }
+  signal?.throwIfAborted();
+  const place = await folderOf(folder);
+  const [tokenizer, generation] = await Promise.all([
+    Tokenizer.load(place),
+    readJson(path.join(place, 'generation_config.json')),
+  ]);
+  const { decoder, config } = await loadDecoder(place, { onProgress, signal });
+  return new Model(decoder, config.values, tokenizer, readDefaults(config.values, generation));
+}

@@ -1,0 +1,73 @@
+import { checkInteger, rangeError, show, typeError } from './tensor/check';
+import type { Tokenizer } from './tokenizer/tokenizer';
+
+/** Token ids of one row. */
+export type Ids = readonly number[] | Int32Array;
+
+/** Text, or token ids with an optional mask (1: a token, 0: padding); one row or many. */
+export type Prompt =
+  string | readonly string[] | Ids | readonly Ids[] | { ids: Ids | readonly Ids[]; mask?: Ids | readonly Ids[] };
+
+const isRow = (value: unknown): value is Ids =>
+  value instanceof Int32Array || (Array.isArray(value) && value.every((item) => typeof item === 'number'));
+
+/** One row or many, as rows; whether it was many. */
+function rowsOf(name: string, argument: string, value: unknown): { rows: readonly Ids[]; many: boolean } {
+  if (isRow(value) && !(Array.isArray(value) && value.length === 0)) return { rows: [value], many: false };
+  if (!Array.isArray(value))
+    throw typeError(name, argument, 'token ids: an array, an Int32Array, or rows of them', value);
+  if (value.length === 0) throw rangeError(name, argument, 'not empty', value);
+  value.forEach((row, index) => {
+    if (!isRow(row)) throw typeError(name, `${argument}[${index}]`, 'an array of numbers or an Int32Array', row);
+  });
+  return { rows: value as Ids[], many: true };
+}
+
+/** Rows of whole numbers in [0, limit). */
+export function checkRows(name: string, argument: string, value: unknown, limit: number) {
+  const { rows, many } = rowsOf(name, argument, value);
+  rows.forEach((row, b) => {
+    row.forEach((item, i) => {
+      checkInteger(name, many ? `${argument}[${b}][${i}]` : `${argument}[${i}]`, item, 0, limit - 1);
+    });
+  });
+  return { rows, many };
+}
+
+/** A mask for rows of ids: of the same shape, 0 and 1; all 1 where absent. */
+export function checkMask(name: string, mask: unknown, rows: readonly Ids[]): readonly Ids[] {
+  if (mask === undefined) return rows.map((row) => new Int32Array(row.length).fill(1));
+  const masks = checkRows(name, 'mask', mask, 2).rows;
+  if (masks.length !== rows.length || masks.some((row, b) => row.length !== rows[b]?.length)) {
+    throw rangeError(name, 'mask', `of the shape of ids (rows of ${rows.map((row) => row.length).join(', ')})`, mask);
+  }
+  return masks;
+}
+
+/** A prompt as rows of token ids without padding; whether the caller gave many. */
+export function resolvePrompt(
+  name: string,
+  prompt: unknown,
+  tokenizer: Tokenizer | undefined,
+  vocabSize: number,
+): { rows: Int32Array[]; many: boolean } {
+  const { rows, many } = readPrompt(name, prompt, tokenizer, vocabSize);
+  rows.forEach((row, b) => {
+    if (row.length === 0)
+      throw new RangeError(`[${name}] prompt${many ? `[${b}]` : ''} has no tokens: ${show(prompt)}`);
+  });
+  return { rows, many };
+}
+
+function readPrompt(name: string, prompt: unknown, tokenizer: Tokenizer | undefined, vocabSize: number) {
+  const texts = typeof prompt === 'string' ? [prompt] : prompt;
+  if (Array.isArray(texts) && texts.length > 0 && texts.every((text) => typeof text === 'string')) {
+    if (!tokenizer) throw new TypeError(`[${name}] this model has no tokenizer: give token ids instead of text`);
+    return { rows: texts.map((text) => Int32Array.from(tokenizer.encode(text))), many: prompt === texts };
+  }
+  const masked = typeof prompt === 'object' && prompt !== null && 'ids' in prompt;
+  const { ids, mask } = masked ? (prompt as { ids: unknown; mask?: unknown }) : { ids: prompt, mask: undefined };
+  const { rows, many } = checkRows(name, masked ? 'prompt.ids' : 'prompt', ids, vocabSize);
+  const masks = checkMask(name, mask, rows);
+  return { rows: rows.map((row, b) => Int32Array.from(row).filter((_, i) => masks[b]?.[i] !== 0)), many };
+}

@@ -1,0 +1,90 @@
+import { native } from '../native';
+import { scope } from './scope';
+import { unwrap, type Tensor } from './tensor';
+
+/**
+ * A recorded list of ops that one call replays. Recording runs nothing. A replay reads its inputs as they are then and
+ * overwrites the tensors that the recording returned; what else it made is gone after each replay.
+ */
+export class Program implements Disposable {
+  private constructor(readonly handle: number) {}
+
+  static record(body: () => void): Program {
+    native.beginRecording();
+    try {
+      scope(body);
+    } catch (error) {
+      native.cancelRecording();
+      throw error;
+    }
+    return new Program(native.endRecording());
+  }
+
+  /** Queues one replay. */
+  run(): void {
+    native.runProgram(this.handle);
+  }
+
+  /** Queues replays, `maxSteps` at most: see Channel. */
+  loop(channel: Channel, maxSteps: number): void {
+    native.runLoop(this.handle, channel.handle, maxSteps);
+  }
+
+  [Symbol.dispose](): void {
+    native.disposeProgram(this.handle);
+  }
+}
+
+/** What a channel has heard since the last time. */
+export interface ChannelNews {
+  /** Rows of whole steps. */
+  readonly tokens: Int32Array;
+  readonly finishedLoops: number;
+  /** Steps that these loops ran. */
+  readonly steps: number;
+  /** Every row has met its end token. */
+  readonly done: boolean;
+  readonly error: Error | undefined;
+}
+
+/** Tokens on their way from a native loop to JavaScript. While it is open it keeps the process alive. */
+export class Channel implements Disposable {
+  readonly handle: number;
+  #closed = false;
+
+  constructor(listener: (news: ChannelNews) => void) {
+    this.handle = native.openChannel((tokens, finishedLoops, steps, done, error) => {
+      listener({ tokens, finishedLoops, steps, done, error });
+    });
+  }
+
+  /** In stream order: sends `tokens` [B], and whether `finished` [B] is set in all rows. */
+  emit(tokens: Tensor, finished: Tensor): void {
+    native.emit(unwrap('emit', 'tokens', tokens), unwrap('emit', 'finished', finished), this.handle);
+  }
+
+  /** What `body` queues runs only while this channel is not aborted. */
+  guard<T>(body: () => T): T {
+    native.setAbortSource(this.handle);
+    try {
+      return body();
+    } finally {
+      native.setAbortSource(0);
+    }
+  }
+
+  /** Loops end before their next step. */
+  stop(): void {
+    if (!this.#closed) native.stopChannel(this.handle);
+  }
+
+  /** Guarded ops and loops end as soon as the op that runs is done. */
+  abort(): void {
+    if (!this.#closed) native.abortChannel(this.handle);
+  }
+
+  [Symbol.dispose](): void {
+    this.#closed = true;
+    native.disposeChannel(this.handle);
+  }
+}

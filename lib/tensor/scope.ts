@@ -1,0 +1,46 @@
+import type { Tensor } from './tensor';
+
+const open: Set<Tensor>[] = [];
+
+/** For the library: a new tensor belongs to the innermost open scope. */
+export function enter(tensor: Tensor): void {
+  open.at(-1)?.add(tensor);
+}
+
+/**
+ * Runs `body` and disposes of every tensor made in it, except those in what it returns (in arrays and objects, at any
+ * depth): these then belong to the scope around, if any. Views hold their storage by themselves.
+ *
+ * @throws TypeError if `body` is not a function, or returns a promise: a scope is synchronous. Queue ops in it and await
+ *   `data()` of the result outside.
+ */
+export function scope<T>(body: () => T): T {
+  if (typeof body !== 'function') throw new TypeError(`[scope] body must be a function but got ${typeof body}`);
+  const mine = new Set<Tensor>();
+  open.push(mine);
+  let kept: Set<unknown> = new Set();
+  try {
+    const result = body();
+    if (typeof (result as { then?: unknown } | null | undefined)?.then === 'function') {
+      throw new TypeError('[scope] body returned a promise: a scope is synchronous');
+    }
+    kept = reachable(result);
+    return result;
+  } finally {
+    open.pop();
+    for (const tensor of mine) {
+      if (kept.has(tensor)) enter(tensor);
+      else tensor.dispose();
+    }
+  }
+}
+
+/** Every object that can be reached from a value. */
+function reachable(value: unknown, seen = new Set<unknown>()): Set<unknown> {
+  if (typeof value !== 'object' || value === null || seen.has(value)) return seen;
+  seen.add(value);
+  if (ArrayBuffer.isView(value)) return seen;
+  const parts = value instanceof Map || value instanceof Set ? [...value].flat() : Object.values(value);
+  for (const part of parts) reachable(part, seen);
+  return seen;
+}

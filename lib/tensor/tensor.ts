@@ -1,0 +1,175 @@
+import { native } from '../native';
+import { checkInteger, checkOptions, rangeError, typeError } from './check';
+import { enter } from './scope';
+
+/** Element types. Token ids, positions and lengths are int32. */
+export type DType = 'float32' | 'int32';
+export type Device = 'cpu';
+export type TypedArray = Float32Array | Int32Array;
+
+const MAX_RANK = 6;
+const key = Symbol('tensor');
+// The net under forgotten tensors; dispose(), `using` and scope() are the way.
+const forgotten = new FinalizationRegistry<number>((handle) => native.disposeTensor(handle));
+
+let handleOf: (tensor: Tensor) => number;
+
+/**
+ * A typed array of some shape on a device. Immutable: ops make new ones, and views (reshape, transpose, slice) share
+ * memory. What a tensor holds is computed in the background; `data()` waits for it.
+ */
+export class Tensor implements Disposable {
+  readonly #handle: number;
+  #facts?: { dtype: DType; shape: readonly number[]; packed: boolean };
+
+  static {
+    handleOf = (tensor) => tensor.#handle;
+  }
+
+  /** Not for users: see `tensor()`. */
+  constructor(secret: typeof key, handle: number) {
+    if (secret !== key) throw new TypeError('[Tensor] use tensor(values, shape) to make a tensor');
+    this.#handle = handle;
+    forgotten.register(this, handle, this);
+    enter(this);
+  }
+
+  get #described(): { dtype: DType; shape: readonly number[]; packed: boolean } {
+    return (this.#facts ??= native.describe(this.#handle));
+  }
+
+  get dtype(): DType {
+    return this.#described.dtype;
+  }
+  get shape(): readonly number[] {
+    return this.#described.shape;
+  }
+  get device(): Device {
+    return 'cpu';
+  }
+  /** Whether this is a weight packed for `linear`, which has no data to read. */
+  get packed(): boolean {
+    return this.#described.packed;
+  }
+  /** Number of elements. */
+  get size(): number {
+    return this.shape.reduce((product, size) => product * size, 1);
+  }
+  get disposed(): boolean {
+    return !native.isAlive(this.#handle);
+  }
+
+  /**
+   * The elements, row-major, at this point of the queue: in a fresh array, or in `into`, which must have their type and
+   * number. Rejects with the reason if the tensor could not be computed.
+   */
+  async data(into?: TypedArray): Promise<TypedArray> {
+    if (into === undefined) return native.read(this.#handle);
+    if (!(into instanceof Float32Array || into instanceof Int32Array)) {
+      throw typeError('Tensor.data', 'into', 'a Float32Array or Int32Array', into);
+    }
+    return native.readInto(this.#handle, into);
+  }
+
+  /** The same elements in another shape; one size may be -1, for what is left. A view where possible, else a copy. */
+  reshape(shape: readonly number[]): Tensor {
+    if (!Array.isArray(shape)) throw typeError('Tensor.reshape', 'shape', 'an array of sizes', shape);
+    const open = shape.indexOf(-1);
+    if (open < 0) return wrap(native.reshape(this.#handle, checkShape('Tensor.reshape', shape)));
+    const rest = shape.filter((_, axis) => axis !== open);
+    const known = checkShape('Tensor.reshape', rest).reduce((product, size) => product * size, 1);
+    if (known === 0 || this.size % known !== 0) {
+      throw rangeError('Tensor.reshape', 'shape', `a shape of ${this.size} elements`, shape);
+    }
+    return wrap(native.reshape(this.#handle, shape.with(open, this.size / known)));
+  }
+
+  /** A view with axes `a` and `b` exchanged; negative axes count from the end. */
+  transpose(a = -2, b = -1): Tensor {
+    checkInteger('Tensor.transpose', 'a', a, -MAX_RANK, MAX_RANK);
+    checkInteger('Tensor.transpose', 'b', b, -MAX_RANK, MAX_RANK);
+    return wrap(native.transpose(this.#handle, a, b));
+  }
+
+  /** A view of the elements `begin` to `end` (excluded) of an axis. */
+  slice(axis: number, begin: number, end: number): Tensor {
+    checkInteger('Tensor.slice', 'axis', axis, -MAX_RANK, MAX_RANK);
+    checkInteger('Tensor.slice', 'begin', begin, 0);
+    checkInteger('Tensor.slice', 'end', end, 0);
+    return wrap(native.slice(this.#handle, axis, begin, end));
+  }
+
+  /** Gives the memory back once what is queued has used it. Doing it twice is harmless. */
+  dispose(): void {
+    forgotten.unregister(this);
+    native.disposeTensor(this.#handle);
+  }
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+/** For the library: a tensor for a native handle. */
+export function wrap(handle: number): Tensor {
+  return new Tensor(key, handle);
+}
+
+/** For the library: the native handle of an argument, which must be a tensor. */
+export function unwrap(name: string, argument: string, value: unknown): number {
+  if (!(value instanceof Tensor)) throw typeError(name, argument, 'a Tensor', value);
+  return handleOf(value);
+}
+
+/** The same, 0 where absent. */
+export function unwrapOptional(name: string, argument: string, value: unknown): number {
+  return value === undefined ? 0 : unwrap(name, argument, value);
+}
+
+function checkShape(name: string, shape: readonly number[]): readonly number[] {
+  if (!Array.isArray(shape)) throw typeError(name, 'shape', 'an array of sizes', shape);
+  if (shape.length > MAX_RANK) throw rangeError(name, 'shape', `an array of at most ${MAX_RANK} sizes`, shape);
+  shape.forEach((size, axis) => checkInteger(name, `shape[${axis}]`, size, 0, 2 ** 40));
+  return shape;
+}
+
+/**
+ * A tensor of given values, copied before this returns.
+ *
+ * @param values Float32Array or Int32Array, which give the dtype; or plain numbers.
+ * @param shape sizes whose product is the number of values; default: one axis.
+ * @param options.dtype for plain numbers: 'float32' (default) or 'int32'.
+ * @throws TypeError, RangeError for what does not fit; QueueFullError past the memory limit.
+ */
+export function tensor(
+  values: TypedArray | readonly number[],
+  shape?: readonly number[],
+  options?: { dtype?: DType },
+): Tensor {
+  checkOptions('tensor', options, ['dtype']);
+  const array = toTypedArray(values, options?.dtype);
+  const sizes = checkShape('tensor', shape ?? [array.length]);
+  const count = sizes.reduce((product, size) => product * size, 1);
+  if (count !== array.length) {
+    throw new RangeError(`[tensor] shape [${sizes.join(', ')}] has ${count} elements but got ${array.length} values`);
+  }
+  return wrap(native.createTensor(array, sizes));
+}
+
+function toTypedArray(values: unknown, dtype: unknown): TypedArray {
+  if (dtype !== undefined && dtype !== 'float32' && dtype !== 'int32') {
+    throw typeError('tensor', 'dtype', "'float32' or 'int32'", dtype);
+  }
+  if (values instanceof Float32Array || values instanceof Int32Array) {
+    const own = values instanceof Float32Array ? 'float32' : 'int32';
+    if (dtype !== undefined && dtype !== own) throw typeError('tensor', 'values', `of dtype ${dtype}`, values);
+    return values;
+  }
+  if (!Array.isArray(values)) throw typeError('tensor', 'values', 'a Float32Array, an Int32Array or an array', values);
+  (values as unknown[]).forEach((value, index) => {
+    if (typeof value !== 'number') throw typeError('tensor', `values[${index}]`, 'a number', value);
+    if (dtype === 'int32' && value !== (value | 0)) {
+      throw rangeError('tensor', `values[${index}]`, 'a whole number of 32 bits', value);
+    }
+  });
+  return dtype === 'int32' ? Int32Array.from(values as number[]) : Float32Array.from(values as number[]);
+}
