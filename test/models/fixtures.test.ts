@@ -1,0 +1,102 @@
+import { readFileSync } from 'node:fs';
+import * as path from 'node:path';
+import { loadModel, type GenerationOptions, type Model } from 'heddle';
+import { architectures } from '#lib/models/load';
+import { expectClose, MODELS } from '../support/compare';
+import { Fixture, fixtureNames, fixtures, type Stored } from '../support/fixtures';
+
+// Every case of every model folder whose architecture is supported, against the reference's results.
+
+interface Cases {
+  architecture: string;
+  forward: {
+    name: string;
+    inputs: Record<string, Stored>;
+    outputs: Record<string, { shape: number[]; noise?: number }>;
+  }[];
+  generate: { name: string; inputs: Record<string, number[][]>; params: Record<string, unknown>; sequences: number[][] }[];
+}
+
+const INPUTS: Record<string, 'ids' | 'mask' | 'positions'> = {
+  input_ids: 'ids',
+  attention_mask: 'mask',
+  position_ids: 'positions',
+};
+const OPTIONS: Record<string, keyof GenerationOptions> = {
+  pad_token_id: 'padTokenId',
+  eos_token_id: 'eosTokenId',
+  max_new_tokens: 'maxNewTokens',
+  max_length: 'maxLength',
+};
+
+/** Where forward() has a tensor that the reference calls `output`: 'logits', a path to capture, or nowhere. */
+function pathOf(output: string, outputs: object): string | undefined {
+  if (output === 'logits') return output;
+  const index = /^hidden_states\/(\d+)$/.exec(output)?.[1];
+  if (index === undefined) return undefined;
+  if (index === '0') return 'embeddings';
+  return `hidden_states/${Number(index) + 1}` in outputs ? `layers.${Number(index) - 1}` : 'norm';
+}
+
+const known = (names: object, table: object) => Object.keys(names).every((name) => name in table);
+
+for (const name of fixtureNames('models')) {
+  const folder = path.join(fixtures, 'models', name);
+  const config = JSON.parse(readFileSync(path.join(folder, 'config.json'), 'utf8')) as { architectures?: string[] };
+  if (!config.architectures?.some((architecture) => architectures.includes(architecture))) {
+    test.skip(`${name}: architecture ${config.architectures?.join() ?? 'unnamed'} is not supported`, () => undefined);
+    continue;
+  }
+
+  describe(name, () => {
+    const fixture = new Fixture<Cases>(`models/${name}`);
+    let model: Model;
+    beforeAll(async () => {
+      model = await loadModel(folder);
+    });
+    afterAll(() => model.dispose());
+
+    for (const { name: caseName, inputs, outputs } of fixture.cases.forward) {
+      const supported = Object.keys(outputs).filter((output) => pathOf(output, outputs) !== undefined);
+      for (const output of Object.keys(outputs)) {
+        if (!supported.includes(output)) test.skip(`${name} forward ${caseName}: ${output}`, () => undefined);
+      }
+      (known(inputs, INPUTS) ? test : test.skip)(`${name} forward ${caseName}`, async () => {
+        const capture = supported.map((output) => pathOf(output, outputs)!).filter((place) => place !== 'logits');
+        const { logits, captured } = model.forward({
+          ...(Object.fromEntries(
+            Object.entries(inputs).map(([key, value]) => [INPUTS[key]!, value as unknown as number[][]]),
+          ) as { ids: number[][] }),
+          capture,
+        });
+        const mask = fixture.value(inputs.attention_mask ?? []).data;
+        for (const output of supported) {
+          const place = pathOf(output, outputs)!;
+          const tensor = place === 'logits' ? logits : captured[place]!;
+          const { shape, noise = 0 } = outputs[output]!;
+          expect(tensor.shape).toEqual(shape);
+          const expected = fixture.tensor(`${caseName}/${output}`).data;
+          const actual = await tensor.data();
+          const width = shape.at(-1)!;
+          // Rows of padding carry no meaning.
+          const kept = (_: number, i: number) => mask[Math.floor(i / width)] !== 0;
+          const tolerance = (value: number) => Math.max(MODELS.abs + MODELS.rel * Math.abs(value), 20 * noise);
+          const wanted = expected.filter(kept);
+          expectClose(actual.filter(kept), wanted, (i) => tolerance(wanted[i]!), `${output} element`);
+        }
+      });
+    }
+
+    for (const { name: caseName, inputs, params, sequences } of fixture.cases.generate) {
+      (known(params, OPTIONS) && known(inputs, INPUTS) ? test : test.skip)(`${name} generate ${caseName}`, async () => {
+        const { input_ids: ids, attention_mask: mask } = inputs as { input_ids: number[][]; attention_mask?: number[][] };
+        const options = Object.fromEntries(Object.entries(params).map(([key, value]) => [OPTIONS[key]!, value]));
+        const results = await model.generate({ ids, ...(mask && { mask }) }, { eosTokenId: null, ...options });
+        const rows = (Array.isArray(results) ? results : [results]).map(({ tokens }, b) => [...ids[b]!, ...tokens]);
+        const longest = Math.max(...rows.map((row) => row.length));
+        const pad = (row: number[]) => [...row, ...new Array<number>(longest - row.length).fill(params.pad_token_id as number)];
+        expect(rows.map(pad)).toEqual(sequences);
+      });
+    }
+  });
+}

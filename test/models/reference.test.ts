@@ -1,0 +1,69 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import * as path from 'node:path';
+import { loadModel, logSoftmax, scope, type Model } from 'heddle';
+import { architectures } from '#lib/models/load';
+import { expectClose, MODELS } from '../support/compare';
+
+// Trained models with the reference's ids, texts and logits: <folder>/reference.json beside <folder>/hf*/.
+
+interface Reference {
+  prompt: string;
+  prompt_ids: number[];
+  greedy_ids: number[];
+  greedy_text: string;
+  full_text: string;
+  last_logits: number[];
+  logits_mean_abs_per_position: number[];
+  nll_of_prompt: number;
+}
+
+const root = process.env.HEDDLE_MODELS ?? path.resolve('../shared/models');
+const names = existsSync(root) ? readdirSync(root).sort() : [];
+const folders = names.flatMap((name) =>
+  readdirSync(path.join(root, name))
+    .filter((part) => existsSync(path.join(root, name, part, 'config.json')))
+    .map((part) => ({ name: `${name}/${part}`, folder: path.join(root, name, part), reference: path.join(root, name) })),
+);
+
+if (folders.length === 0) test.skip(`no models in ${path.basename(root)}`, () => undefined);
+
+for (const { name, folder, reference } of folders) {
+  const config = JSON.parse(readFileSync(path.join(folder, 'config.json'), 'utf8')) as { architectures?: string[] };
+  const supported = config.architectures?.some((architecture) => architectures.includes(architecture));
+  const file = path.join(reference, 'reference.json');
+  if (!supported || !existsSync(file)) {
+    test.skip(`${name}: architecture ${config.architectures?.join() ?? 'unnamed'} is not supported`, () => undefined);
+    continue;
+  }
+  const { cases } = JSON.parse(readFileSync(file, 'utf8')) as { cases: Reference[] };
+
+  describe(name, () => {
+    let model: Model;
+    beforeAll(async () => {
+      model = await loadModel(folder);
+    });
+    afterAll(() => model.dispose());
+
+    test.each(cases.map((one) => [one.prompt, one] as const))(`${name} generate %j`, async (prompt, one) => {
+      const result = await model.generate(prompt, { eosTokenId: null, maxNewTokens: one.greedy_ids.length, doSample: false });
+      expect(model.tokenizer!.encode(prompt)).toEqual(one.prompt_ids);
+      expect(result.tokens).toEqual(one.greedy_ids);
+      expect(result.text).toBe(one.greedy_text);
+      expect(prompt + result.text).toBe(one.full_text);
+    });
+
+    test.each(cases.map((one) => [one.prompt, one] as const))(`${name} forward %j`, async (_, one) => {
+      const ids = one.prompt_ids;
+      const { logits } = model.forward({ ids });
+      const values = [...(await logits.data())];
+      const row = (i: number) => values.slice(i * model.vocabSize, (i + 1) * model.vocabSize);
+      expectClose(row(ids.length - 1), one.last_logits, MODELS, 'last logit');
+      const means = ids.map((_, i) => row(i).reduce((sum, value) => sum + Math.abs(value), 0) / model.vocabSize);
+      expectClose(means, one.logits_mean_abs_per_position, MODELS, 'position');
+      const scores = await scope(() => logSoftmax(logits)).data();
+      const nll = ids.slice(1).map((id, i) => -scores[i * model.vocabSize + id]!);
+      const mean = nll.reduce((sum, value) => sum + value, 0) / nll.length;
+      expectClose([mean], [one.nll_of_prompt], MODELS, 'likelihood');
+    });
+  });
+}
