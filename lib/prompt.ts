@@ -27,9 +27,9 @@ function rowsOf(name: string, argument: string, value: unknown): { rows: readonl
 export function checkRows(name: string, argument: string, value: unknown, limit: number) {
   const { rows, many } = rowsOf(name, argument, value);
   rows.forEach((row, b) => {
-    row.forEach((item, i) => {
-      checkInteger(name, many ? `${argument}[${b}][${i}]` : `${argument}[${i}]`, item, 0, limit - 1);
-    });
+    // Prompts are long: the name of an item is made only for one that is wrong.
+    const wrong = row.findIndex((item) => !Number.isInteger(item) || item < 0 || item >= limit);
+    if (wrong >= 0) checkInteger(name, `${argument}${many ? `[${b}]` : ''}[${wrong}]`, row[wrong], 0, limit - 1);
   });
   return { rows, many };
 }

@@ -1,6 +1,6 @@
 import { native } from '../native';
-import { checkNumber, checkOptions, typeError } from '../tensor/check';
-import { Tensor, unwrap, wrap } from '../tensor/tensor';
+import { checkInteger, checkNumber, checkOptions, typeError } from '../tensor/check';
+import { shapeOf, Tensor, unwrap, wrap } from '../tensor/tensor';
 import type { LayerCache } from './kv-cache';
 import type { Mask } from './mask';
 
@@ -61,6 +61,7 @@ function isLayerCache(value: unknown): value is LayerCache {
 
 function cachedAttention(q: Tensor, cache: LayerCache, options: CachedAttentionOptions): Tensor {
   checkOptions('attention', options, ['mask', 'scale', 'cuSeqlens']);
+  checkInteger('attention', 'cache.valueDim', cache.valueDim, 1, 2 ** 31 - 1);
   return wrap(
     native.cachedAttention(
       unwrap('attention', 'q', q),
@@ -76,7 +77,7 @@ function cachedAttention(q: Tensor, cache: LayerCache, options: CachedAttentionO
 }
 
 function scaleOf(q: Tensor, { scale }: AttentionOptions): number {
-  if (scale === undefined) return 1 / Math.sqrt(q.shape.at(-1) || 1);
+  if (scale === undefined) return 1 / Math.sqrt(shapeOf('attention', 'q', q).at(-1) || 1);
   checkNumber('attention', 'scale', scale);
   return scale;
 }

@@ -1,9 +1,11 @@
 import { native } from '../native';
-import { checkInteger, checkOptions, rangeError } from '../tensor/check';
+import { checkInteger, checkOptions, rangeError, typeError } from '../tensor/check';
 import { tensor, unwrap, wrap, type Tensor } from '../tensor/tensor';
 
 /** Keys of a page: the native kPageKeys. */
 const PAGE_KEYS = 64;
+/** Of all layers: a terabyte. */
+const MAX_FLOATS = 2 ** 38;
 
 export interface KVCacheOptions {
   numLayers: number;
@@ -40,18 +42,22 @@ export class KVCache implements Disposable {
   constructor(options: KVCacheOptions) {
     const name = 'KVCache';
     checkOptions(name, options, ['numLayers', 'batch', 'capacity', 'numKvHeads', 'headDim', 'valueDim']);
+    if (options === undefined) throw typeError(name, 'options', 'an object', options);
     const { numLayers, batch, capacity, numKvHeads, headDim, valueDim = headDim } = options;
     for (const [key, value] of Object.entries({ numLayers, batch, capacity, numKvHeads, headDim, valueDim })) {
       checkInteger(name, key, value, 1, 2 ** 31 - 1);
     }
     const pagesPerSequence = Math.ceil(capacity / PAGE_KEYS);
     const numPages = batch * pagesPerSequence;
+    const shape = [numPages, numKvHeads, native.pageFloats(headDim, valueDim)];
+    if (numLayers * shape.reduce((product, size) => product * size, 1) > MAX_FLOATS) {
+      throw rangeError(name, 'capacity', `less: ${numLayers} layers of shape`, shape);
+    }
     this.lengths = tensor(new Int32Array(batch));
     this.#blockTable = tensor(
       Int32Array.from({ length: numPages }, (_, page) => page),
       [batch, pagesPerSequence],
     );
-    const shape = [numPages, numKvHeads, native.pageFloats(headDim, valueDim)];
     this.#layers = Array.from({ length: numLayers }, () => ({
       pages: wrap(native.emptyTensor(shape)),
       blockTable: this.#blockTable,

@@ -1,6 +1,6 @@
 import { native } from '../native';
 import { checkInteger, checkNumber, checkOptions, rangeError } from '../tensor/check';
-import { tensor, unwrap, wrap, type Tensor } from '../tensor/tensor';
+import { shapeOf, tensor, unwrap, wrap, type Tensor } from '../tensor/tensor';
 
 /** How a token is drawn from logits. */
 export interface SamplingOptions {
@@ -47,9 +47,9 @@ export function sample(logits: Tensor, options: SampleOptions = {}): Tensor {
   const { seed = 0, step = 0 } = options;
   checkInteger('sample', 'seed', seed, 0);
   checkInteger('sample', 'step', step, 0, 2 ** 31 - 1);
-  unwrap('sample', 'logits', logits);
-  if (logits.shape.length !== 2) throw rangeError('sample', 'logits', 'of shape [B, V]', logits.shape);
-  const rows = logits.shape[0] ?? 0;
+  const shape = shapeOf('sample', 'logits', logits);
+  if (shape.length !== 2) throw rangeError('sample', 'logits', 'of shape [B, V]', shape);
+  const rows = shape[0] ?? 0;
   using keys = samplingKeys(Array.from({ length: rows }, (_, sequence) => ({ seed, sequence })));
   using steps = tensor(new Int32Array(rows).fill(step));
   return sampleStep(logits, keys, steps, options);

@@ -6,9 +6,12 @@ export function show(value: unknown): string {
   if (typeof value === 'function') return 'a function';
   if (typeof value === 'bigint') return `${value}n`;
   if (value === null || typeof value !== 'object') return String(value);
-  if (Array.isArray(value)) return value.length > 8 ? `an array of ${value.length}` : `[${value.map(show).join(', ')}]`;
-  const name = (Object.getPrototypeOf(value) as object | null)?.constructor.name;
-  return name === undefined || name === 'Object' ? 'an object' : `a ${name}`;
+  if (Array.isArray(value)) {
+    const flat = value.length <= 8 && !value.some((item) => typeof item === 'object');
+    return flat ? `[${value.map(show).join(', ')}]` : `an array of ${value.length}`;
+  }
+  const name: unknown = (Object.getPrototypeOf(value) as { constructor?: { name?: unknown } } | null)?.constructor?.name;
+  return typeof name !== 'string' || name === 'Object' ? 'an object' : `a ${name}`;
 }
 
 export function typeError(name: string, argument: string, wanted: string, value: unknown): TypeError {
@@ -19,10 +22,16 @@ export function rangeError(name: string, argument: string, wanted: string, value
   return new RangeError(`[${name}] ${argument} must be ${wanted} but got ${show(value)}`);
 }
 
-/** An options object with no keys but the known ones; `undefined` counts as empty. */
+/** Whether this is an object as `{ … }` makes it, of any realm: a Tensor or a Map is none. */
+function isPlain(value: object): boolean {
+  const prototype = Object.getPrototypeOf(value) as object | null;
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+/** A plain options object with no keys but the known ones; `undefined` counts as empty. */
 export function checkOptions(name: string, options: unknown, known: readonly string[]): void {
   if (options === undefined) return;
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+  if (typeof options !== 'object' || options === null || !isPlain(options)) {
     throw typeError(name, 'options', 'an object', options);
   }
   for (const key of Object.keys(options)) {

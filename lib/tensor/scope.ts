@@ -36,11 +36,16 @@ export function scope<T>(body: () => T): T {
 }
 
 /** Every object that can be reached from a value. */
-function reachable(value: unknown, seen = new Set<unknown>()): Set<unknown> {
-  if (typeof value !== 'object' || value === null || seen.has(value)) return seen;
-  seen.add(value);
-  if (ArrayBuffer.isView(value)) return seen;
-  const parts = value instanceof Map || value instanceof Set ? [...value].flat() : Object.values(value);
-  for (const part of parts) reachable(part, seen);
+function reachable(root: unknown): Set<unknown> {
+  const seen = new Set<unknown>();
+  const left = [root];
+  while (left.length > 0) {
+    const value = left.pop();
+    if (typeof value !== 'object' || value === null || seen.has(value)) continue;
+    seen.add(value);
+    if (ArrayBuffer.isView(value)) continue;
+    const parts: unknown[] = value instanceof Map || value instanceof Set ? [...value].flat() : Object.values(value);
+    for (const part of parts) left.push(part);
+  }
   return seen;
 }

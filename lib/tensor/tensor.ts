@@ -68,12 +68,16 @@ export class Tensor implements Disposable {
     if (!(into instanceof Float32Array || into instanceof Int32Array)) {
       throw typeError('Tensor.data', 'into', 'a Float32Array or Int32Array', into);
     }
+    if (!(into.buffer instanceof ArrayBuffer)) {
+      throw typeError('Tensor.data', 'into', 'an array over an ArrayBuffer', into.buffer);
+    }
     return native.readInto(this.#handle, into);
   }
 
   /** The same elements in another shape; one size may be -1, for what is left. A view where possible, else a copy. */
   reshape(shape: readonly number[]): Tensor {
     if (!Array.isArray(shape)) throw typeError('Tensor.reshape', 'shape', 'an array of sizes', shape);
+    shapeOf('Tensor.reshape', 'this', this);
     const open = shape.indexOf(-1);
     if (open < 0) return wrap(native.reshape(this.#handle, checkShape('Tensor.reshape', shape)));
     const rest = shape.filter((_, axis) => axis !== open);
@@ -125,10 +129,17 @@ export function unwrapOptional(name: string, argument: string, value: unknown): 
   return value === undefined ? 0 : unwrap(name, argument, value);
 }
 
+/** For the library: the shape of an argument, which must be a tensor that is not disposed of. */
+export function shapeOf(name: string, argument: string, value: unknown): readonly number[] {
+  unwrap(name, argument, value);
+  if ((value as Tensor).disposed) throw new TypeError(`[${name}] ${argument} is a disposed tensor`);
+  return (value as Tensor).shape;
+}
+
 function checkShape(name: string, shape: readonly number[]): readonly number[] {
   if (!Array.isArray(shape)) throw typeError(name, 'shape', 'an array of sizes', shape);
   if (shape.length > MAX_RANK) throw rangeError(name, 'shape', `an array of at most ${MAX_RANK} sizes`, shape);
-  shape.forEach((size, axis) => checkInteger(name, `shape[${axis}]`, size, 0, 2 ** 40));
+  for (const [axis, size] of shape.entries()) checkInteger(name, `shape[${axis}]`, size, 0, 2 ** 40);
   return shape;
 }
 
@@ -162,14 +173,14 @@ function toTypedArray(values: unknown, dtype: unknown): TypedArray {
   if (values instanceof Float32Array || values instanceof Int32Array) {
     const own = values instanceof Float32Array ? 'float32' : 'int32';
     if (dtype !== undefined && dtype !== own) throw typeError('tensor', 'values', `of dtype ${dtype}`, values);
-    return values;
+    return values.buffer instanceof ArrayBuffer ? values : values.slice(); // a SharedArrayBuffer's is copied first
   }
   if (!Array.isArray(values)) throw typeError('tensor', 'values', 'a Float32Array, an Int32Array or an array', values);
-  (values as unknown[]).forEach((value, index) => {
+  for (const [index, value] of (values as unknown[]).entries()) {
     if (typeof value !== 'number') throw typeError('tensor', `values[${index}]`, 'a number', value);
     if (dtype === 'int32' && value !== (value | 0)) {
       throw rangeError('tensor', `values[${index}]`, 'a whole number of 32 bits', value);
     }
-  });
+  }
   return dtype === 'int32' ? Int32Array.from(values as number[]) : Float32Array.from(values as number[]);
 }

@@ -8,19 +8,15 @@ Napi::Value invoke(const Napi::CallbackInfo& info) {
   const Export& target = *static_cast<const Export*>(info.Data());
   Isolate& isolate = Isolate::of(info.Env());
   if (!isolate.runtime) return info.Env().Undefined();
-  const auto settle = [&isolate] {
-    isolate.runtime->settle();
-    isolate.report_memory();
-  };
   try {
     const Napi::Value result = target.run(Call(info, target.function));
-    settle();
+    isolate.runtime->settle();
     return result;
   } catch (const Error& error) {
-    settle();
+    isolate.runtime->settle();
     throw isolate.to_javascript(error);
   } catch (const std::bad_alloc&) {
-    settle();
+    isolate.runtime->settle();
     throw isolate.to_javascript(
         Error(ErrorKind::kRuntime, "OUT_OF_MEMORY", concat("[", target.function, "] out of memory")));
   }

@@ -21,7 +21,8 @@ struct Isolate {
 
   /// A JavaScript error for a native one.
   Napi::Error to_javascript(const Error& error) const;
-  /// Lets V8 know how much memory its tensors hold.
+  /// Lets V8 know how much memory its tensors hold. Done when the event loop turns, which is also when finalizers can
+  /// run: told of what comes and goes within a turn, V8 would collect garbage for nothing, milliseconds at a time.
   void report_memory();
 
   Napi::Env env;

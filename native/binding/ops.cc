@@ -109,7 +109,7 @@ constexpr Export kOps[] = {
     {"embedding", "embedding", embedding},
     {"gatherRows", "gather_rows", gather_rows},
     {"linear", "linear", linear},
-    {"pack", "pack", pack},
+    {"pack", "pack_weight", pack},
     {"layerNorm", "layer_norm", layer_norm},
     {"softmax", "softmax", softmax},
     {"argmax", "argmax", argmax},

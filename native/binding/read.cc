@@ -32,10 +32,15 @@ void copy_out(const Tensor& tensor, void* destination) {
   }
 }
 
+/// By JavaScript's own constructor: without memory it throws, where N-API's ends the process.
 Napi::TypedArray new_array(Napi::Env env, DType dtype, int64_t count) {
-  const auto length = static_cast<size_t>(count);
-  if (dtype == DType::kFloat32) return Napi::Float32Array::New(env, length);
-  return Napi::Int32Array::New(env, length);
+  const char* const type = dtype == DType::kFloat32 ? "Float32Array" : "Int32Array";
+  try {
+    const auto constructor = env.Global().Get(type).As<Napi::Function>();
+    return constructor.New({Napi::Number::New(env, static_cast<double>(count))}).As<Napi::TypedArray>();
+  } catch (const Napi::Error&) {
+    throw Error(ErrorKind::kRuntime, "OUT_OF_MEMORY", concat("[data] no memory for a ", type, " of ", count));
+  }
 }
 
 uint8_t* bytes_of(Napi::TypedArray array) {

@@ -77,7 +77,7 @@ Napi::Value memory(const Call& c) {
   result.Set("used", number(c, static_cast<double>(stats.used)));
   result.Set("cached", number(c, static_cast<double>(stats.cached)));
   result.Set("peak", number(c, static_cast<double>(stats.peak)));
-  result.Set("pending", number(c, static_cast<double>(c.runtime().stream().pending())));
+  result.Set("pending", number(c, static_cast<double>(c.runtime().stream().pending_work())));
   return result;
 }
 

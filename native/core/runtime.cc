@@ -34,6 +34,9 @@ Runtime::~Runtime() {
 }
 
 Tensor* Runtime::make(DType dtype, const Shape& shape) {
+  double elements = 1;
+  for (int64_t size : shape) elements *= static_cast<double>(size);
+  if (elements > kMaxElements) throw_range_error("[heddle] a tensor of shape ", shape, " is larger than any memory");
   Storage* const storage = make_storage(static_cast<size_t>(shape.numel()) * size_of(dtype));
   return adopt(storage, dtype, Layout::kStrided, shape, contiguous_strides(shape), 0);
 }
@@ -115,9 +118,10 @@ bool Runtime::disown(Tensor* tensor) {
 }
 
 void Runtime::check_depth(const char* function) const {
-  if (stream_.pending() < kMaxPending) return;
-  throw Error(ErrorKind::kRuntime, "QUEUE_FULL",
-              concat("[", function, "] ", stream_.pending(), " operations wait already: await sync() now and then"));
+  if (stream_.pending_work() < kMaxPending) return;
+  throw Error(
+      ErrorKind::kRuntime, "QUEUE_FULL",
+      concat("[", function, "] ", stream_.pending_work(), " operations wait already: await sync() now and then"));
 }
 
 void Runtime::record(const Record& record, const Tensor* const* reads, size_t num_reads, Tensor* const* writes,

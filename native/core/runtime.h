@@ -17,6 +17,8 @@ class Runtime {
 
   /// Ops that may wait in the queue before a call throws QUEUE_FULL.
   static constexpr size_t kMaxPending = 4096;
+  /// Of one tensor: products of sizes stay far from overflow.
+  static constexpr double kMaxElements = 0x1p44;
 
   Runtime() = default;
   ~Runtime();
@@ -27,7 +29,8 @@ class Runtime {
 
   // ---- tensors. A tensor made here is dropped by `settle` unless it was published.
 
-  /// A dense tensor with memory still to be taken. Throws QUEUE_FULL past the memory limit.
+  /// A dense tensor with memory still to be taken. Throws QUEUE_FULL past the memory limit, RangeError for a size that
+  /// no memory has.
   Tensor* make(DType dtype, const Shape& shape);
   /// The same in panels, shape [N, K].
   Tensor* make_panels(DType dtype, const Shape& shape, size_t bytes);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/channel.h"
+#include "core/compute_thread.h"
 
 namespace heddle {
 
@@ -22,11 +23,13 @@ void Stream::push(const Record& record) {
     tail_ = tail_->next;
   }
   tail_->records[index % kBlockRecords] = record;
+  if (!record.cleanup) ++pushed_work_;
   pushed_.store(index + 1, std::memory_order_release);
   waiter_.notify();
 }
 
 void Stream::work() {
+  ask_for_long_slices();
   Block* head = tail_;
   for (size_t index = 0;; ++index) {
     waiter_.wait(
@@ -39,6 +42,7 @@ void Stream::work() {
     }
     const Record& record = head->records[index % kBlockRecords];
     if (record.cleanup || !stopping_.load(std::memory_order_relaxed)) record.run(record.payload, *this);
+    if (!record.cleanup) finished_work_.fetch_add(1, std::memory_order_release);
     finished_.store(index + 1, std::memory_order_release);
   }
 }

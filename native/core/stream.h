@@ -58,6 +58,8 @@ class Stream {
   // ---- JavaScript thread
   void push(const Record& record);
   size_t pending() const { return pushed_.load(std::memory_order_relaxed) - finished_.load(std::memory_order_acquire); }
+  /// The same without what only gives something back: the garbage collector may free thousands of tensors at once.
+  size_t pending_work() const { return pushed_work_ - finished_work_.load(std::memory_order_acquire); }
   /// Nothing runs and nothing waits: the JavaScript thread may look at memory itself.
   bool idle() const { return pending() == 0; }
   Device device() const { return device_; }
@@ -136,6 +138,8 @@ class Stream {
   Block* tail_;  // pushed to
   std::atomic<size_t> pushed_{0};
   std::atomic<size_t> finished_{0};
+  size_t pushed_work_ = 0;  // JavaScript thread
+  std::atomic<size_t> finished_work_{0};
   std::atomic<bool> stopping_{false};
   Waiter waiter_;
 

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <string>
 
+#include "core/compute_thread.h"
 #include "core/error.h"
 
 #if defined(__linux__)
@@ -91,6 +92,7 @@ bool ThreadPool::claim_and_run(int worker) {
 }
 
 void ThreadPool::work(int worker) {
+  ask_for_long_slices();
   while (true) {
     work_ready_.wait(
         [this] { return unclaimed_.load(std::memory_order_relaxed) > 0 || stopping_.load(std::memory_order_relaxed); });

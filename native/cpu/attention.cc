@@ -197,6 +197,7 @@ class Kernel {
 }  // namespace
 
 void run(const Attention& op, KernelContext& context) {
+  check_values(Attention::kName, op.cu_seqlens, op.q->shape[0] * op.q->shape[1], op.cache, INT32_MIN);
   const Kernel kernel(op);
   int64_t total = 0;
   for (int64_t b = 0; b < kernel.batch(); ++b) total += kernel.tiles(b);

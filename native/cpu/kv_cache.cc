@@ -16,6 +16,7 @@ const float* token(const Tensor* x, int64_t n, int64_t h) {
 }  // namespace
 
 void run(const AppendKV& op, KernelContext& context) {
+  check_values(AppendKV::kName, op.cu_seqlens, op.k->shape[0] * op.k->shape[1], op.cache, 0);
   const PageShape shape = op.cache.shape;
   const int32_t* cu = op.cu_seqlens->data<int32_t>();
   const int32_t* lengths = op.cache.lengths->data<int32_t>();
@@ -23,10 +24,6 @@ void run(const AppendKV& op, KernelContext& context) {
   const int64_t batch = op.cache.lengths->numel(), table_width = op.cache.block_table->shape[1];
   const int64_t heads = op.cache.pages->shape[1];
   float* pages = op.cache.pages->data<float>();
-  for (int64_t b = 0; b < batch; ++b) {
-    const int64_t keys = static_cast<int64_t>(lengths[b]) + cu[b + 1] - cu[b];
-    if (keys > table_width * kPageKeys) op.fail(b, keys);
-  }
   const int64_t k_step = op.k->strides[3], v_step = op.v->strides[3];
   const int64_t padded = shape.padded_value_width();
   for (int64_t b = 0; b < batch; ++b) {
@@ -56,6 +53,10 @@ void run(const AppendKV& op, KernelContext& context) {
 void run(const AdvanceLengths& op, KernelContext&) {
   const int32_t* cu = op.cu_seqlens->data<int32_t>();
   int32_t* lengths = op.lengths->data<int32_t>();
+  for (int64_t b = 0; b < op.lengths->numel(); ++b) {
+    const int64_t tokens = int64_t{cu[b + 1]} - cu[b];
+    if (tokens < 0 || lengths[b] + tokens > INT32_MAX) op.fail(b, tokens);
+  }
   for (int64_t b = 0; b < op.lengths->numel(); ++b) lengths[b] += cu[b + 1] - cu[b];
 }
 

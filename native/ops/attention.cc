@@ -73,6 +73,9 @@ Tensor* attention(Runtime& runtime, const DenseAttention& op) {
   // The keys and values become pages of a cache that lives for this call: one kernel, one arithmetic.
   const PageShape page{op.k->shape[3], op.v->shape[3]};
   const int64_t pages = std::max<int64_t>(1, (keys + kPageKeys - 1) / kPageKeys);
+  if (batch * pages > INT32_MAX || queries > INT32_MAX) {
+    throw_range_error("[attention] q ", op.q->shape, " and k ", op.k->shape, " are too long");
+  }
   Tensor* const storage = runtime.make(DType::kFloat32, Shape{batch * pages, kv_heads, page.floats()});
   std::vector<int32_t> table = multiples(batch * pages, 1);
   table.pop_back();

@@ -20,6 +20,34 @@ void check_cache(const char* function, const PagedKV& cache, int64_t batch) {
   }
 }
 
+void check_values(const char* function, const Tensor* cu_seqlens, int64_t tokens, const PagedKV& cache,
+                  int64_t least) {
+  const auto fail = [&](const char* code, const auto&... parts) {
+    throw Error(ErrorKind::kRange, code, concat("[", function, "] ", parts...));
+  };
+  const int32_t* cu = cu_seqlens->data<int32_t>();
+  const int32_t* table = cache.block_table->data<int32_t>();
+  const int64_t batch = cache.lengths->numel(), pages = cache.block_table->shape[1];
+  for (int64_t b = 0; b <= batch; ++b) {
+    if (b == 0 ? cu[0] != 0 : cu[b] < cu[b - 1] || (b == batch && cu[b] != tokens)) {
+      fail("INDEX_OUT_OF_RANGE", "cuSeqlens must rise from 0 to ", tokens, " but cuSeqlens[", b, "] is ", cu[b]);
+    }
+  }
+  for (int64_t b = 0; b < batch; ++b) {
+    const int64_t length = cache.lengths->data<int32_t>()[b], keys = length + cu[b + 1] - cu[b];
+    if (length < least || keys < 0) fail("INDEX_OUT_OF_RANGE", "sequence ", b, " has ", keys, " keys");
+    if (keys > pages * kPageKeys) {
+      fail("CACHE_FULL", "sequence ", b, " would hold ", keys, " keys but its pages take ", pages * kPageKeys);
+    }
+    for (int64_t i = 0; i * kPageKeys < keys; ++i) {
+      const int32_t page = table[b * pages + i];
+      if (page < 0 || page >= cache.pages->shape[0]) {
+        fail("INDEX_OUT_OF_RANGE", "the block table names page ", page, " of ", cache.pages->shape[0]);
+      }
+    }
+  }
+}
+
 void append_kv(Runtime& runtime, AppendKV op) {
   check_int32_vector(AppendKV::kName, "cuSeqlens", op.cu_seqlens, op.cache.block_table->shape[0] + 1);
   check_cache(AppendKV::kName, op.cache, op.cache.block_table->shape[0]);
@@ -32,15 +60,14 @@ void append_kv(Runtime& runtime, AppendKV op) {
   runtime.submit(op);
 }
 
-void AppendKV::fail(int64_t sequence, int64_t keys) const {
-  throw Error(ErrorKind::kRange, "CACHE_FULL",
-              concat("[append_kv] sequence ", sequence, " would hold ", keys, " keys but its pages take ",
-                     cache.block_table->shape[1] * kPageKeys));
-}
-
 void advance_lengths(Runtime& runtime, const AdvanceLengths& op) {
   check_int32_vector(AdvanceLengths::kName, "cuSeqlens", op.cu_seqlens, op.lengths->shape[0] + 1);
   runtime.submit(op);
+}
+
+void AdvanceLengths::fail(int64_t sequence, int64_t tokens) const {
+  throw Error(ErrorKind::kRange, "INDEX_OUT_OF_RANGE",
+              concat("[advance_lengths] cuSeqlens: sequence ", sequence, " cannot grow by ", tokens, " tokens"));
 }
 
 }  // namespace heddle

@@ -43,7 +43,8 @@ struct PagedKV {
 ///   v           [Bq, Tq, Hkv, Dv]
 ///   cu_seqlens  [B + 1] int32: tokens cu[b] … cu[b + 1] - 1, counted along [Bq · Tq], are those of sequence b
 ///
-/// A sequence that outgrows its pages fails when the op runs: CACHE_FULL.
+/// A sequence that outgrows its pages fails when the op runs: CACHE_FULL; so do cu_seqlens that do not rise from 0 to
+/// Bq · Tq, lengths below 0 and a block table that names no page: INDEX_OUT_OF_RANGE.
 struct AppendKV {
   static constexpr const char* kName = "append_kv";
   const Tensor* k;
@@ -55,12 +56,10 @@ struct AppendKV {
     return {k, v, cu_seqlens, cache.block_table, cache.lengths, cache.pages};
   }
   std::array<Tensor*, 1> writes() const { return {cache.pages}; }
-
-  /// For kernels: `sequence` would come to hold `keys`.
-  [[noreturn]] void fail(int64_t sequence, int64_t keys) const;
 };
 
-/// lengths[b] += cu_seqlens[b + 1] - cu_seqlens[b], in place: the end of a step in which all layers appended.
+/// lengths[b] += cu_seqlens[b + 1] - cu_seqlens[b], in place: the end of a step in which all layers appended. Offsets
+/// that fall, and lengths that pass int32, fail when the op runs: INDEX_OUT_OF_RANGE.
 struct AdvanceLengths {
   static constexpr const char* kName = "advance_lengths";
   const Tensor* cu_seqlens;
@@ -68,10 +67,16 @@ struct AdvanceLengths {
 
   std::array<const Tensor*, 2> reads() const { return {cu_seqlens, lengths}; }
   std::array<Tensor*, 1> writes() const { return {lengths}; }
+
+  /// For kernels: `sequence` cannot grow by `tokens`.
+  [[noreturn]] void fail(int64_t sequence, int64_t tokens) const;
 };
 
 /// Checks that the tensors of a cache fit each other and `batch` sequences.
 void check_cache(const char* function, const PagedKV& cache, int64_t batch);
+/// For kernels, once the values are there (in host memory): `cu_seqlens` divides `tokens` among the sequences, and every
+/// key that a sequence holds with them has a page. Lengths are at least `least`.
+void check_values(const char* function, const Tensor* cu_seqlens, int64_t tokens, const PagedKV& cache, int64_t least);
 /// k and v are [N, Hkv, D]: see AppendKV.
 void append_kv(Runtime& runtime, AppendKV op);
 void advance_lengths(Runtime& runtime, const AdvanceLengths& op);

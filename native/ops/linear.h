@@ -18,7 +18,7 @@ size_t panel_bytes(int64_t n, int64_t k);
 
 /// out = weight in panels.
 struct PackPanels {
-  static constexpr const char* kName = "pack";
+  static constexpr const char* kName = "pack_weight";
   const Tensor* weight;  // [N, K] float32, any strides
   Tensor* out = nullptr;
 

@@ -1,0 +1,31 @@
+import { runModule, runScript } from '../support/child';
+
+const LEVELS = ['generic', 'avx2', 'avx512', 'amx'];
+
+const best = LEVELS.indexOf(
+  runScript('console.log(heddle.devices()[0].instructionSet)', { env: { HEDDLE_CPU: '' } }).stdout.trim(),
+);
+
+test('this machine has a level that is known', () => {
+  expect(best).toBeGreaterThanOrEqual(0);
+});
+
+test.each(LEVELS.slice(0, best + 1))('%s: a row has the same bytes however it is computed', (level) => {
+  const { stdout, stderr, status } = runModule('bytes-check', { env: { HEDDLE_CPU: level, HEDDLE_NUM_THREADS: '' } });
+  expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
+  expect(JSON.parse(stdout)).toEqual({ instructionSet: level, differences: [] });
+});
+
+const wrong: [level: string, message: RegExp][] = [
+  ...LEVELS.slice(best + 1).map((level): [string, RegExp] => [
+    level,
+    new RegExp(`HEDDLE_CPU=${level} .*${LEVELS[best]}`),
+  ]),
+  ['sse', /HEDDLE_CPU must be generic, avx2, avx512 or amx but got "sse"/],
+];
+test.each(wrong)('HEDDLE_CPU=%s is a RangeError that says so', (level, message) => {
+  const { stderr, status } = runScript('', { env: { HEDDLE_CPU: level } });
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/RangeError: \[heddle\]/);
+  expect(stderr).toMatch(message);
+});

@@ -1,0 +1,204 @@
+import { attention, KVCache, mask, sync, tensor } from '#lib/index';
+import * as naive from '../support/naive';
+import { Random } from '../support/random';
+
+interface Sizes {
+  heads: number;
+  kvHeads: number;
+  keyWidth: number;
+  valueWidth?: number;
+}
+
+const int32 = (values: readonly number[]) => tensor(Int32Array.from(values));
+const cumulative = (counts: readonly number[]) => counts.reduce((ends, n) => [...ends, ends.at(-1)! + n], [0]);
+const join = (parts: readonly Float32Array[]) => Float32Array.from(parts.flatMap((part) => [...part]));
+
+/** Sequences whose tokens are run step by step: `steps[s][b]` tokens of sequence b in step s. */
+async function runSteps(
+  { heads, kvHeads, keyWidth, valueWidth = keyWidth }: Sizes,
+  steps: readonly (readonly number[])[],
+  causal: boolean,
+): Promise<void> {
+  const batch = steps[0]!.length;
+  const random = new Random(steps.length);
+  const capacity = Math.max(...Array.from({ length: batch }, (_, b) => steps.reduce((sum, step) => sum + step[b]!, 0)));
+  using cache = new KVCache({
+    numLayers: 1,
+    batch,
+    capacity,
+    numKvHeads: kvHeads,
+    headDim: keyWidth,
+    valueDim: valueWidth,
+  });
+  /** [b][kvHead]: rows so far. */
+  const empty = () => Array.from({ length: batch }, () => Array.from({ length: kvHeads }, (): Float32Array[] => []));
+  const [keys, values] = [empty(), empty()];
+  const lengths = Array.from({ length: batch }, () => 0);
+
+  for (const counts of steps) {
+    const total = counts.reduce((a, b) => a + b, 0);
+    const [q, k, v] = [
+      random.normals(total * heads * keyWidth),
+      random.normals(total * kvHeads * keyWidth),
+      random.normals(total * kvHeads * valueWidth),
+    ];
+    const cuSeqlens = int32(cumulative(counts));
+    cache.append(0, tensor(k, [total, kvHeads, keyWidth]), tensor(v, [total, kvHeads, valueWidth]), cuSeqlens);
+    using out = attention(tensor(q, [total, heads, keyWidth]), cache.layer(0), {
+      cuSeqlens,
+      mask: causal ? mask.causal() : undefined,
+    });
+    expect(out.shape).toEqual([total, heads, valueWidth]);
+    const actual = await out.data();
+    cache.advance(cuSeqlens);
+
+    const row = (x: Float32Array, n: number, h: number, of: number, width: number) =>
+      x.subarray((n * of + h) * width, (n * of + h + 1) * width);
+    let token = 0;
+    for (const [b, count] of counts.entries()) {
+      const before = lengths[b]!;
+      lengths[b]! += count;
+      for (let i = 0; i < count; ++i) {
+        for (let h = 0; h < kvHeads; ++h) {
+          keys[b]![h]!.push(row(k, token + i, h, kvHeads, keyWidth));
+          values[b]![h]!.push(row(v, token + i, h, kvHeads, valueWidth));
+        }
+      }
+      for (let h = 0; h < heads; ++h) {
+        const of = Math.floor(h / (heads / kvHeads));
+        const queries = Array.from({ length: count }, (_, i) => row(q, token + i, h, heads, keyWidth));
+        const visible = (i: number) => (causal ? before + i + 1 : lengths[b]!);
+        const found = join(queries.map((_, i) => row(actual as Float32Array, token + i, h, heads, valueWidth)));
+        naive.expectAsGoodAsPlain(
+          found,
+          (f) =>
+            naive.attentionHead(queries, keys[b]![of]!, values[b]![of]!, 1 / Math.sqrt(keyWidth), visible, f).flat(),
+          `sequence ${b} head ${h}, element`,
+        );
+      }
+      token += count;
+    }
+  }
+  expect(await cache.lengths.data()).toEqual(Int32Array.from(lengths));
+}
+
+const runs: [name: string, sizes: Sizes, steps: number[][]][] = [
+  ['one token after another', { heads: 2, kvHeads: 2, keyWidth: 8 }, [[1], [1], [1], [1]]],
+  ['a prompt, then tokens', { heads: 4, kvHeads: 2, keyWidth: 16 }, [[61], [1], [1], [1], [1], [1]]],
+  [
+    'ragged',
+    { heads: 3, kvHeads: 1, keyWidth: 20 },
+    [
+      [5, 70, 1],
+      [1, 1, 1],
+      [7, 1, 30],
+    ],
+  ],
+  [
+    'some sequences rest',
+    { heads: 2, kvHeads: 1, keyWidth: 16 },
+    [
+      [3, 0, 2],
+      [0, 0, 1],
+      [0, 66, 0],
+      [1, 1, 1],
+    ],
+  ],
+  [
+    'chunks over pages',
+    { heads: 1, kvHeads: 1, keyWidth: 33, valueWidth: 7 },
+    [
+      [63, 64],
+      [1, 1],
+      [1, 64],
+      [130, 3],
+    ],
+  ],
+  ['over spans', { heads: 2, kvHeads: 1, keyWidth: 8 }, [[500], [11], [1], [1], [600]]],
+  [
+    'odd widths',
+    { heads: 2, kvHeads: 2, keyWidth: 1, valueWidth: 130 },
+    [
+      [3, 9],
+      [1, 1],
+    ],
+  ],
+];
+
+describe.each([true, false])('attention over a cache (causal: %p)', (causal) => {
+  test.each(runs)('%s', (_, sizes, steps) => runSteps(sizes, steps, causal));
+});
+
+const options = { numLayers: 1, batch: 1, capacity: 10, numKvHeads: 1, headDim: 16 };
+
+test('unwritten keys do not leak', async () => {
+  const run = async () => {
+    using cache = new KVCache(options);
+    const ones = tensor(new Float32Array(32).fill(1), [2, 1, 16]);
+    cache.append(0, ones, ones, int32([0, 2]));
+    return attention(ones, cache.layer(0), { cuSeqlens: int32([0, 2]) }).data();
+  };
+  const pages = 64 * 32;
+  for (let i = 0; i < 4; ++i) tensor(new Float32Array(pages).fill(NaN)).dispose();
+  await sync();
+  expect(await run()).toEqual(new Float32Array(32).fill(1));
+});
+
+test('pages round the capacity up; what passes them fails when it is read', async () => {
+  using cache = new KVCache(options);
+  const many = (count: number) => tensor(new Float32Array(count * 16), [count, 1, 16]);
+  cache.append(0, many(64), many(64), int32([0, 64]));
+  cache.advance(int32([0, 64]));
+  await sync();
+  cache.append(0, many(1), many(1), int32([0, 1]));
+  const out = attention(many(1), cache.layer(0), { cuSeqlens: int32([0, 1]) });
+  await expect(out.data()).rejects.toMatchObject({ name: 'RangeError', code: 'CACHE_FULL' });
+});
+
+test('each layer has its own pages', async () => {
+  using cache = new KVCache({ ...options, numLayers: 2 });
+  const filled = (x: number) => tensor(new Float32Array(16).fill(x), [1, 1, 16]);
+  for (const layer of [0, 1]) cache.append(layer, filled(layer), filled(layer + 5), int32([0, 1]));
+  for (const layer of [0, 1]) {
+    const out = attention(filled(1), cache.layer(layer), { cuSeqlens: int32([0, 1]) });
+    expect(await out.data()).toEqual(new Float32Array(16).fill(layer + 5));
+  }
+});
+
+// Offsets and lengths are data: what they say is checked when the op runs.
+const wrong: [name: string, cuSeqlens: number[]][] = [
+  ['beyond the tokens', [0, 1000]],
+  ['short of the tokens', [0, 1]],
+  ['not from 0', [1, 2]],
+  ['falling', [0, -1]],
+  ['negative', [-5, 2]],
+  ['huge', [0, 2 ** 31 - 1]],
+];
+test.each(wrong)('cuSeqlens %s: an error, never a wild read', async (_, cuSeqlens) => {
+  const two = () => tensor(new Float32Array(32), [2, 1, 16]);
+  {
+    using cache = new KVCache(options);
+    cache.append(0, two(), two(), int32(cuSeqlens));
+    await expect(sync()).rejects.toMatchObject({ name: 'RangeError', code: expect.any(String) as string });
+  }
+  using cache = new KVCache(options);
+  cache.append(0, two(), two(), int32([0, 2]));
+  const out = attention(two(), cache.layer(0), { cuSeqlens: int32(cuSeqlens) });
+  await expect(out.data()).rejects.toMatchObject({ name: 'RangeError', code: expect.any(String) as string });
+});
+
+test('lengths that cannot be: an error, never a wild write', async () => {
+  const two = () => tensor(new Float32Array(32), [2, 1, 16]);
+  for (const cuSeqlens of [
+    [0, -5],
+    [0, 2 ** 31 - 1],
+    [5, 0],
+  ]) {
+    using cache = new KVCache(options);
+    cache.advance(int32(cuSeqlens));
+    cache.append(0, two(), two(), int32([0, 2]));
+    const out = attention(two(), cache.layer(0), { cuSeqlens: int32([0, 2]) });
+    await expect(out.data()).rejects.toMatchObject({ name: 'RangeError', code: expect.any(String) as string });
+    await sync().catch(() => undefined);
+  }
+});

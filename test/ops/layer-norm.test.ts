@@ -1,0 +1,81 @@
+import { layerNorm, tensor } from '#lib/index';
+import * as naive from '../support/naive';
+import { Random } from '../support/random';
+
+const sizes: [rows: number, width: number][] = [
+  [1, 1],
+  [1, 2],
+  [3, 7],
+  [2, 15],
+  [2, 16],
+  [5, 17],
+  [4, 64],
+  [3, 100],
+  [2, 1000],
+  [40, 33],
+];
+const numbers: [name: string, offset: number, scale: number, eps: number][] = [
+  ['ordinary', 0, 1, 1e-5],
+  ['far from 0', 300, 1, 1e-5],
+  ['tiny', 0, 1e-4, 1e-12],
+  ['large', 0, 1e6, 0.1],
+];
+
+describe.each(numbers)('%s numbers', (_, offset, scale, eps) => {
+  test.each(sizes)('[%i, %i]', async (rows, width) => {
+    const random = new Random(width);
+    const x = random.normals(rows * width, scale).map((value) => value + offset);
+    const [weight, bias] = [random.normals(width), random.normals(width)];
+    const formula = (w?: Float32Array, b?: Float32Array) => (f: naive.Round) =>
+      naive.byRow(x, width, (row) => naive.layerNorm(row, { weight: w, bias: b, eps }, f));
+    const input = tensor(x, [rows, width]);
+    const y = layerNorm(input, { weight: tensor(weight), bias: tensor(bias), eps });
+    expect(y.shape).toEqual([rows, width]);
+    naive.expectAsGoodAsPlain(await y.data(), formula(weight, bias), 'with weight and bias');
+    naive.expectAsGoodAsPlain(
+      await layerNorm(input, { weight: tensor(weight), eps }).data(),
+      formula(weight),
+      'weight',
+    );
+    naive.expectAsGoodAsPlain(await layerNorm(input, { eps }).data(), formula(), 'plain');
+  });
+});
+
+test('a residual is added first, and the sum comes along', async () => {
+  const random = new Random(2);
+  const [x, residual] = [random.normals(60), random.normals(60)];
+  const sum = x.map((value, i) => value + residual[i]!);
+  const result = layerNorm(tensor(x, [2, 3, 10]), { residual: tensor(residual, [2, 3, 10]) });
+  expect([result.output.shape, result.sum.shape]).toEqual([
+    [2, 3, 10],
+    [2, 3, 10],
+  ]);
+  expect(await result.sum.data()).toEqual(sum);
+  expect(await result.output.data()).toEqual(await layerNorm(tensor(sum, [6, 10])).data());
+});
+
+test('views, and rows of nothing', async () => {
+  const random = new Random(3);
+  const x = random.normals(12);
+  const across = Float32Array.from({ length: 12 }, (_, i) => x[(i % 4) * 3 + Math.floor(i / 4)]!); // [3, 4]
+  expect(await layerNorm(tensor(across, [3, 4]).transpose()).data()).toEqual(await layerNorm(tensor(x, [4, 3])).data());
+  for (const shape of [
+    [0, 4],
+    [4, 0],
+  ]) {
+    using none = layerNorm(tensor([], shape));
+    expect([none.shape, await none.data()]).toEqual([shape, new Float32Array(0)]);
+  }
+});
+
+test('a constant row gives the bias, also of width 1', async () => {
+  using y = layerNorm(tensor([5, 5, 5, 5], [2, 2]), { bias: tensor([1, -2]) });
+  expect(await y.data()).toEqual(Float32Array.of(1, -2, 1, -2));
+  expect(await layerNorm(tensor([7, -3], [2, 1]), { bias: tensor([0.5]) }).data()).toEqual(Float32Array.of(0.5, 0.5));
+});
+
+test('NaN and infinities stay in their row', async () => {
+  const y = await layerNorm(tensor([1, NaN, 3, 1, 2, 3, 1, Infinity, 3], [3, 3])).data();
+  expect([...y.subarray(0, 3), ...y.subarray(6)].every(Number.isNaN)).toBe(true);
+  expect(y.slice(3, 6)).toEqual(await layerNorm(tensor([1, 2, 3], [1, 3])).data());
+});

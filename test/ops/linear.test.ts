@@ -1,0 +1,96 @@
+import { linear, packWeight, tensor, type Activation } from '#lib/index';
+import * as naive from '../support/naive';
+import { Random } from '../support/random';
+
+const sizes: [rows: number, width: number, outputs: number][] = [
+  [1, 1, 1],
+  [1, 64, 64],
+  [2, 3, 5],
+  [3, 17, 65],
+  [5, 100, 1],
+  [6, 1, 130],
+  [7, 33, 63],
+  [13, 257, 66],
+  [50, 16, 20], // more rows than a block
+  [1, 2000, 4],
+];
+const activations: Activation[] = ['linear', 'gelu', 'gelu_new'];
+
+describe.each(sizes)('[%i, K = %i] to %i', (rows, width, outputs) => {
+  const random = new Random(rows * width);
+  const x = random.normals(rows * width);
+  const weight = random.normals(rows * 0 + outputs * width, 1 / Math.sqrt(width));
+  const bias = random.normals(outputs);
+  const residual = random.normals(rows * outputs);
+  const tensors = {
+    bias: () => tensor(bias),
+    residual: () => tensor(residual, [rows, outputs]),
+  };
+
+  test.each(activations)('activation %s, with and without bias and residual, packed or not', async (activation) => {
+    for (const [withBias, withResidual] of [
+      [false, false],
+      [true, false],
+      [false, true],
+      [true, true],
+    ]) {
+      const options = {
+        activation,
+        bias: withBias ? tensors.bias() : undefined,
+        residual: withResidual ? tensors.residual() : undefined,
+      };
+      using dense = tensor(weight, [outputs, width]);
+      using y = linear(tensor(x, [rows, width]), dense, options);
+      expect(y.shape).toEqual([rows, outputs]);
+      const actual = await y.data();
+      naive.expectAsGoodAsPlain(actual, (f) =>
+        naive.linear(
+          {
+            x,
+            weight,
+            width,
+            activation,
+            bias: withBias ? bias : undefined,
+            residual: withResidual ? residual : undefined,
+          },
+          f,
+        ),
+      );
+      using packed = packWeight(dense);
+      expect(await linear(tensor(x, [rows, width]), packed, options).data()).toEqual(actual);
+    }
+  });
+});
+
+test('x of any rank, and views on both sides', async () => {
+  const random = new Random(5);
+  const [x, weight] = [random.normals(24), random.normals(12)];
+  const direct = await linear(tensor(x, [8, 3]), tensor(weight, [4, 3])).data();
+  using deep = linear(tensor(x, [2, 2, 2, 3]), tensor(weight, [4, 3]));
+  expect([deep.shape, await deep.data()]).toEqual([[2, 2, 2, 4], direct]);
+  using flat = linear(tensor(x.subarray(0, 3)), tensor(weight, [4, 3]));
+  expect([flat.shape, await flat.data()]).toEqual([[4], direct.slice(0, 4)]);
+
+  const across = (values: Float32Array, rows: number, columns: number) =>
+    tensor(
+      Float32Array.from({ length: values.length }, (_, i) => values[(i % rows) * columns + Math.floor(i / rows)]!),
+      [columns, rows],
+    ).transpose();
+  expect(await linear(across(x, 8, 3), across(weight, 4, 3)).data()).toEqual(direct);
+  expect(await linear(across(x, 8, 3), packWeight(across(weight, 4, 3))).data()).toEqual(direct);
+});
+
+test('no rows, no inputs, no outputs', async () => {
+  using noRows = linear(tensor([], [0, 3]), tensor(new Float32Array(6), [2, 3]), { bias: tensor([1, 2]) });
+  expect([noRows.shape, await noRows.data()]).toEqual([[0, 2], new Float32Array(0)]);
+  using noInputs = linear(tensor([], [2, 0]), tensor([], [3, 0]), { bias: tensor([1, 2, 3]) });
+  expect(await noInputs.data()).toEqual(Float32Array.of(1, 2, 3, 1, 2, 3));
+  using noOutputs = linear(tensor([1, 2], [1, 2]), tensor([], [0, 2]));
+  expect([noOutputs.shape, await noOutputs.data()]).toEqual([[1, 0], new Float32Array(0)]);
+});
+
+test('NaN and infinities stay in their row', async () => {
+  using x = tensor([1, 2, NaN, 0, Infinity, 1], [3, 2]);
+  using y = linear(x, packWeight(tensor([1, 1, -1, 0], [2, 2])));
+  expect(await y.data()).toEqual(Float32Array.of(3, -1, NaN, NaN, Infinity, -Infinity));
+});

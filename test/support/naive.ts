@@ -1,0 +1,173 @@
+import { expectClose } from './compare';
+
+/** Rounds each intermediate result: not at all, or to float32. */
+export type Round = (x: number) => number;
+type Numbers = ArrayLike<number>;
+
+const range = (count: number) => Array.from({ length: count }, (_, i) => i);
+
+/**
+ * The judge of a kernel: its error against the formula in float64 is at most twice the largest error of the same plain
+ * formula in float32, give or take 4 units in the last place of the largest result.
+ */
+export function expectAsGoodAsPlain(actual: Numbers, formula: (f: Round) => number[], name?: string): void {
+  const exact = formula((x) => x);
+  const plain = formula(Math.fround);
+  const finite = exact.filter(Number.isFinite).map(Math.abs);
+  const largest = finite.reduce((a, b) => Math.max(a, b), 0);
+  const errors = exact.map((x, i) => Math.abs(x - plain[i]!)).filter(Number.isFinite);
+  const error = errors.reduce((a, b) => Math.max(a, b), 0);
+  const allowed = 2 * error + largest * 2 ** -22 + 2 ** -126;
+  expectClose(actual, exact, () => allowed, name);
+}
+
+/** e^-x² Σ 2^n x^(2n+1) / (2n+1)!!: terms of one sign, so nothing cancels. */
+export function erf(x: number): number {
+  if (Math.abs(x) > 6 || Number.isNaN(x)) return Math.sign(x);
+  let sum = 0;
+  for (let n = 0, term = x; n < 200; ++n, term *= (2 * x * x) / (2 * n + 1)) sum += term;
+  return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
+}
+
+export function gelu(x: number, f: Round): number {
+  return f(f(0.5 * x) * f(1 + f(erf(f(x * Math.SQRT1_2)))));
+}
+
+export function geluTanh(x: number, f: Round): number {
+  const cube = f(f(x * x) * x);
+  const inner = f(f(Math.sqrt(2 / Math.PI)) * f(x + f(f(0.044715) * cube)));
+  return f(f(0.5 * x) * f(1 + f(Math.tanh(inner))));
+}
+
+export const activations: Record<string, (x: number, f: Round) => number> = {
+  linear: (x) => x,
+  gelu,
+  gelu_new: geluTanh,
+};
+
+export interface NaiveLinear {
+  x: Numbers;
+  weight: Numbers;
+  /** K */
+  width: number;
+  bias?: Numbers | undefined;
+  residual?: Numbers | undefined;
+  activation?: string | undefined;
+}
+
+/** activation(x · weightᵀ + bias) + residual, row-major. */
+export function linear({ x, weight, width, bias, residual, activation = 'linear' }: NaiveLinear, f: Round): number[] {
+  const [rows, columns] = [x.length / width, weight.length / width];
+  return range(rows * columns).map((at) => {
+    const [m, n] = [Math.floor(at / columns), at % columns];
+    let sum = 0;
+    for (let k = 0; k < width; ++k) sum = f(sum + f(x[m * width + k]! * weight[n * width + k]!));
+    if (bias) sum = f(sum + bias[n]!);
+    const y = activations[activation]!(sum, f);
+    return residual ? f(y + residual[at]!) : y;
+  });
+}
+
+const sumOf = (values: Numbers, f: Round) => Array.from(values).reduce((a, b) => f(a + b), 0);
+
+/** Of one row. */
+export function layerNorm(
+  row: Numbers,
+  { weight, bias, eps }: { weight?: Numbers | undefined; bias?: Numbers | undefined; eps: number },
+  f: Round,
+): number[] {
+  const values = Array.from(row);
+  const mean = f(sumOf(values, f) / values.length);
+  const squares = values.map((x) => f(f(x - mean) * f(x - mean)));
+  const variance = f(sumOf(squares, f) / values.length);
+  const deviation = f(Math.sqrt(f(variance + eps)));
+  return values.map((x, i) => f(f(f(f(x - mean) / deviation) * (weight?.[i] ?? 1)) + (bias?.[i] ?? 0)));
+}
+
+/** Of one row. */
+export function softmax(row: Numbers, f: Round): number[] {
+  const values = Array.from(row);
+  const top = values.reduce((a, b) => Math.max(a, b), -Infinity);
+  const powers = values.map((x) => f(Math.exp(f(x - top))));
+  const sum = sumOf(powers, f);
+  return powers.map((p) => f(p / sum));
+}
+
+/** Of one row. */
+export function logSoftmax(row: Numbers, f: Round): number[] {
+  const values = Array.from(row);
+  const top = values.reduce((a, b) => Math.max(a, b), -Infinity);
+  const sum = sumOf(
+    values.map((x) => f(Math.exp(f(x - top)))),
+    f,
+  );
+  return values.map((x) => f(f(x - top) - f(Math.log(sum))));
+}
+
+/** Applies a function of rows to each row of `width` numbers. */
+export function byRow(x: Numbers, width: number, row: (values: Numbers, index: number) => number[]): number[] {
+  const all = Array.from(x);
+  return range(width ? all.length / width : 0).flatMap((r) => row(all.slice(r * width, (r + 1) * width), r));
+}
+
+/** One head of attention: q [Tq, Dk], k [Tk, Dk], v [Tk, Dv] as rows. Query i sees the keys below `visible(i)`. */
+export function attentionHead(
+  q: readonly Numbers[],
+  k: readonly Numbers[],
+  v: readonly Numbers[],
+  scale: number,
+  visible: (query: number) => number,
+  f: Round,
+): number[][] {
+  const valueWidth = v[0]?.length ?? 0;
+  return q.map((query, i) => {
+    const keys = k.slice(0, Math.max(0, visible(i)));
+    const scores = keys.map((key) => {
+      let dot = 0;
+      for (let d = 0; d < key.length; ++d) dot = f(dot + f(query[d]! * key[d]!));
+      return f(f(scale) * dot);
+    });
+    const weights = softmax(scores, f);
+    return range(valueWidth).map((d) => {
+      let sum = 0;
+      for (let j = 0; j < weights.length; ++j) sum = f(sum + f(weights[j]! * v[j]![d]!));
+      return sum;
+    });
+  });
+}
+
+export interface NaiveAttention {
+  /** [B, H, Tq, Dk], dense; k, v [B, Hkv, Tk, D] */
+  q: Numbers;
+  k: Numbers;
+  v: Numbers;
+  batch: number;
+  heads: number;
+  kvHeads: number;
+  queries: number;
+  keys: number;
+  keyWidth: number;
+  valueWidth: number;
+  scale?: number | undefined;
+  causal?: boolean | undefined;
+}
+
+/** [B, H, Tq, Dv] */
+export function attention(a: NaiveAttention, f: Round): number[] {
+  const rows = (x: Numbers, head: number, count: number, width: number) =>
+    range(count).map((t) => Array.from({ length: width }, (_, d) => x[(head * count + t) * width + d]!));
+  const group = a.heads / a.kvHeads;
+  return range(a.batch * a.heads).flatMap((head) => {
+    const kvHead = Math.floor(head / a.heads) * a.kvHeads + Math.floor((head % a.heads) / group);
+    return attentionHead(
+      rows(a.q, head, a.queries, a.keyWidth),
+      rows(a.k, kvHead, a.keys, a.keyWidth),
+      rows(a.v, kvHead, a.keys, a.valueWidth),
+      a.scale ?? 1 / Math.sqrt(a.keyWidth),
+      (i) => (a.causal ? a.keys - a.queries + i + 1 : a.keys),
+      f,
+    )
+      .map((row) => (a.keys === 0 ? Array.from({ length: a.valueWidth }, () => 0) : row))
+      .flat();
+  });
+}
