@@ -67,7 +67,12 @@ async function models() {
       const ms = await time(one, length > 512 ? 3 : 5);
       report({ bench: 'prefill', model: 'gpt2-124M', tokens: length, ms, tokens_per_s: (length / ms) * 1000 });
     }
-    await loop('gpt2-124M', model, Array.from({ length: 128 }, (_, i) => i), 32);
+    await loop(
+      'gpt2-124M',
+      model,
+      Array.from({ length: 128 }, (_, i) => i),
+      32,
+    );
     await model.dispose();
   } finally {
     rmSync(folder, { recursive: true });
@@ -79,12 +84,31 @@ async function ops() {
     const values = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => Math.random() * 2 - 1);
     return tensor(values, shape);
   };
-  for (const [m, k, n] of [[1, 768, 3072], [16, 768, 3072], [128, 768, 3072], [512, 3072, 768], [512, 4096, 4096]]) {
+  for (const [m, k, n] of [
+    [1, 768, 3072],
+    [16, 768, 3072],
+    [128, 768, 3072],
+    [512, 3072, 768],
+    [512, 4096, 4096],
+  ]) {
     const [x, weight] = [random([m, k]), packWeight(random([n, k]))];
     const ms = await time(() => scope(() => void linear(x, weight)));
-    report({ bench: 'linear', m, k, n, us: ms * 1000, gflops: (2 * m * k * n) / ms / 1e6, weights_gb_per_s: (4 * k * n) / ms / 1e6 });
+    report({
+      bench: 'linear',
+      m,
+      k,
+      n,
+      us: ms * 1000,
+      gflops: (2 * m * k * n) / ms / 1e6,
+      weights_gb_per_s: (4 * k * n) / ms / 1e6,
+    });
   }
-  for (const [heads, length, width] of [[12, 128, 64], [12, 512, 64], [12, 2048, 64], [32, 512, 128]]) {
+  for (const [heads, length, width] of [
+    [12, 128, 64],
+    [12, 512, 64],
+    [12, 2048, 64],
+    [32, 512, 128],
+  ]) {
     const q = random([1, heads, length, width]);
     for (const causal of [false, true]) {
       const ms = await time(() => scope(() => void attention(q, q, q, causal ? { mask: mask.causal() } : {})));
@@ -92,7 +116,12 @@ async function ops() {
       report({ bench: 'attention', heads, length, width, causal, ms, gflops: flops / ms / 1e6 });
     }
   }
-  for (const [rows, width] of [[128, 768], [2048, 768], [128, 4096], [2048, 4096]]) {
+  for (const [rows, width] of [
+    [128, 768],
+    [2048, 768],
+    [128, 4096],
+    [2048, 4096],
+  ]) {
     const [x, weight] = [random([rows, width]), random([width])];
     const ms = await time(() => scope(() => void layerNorm(x, { weight, bias: weight })));
     report({ bench: 'layerNorm', rows, width, us: ms * 1000, gb_per_s: (8 * rows * width) / ms / 1e6 });

@@ -64,35 +64,49 @@ function choose(logits: Tensor, state: State, settings: GenerationSettings, chan
 
 /**
  * Reads the prompts, in chunks counted from their ends so that all rows end in the last one, and chooses first tokens.
+ * One chunk is queued at a time.
  */
-function prefill(
+async function prefill(
   model: DecoderModel,
   prompts: readonly Int32Array[],
   state: State,
   settings: GenerationSettings,
   channel: Channel,
-): void {
-  const longest = Math.max(...prompts.map((prompt) => prompt.length));
-  for (let left = longest; left > 0; left -= settings.prefillChunkSize) {
-    const last = left <= settings.prefillChunkSize;
-    scope(() => {
-      // Tokens of each row that lie between `left` and the next chunk, both counted from the row's end.
-      const pieces = prompts.map((prompt) => {
-        const begin = Math.max(0, prompt.length - left);
-        return { prompt, begin, end: Math.max(begin, prompt.length - left + settings.prefillChunkSize) };
-      });
-      const tokens = pieces.map(({ prompt, begin, end }) => prompt.subarray(begin, last ? prompt.length : end));
-      const ends = cumulative(tokens.map((row) => row.length));
-      const { logits } = model.forward({
-        ids: int32(tokens.flatMap((row) => [...row])),
-        positions: int32(tokens.flatMap((row, b) => Array.from(row, (_, i) => (pieces[b]?.begin ?? 0) + i))),
-        cuSeqlens: int32(ends),
-        cache: state.cache,
-        rows: int32(last ? ends.slice(1).map((end) => end - 1) : []),
-      });
-      if (last) choose(logits, state, settings, channel);
-    });
+): Promise<void> {
+  const { prefillChunkSize } = settings;
+  let left = Math.max(...prompts.map((prompt) => prompt.length));
+  for (; left > prefillChunkSize; left -= prefillChunkSize) {
+    using logits = channel.guard(() => readChunk(model, prompts, state, left, left - prefillChunkSize));
+    await logits.ready();
   }
+  channel.guard(() => {
+    scope(() => {
+      choose(readChunk(model, prompts, state, left, 0), state, settings, channel);
+    });
+  });
+}
+
+/** Runs the tokens that lie between `from` and `to`, counted from the ends of the rows; logits of the last ones. */
+function readChunk(
+  model: DecoderModel,
+  prompts: readonly Int32Array[],
+  state: State,
+  from: number,
+  to: number,
+): Tensor {
+  return scope(() => {
+    const begins = prompts.map((prompt) => Math.max(0, prompt.length - from));
+    const tokens = prompts.map((prompt, b) => prompt.subarray(begins[b], Math.max(0, prompt.length - to)));
+    const ends = cumulative(tokens.map((row) => row.length));
+    const { logits } = model.forward({
+      ids: int32(tokens.flatMap((row) => [...row])),
+      positions: int32(tokens.flatMap((row, b) => Array.from(row, (_, i) => (begins[b] ?? 0) + i))),
+      cuSeqlens: int32(ends),
+      cache: state.cache,
+      rows: int32(to === 0 ? ends.slice(1).map((end) => end - 1) : []),
+    });
+    return logits;
+  });
 }
 
 /** News from a channel, awaited one after another. */
@@ -139,9 +153,7 @@ export async function* decode(
   signal?.addEventListener('abort', abort);
   try {
     using state = new State(model, prompts, settings);
-    channel.guard(() => {
-      prefill(model, prompts, state, settings, channel);
-    });
+    await prefill(model, prompts, state, settings, channel);
     using program = Program.record(() => {
       const { tokens: ids, single: cuSeqlens, cache } = state;
       choose(model.forward({ ids, positions: cache.lengths, cuSeqlens, cache }).logits, state, settings, channel);
@@ -157,7 +169,6 @@ export async function* decode(
         unasked -= steps;
       }
       for (const news of await inbox.take()) {
-        signal?.throwIfAborted();
         if (news.error) throw news.error;
         // A loop that ran out of its turn gives back what it did not do.
         for (const steps of loops.splice(0, news.finishedLoops)) unasked += steps;
@@ -167,6 +178,9 @@ export async function* decode(
         if (news.tokens.length > 0) yield news.tokens;
       }
     }
+  } catch (error) {
+    signal?.throwIfAborted(); // what it made fail is not the news
+    throw error;
   } finally {
     channel.stop();
     signal?.removeEventListener('abort', abort);

@@ -95,11 +95,17 @@ export function resolveOptions(
 function withDefaults(given: GenerationOptions, defaults: GenerationOptions): GenerationOptions {
   const options: GenerationOptions = { ...defaults };
   if (given.maxLength !== undefined && given.maxNewTokens === undefined) delete options.maxNewTokens;
-  if (given.doSample === false) for (const key of ['temperature', 'topK', 'topP'] as const) delete options[key];
+  if (given.doSample === false) dropSampling(options);
   for (const key of NAMES) if (given[key] !== undefined) Object.assign(options, { [key]: given[key] });
   const samples = [given.temperature, given.topK, given.topP, given.seed].some((value) => value !== undefined);
   if (given.doSample === undefined && samples) options.doSample = true;
   return options;
+}
+
+function dropSampling(options: GenerationOptions): void {
+  delete options.temperature;
+  delete options.topK;
+  delete options.topP;
 }
 
 function tokenIds(name: string, value: unknown, vocabSize: number): number[] {
@@ -193,6 +199,6 @@ export function readDefaults(
     }
   }
   // The reference ignores the settings of sampling where it does not sample.
-  if (options.doSample !== true) for (const key of ['temperature', 'topK', 'topP'] as const) delete options[key];
+  if (options.doSample !== true) dropSampling(options);
   return options;
 }

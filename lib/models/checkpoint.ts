@@ -1,6 +1,5 @@
-import { native } from '../native';
 import type { ParameterSource } from '../nn/parameters';
-import { unwrap, type Tensor } from '../tensor/tensor';
+import type { Tensor } from '../tensor/tensor';
 import { SafetensorsFile, type SafetensorsEntry } from '../weights/safetensors';
 import type { Recipe } from './recipe';
 
@@ -24,7 +23,7 @@ export class Checkpoint implements ParameterSource, Disposable {
   /** Resolves when everything loaded so far is in place, calling back for each; rejects if a read failed. */
   async ready(onLoaded: (bytes: number) => void): Promise<void> {
     for (const { tensor, bytes } of this.loaded) {
-      await native.ready(unwrap('loadModel', 'parameter', tensor));
+      await tensor.ready();
       onLoaded(bytes);
     }
   }

@@ -51,7 +51,7 @@ export class KVCache implements Disposable {
     const numPages = batch * pagesPerSequence;
     const shape = [numPages, numKvHeads, native.pageFloats(headDim, valueDim)];
     if (numLayers * shape.reduce((product, size) => product * size, 1) > MAX_FLOATS) {
-      throw rangeError(name, 'capacity', `less: ${numLayers} layers of shape`, shape);
+      throw rangeError(name, 'capacity', 'small enough for pages of less than a terabyte', capacity);
     }
     this.lengths = tensor(new Int32Array(batch));
     this.#blockTable = tensor(

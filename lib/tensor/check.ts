@@ -10,7 +10,8 @@ export function show(value: unknown): string {
     const flat = value.length <= 8 && !value.some((item) => typeof item === 'object');
     return flat ? `[${value.map(show).join(', ')}]` : `an array of ${value.length}`;
   }
-  const name: unknown = (Object.getPrototypeOf(value) as { constructor?: { name?: unknown } } | null)?.constructor?.name;
+  const name: unknown = (Object.getPrototypeOf(value) as { constructor?: { name?: unknown } } | null)?.constructor
+    ?.name;
   return typeof name !== 'string' || name === 'Object' ? 'an object' : `a ${name}`;
 }
 

@@ -74,6 +74,11 @@ export class Tensor implements Disposable {
     return native.readInto(this.#handle, into);
   }
 
+  /** Resolves when the tensor has its value; rejects with the reason if it could not be computed. */
+  async ready(): Promise<void> {
+    return native.ready(this.#handle);
+  }
+
   /** The same elements in another shape; one size may be -1, for what is left. A view where possible, else a copy. */
   reshape(shape: readonly number[]): Tensor {
     if (!Array.isArray(shape)) throw typeError('Tensor.reshape', 'shape', 'an array of sizes', shape);
@@ -136,8 +141,10 @@ export function shapeOf(name: string, argument: string, value: unknown): readonl
   return (value as Tensor).shape;
 }
 
+const isArray: (value: unknown) => boolean = Array.isArray; // Array.isArray itself would make `shape` any[]
+
 function checkShape(name: string, shape: readonly number[]): readonly number[] {
-  if (!Array.isArray(shape)) throw typeError(name, 'shape', 'an array of sizes', shape);
+  if (!isArray(shape)) throw typeError(name, 'shape', 'an array of sizes', shape);
   if (shape.length > MAX_RANK) throw rangeError(name, 'shape', `an array of at most ${MAX_RANK} sizes`, shape);
   for (const [axis, size] of shape.entries()) checkInteger(name, `shape[${axis}]`, size, 0, 2 ** 40);
   return shape;

@@ -15,8 +15,8 @@ class Runtime {
  public:
   using Handle = HandleTable<Tensor>::Handle;
 
-  /// Ops that may wait in the queue before a call throws QUEUE_FULL.
-  static constexpr size_t kMaxPending = 4096;
+  /// Records that may wait in the queue (ops, and what gives their memory back) before a call throws QUEUE_FULL.
+  static constexpr size_t kMaxPending = 8192;
   /// Of one tensor: products of sizes stay far from overflow.
   static constexpr double kMaxElements = 0x1p44;
 
