@@ -12,7 +12,7 @@ export { gelu, type GeluOptions } from './ops/gelu';
 export { KVCache, type KVCacheOptions, type LayerCache } from './ops/kv-cache';
 export { layerNorm, type LayerNormOptions } from './ops/layer-norm';
 export { linear, packWeight, type Activation, type LinearOptions } from './ops/linear';
-export { mask, type Mask } from './ops/mask';
+export { mask, Mask, type Lengths, type MaskDescription, type MaskExtent } from './ops/mask';
 export { sample, type SampleOptions, type SamplingOptions } from './ops/sample';
 export { logSoftmax, softmax } from './ops/softmax';
 export { loadModel, Model, type FinishReason, type Generated, type LoadModelOptions, type Piece } from './pipeline';

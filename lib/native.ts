@@ -1,21 +1,26 @@
 import * as path from 'node:path';
 import load = require('node-gyp-build');
 
+/** Element types. Token ids, positions and lengths are int32; a bool is a byte, 0 or 1. */
+export type DType = 'float32' | 'int32' | 'bool';
+/** What their elements come in. */
+export type TypedArray = Float32Array | Int32Array | Uint8Array;
+
 /**
  * The one typed door to the addon. Tensors, programs, channels and files are numbers here; 0 stands for an absent
  * tensor. The native side checks what a tensor is (shapes, dtypes, disposal); kinds of arguments are checked before.
  */
 export interface Native {
-  createTensor(values: Float32Array | Int32Array, shape: readonly number[]): number;
+  createTensor(values: TypedArray, shape: readonly number[]): number;
   emptyTensor(shape: readonly number[]): number;
-  describe(tensor: number): { dtype: 'float32' | 'int32'; shape: number[]; packed: boolean };
+  describe(tensor: number): { dtype: DType; shape: number[]; packed: boolean };
   isAlive(tensor: number): boolean;
   disposeTensor(tensor: number): boolean;
   reshape(tensor: number, shape: readonly number[]): number;
   transpose(tensor: number, a: number, b: number): number;
   slice(tensor: number, axis: number, begin: number, end: number): number;
-  read(tensor: number): Promise<Float32Array | Int32Array>;
-  readInto(tensor: number, into: Float32Array | Int32Array): Promise<Float32Array | Int32Array>;
+  read(tensor: number): Promise<TypedArray>;
+  readInto(tensor: number, into: TypedArray): Promise<TypedArray>;
   /** Resolves when the tensor has its value. */
   ready(tensor: number): Promise<void>;
   sync(): Promise<void>;
@@ -38,7 +43,8 @@ export interface Native {
   linear(x: number, weight: number, bias: number, residual: number, activation: number): number;
   pack(weight: number): number;
   layerNorm(x: number, residual: number, weight: number, bias: number, eps: number): [output: number, sum: number];
-  softmax(x: number, log: boolean): number;
+  softmax(x: number): number;
+  logSoftmax(x: number): number;
   argmax(x: number): number;
   sample(logits: number, keys: number, steps: number, temperature: number, topP: number, topK: number): number;
   endOfSequence(chosen: number, ends: number, pad: number, tokens: number, finished: number): void;
@@ -52,7 +58,7 @@ export interface Native {
     valueWidth: number,
   ): void;
   advanceLengths(cuSeqlens: number, lengths: number): void;
-  attention(q: number, k: number, v: number, scale: number, causal: boolean): number;
+  attention(q: number, k: number, v: number, scale: number, causal: boolean, ...mask: MaskHandles): number;
   cachedAttention(
     q: number,
     cuSeqlens: number,
@@ -62,7 +68,11 @@ export interface Native {
     valueWidth: number,
     scale: number,
     causal: boolean,
+    ...mask: MaskHandles
   ): number;
+  /** The last arguments: offsets, [B, H, Tq, Tk]. */
+  maskToArray(...args: [...MaskHandles, offsets: number, shape: readonly number[]]): number;
+  countMaskTiles(...args: [...MaskHandles, offsets: number, shape: readonly number[]]): number;
   pageFloats(keyWidth: number, valueWidth: number): number;
 
   beginRecording(): void;
@@ -71,6 +81,9 @@ export interface Native {
   runProgram(program: number): void;
   runLoop(program: number, channel: number, maxSteps: number): void;
   disposeProgram(program: number): boolean;
+  /** Something is awaited: the process stays alive until as many letGo(). */
+  hold(): void;
+  letGo(): void;
   openChannel(
     callback: (
       tokens: Int32Array,
@@ -103,6 +116,9 @@ export interface Native {
     name: string,
   ): number;
 }
+
+/** A mask's code (0: every key) and the tensors that its pieces name. */
+export type MaskHandles = [code: number, data0: number, data1: number, data2: number, data3: number];
 
 /** Too much is queued, or the memory limit is reached: `await sync()`, or dispose of tensors. */
 export class QueueFullError extends Error {

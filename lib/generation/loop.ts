@@ -1,7 +1,7 @@
 import { argmax } from '../ops/argmax';
 import type { KVCache } from '../ops/kv-cache';
 import { endOfSequence, samplingKeys, sampleStep } from '../ops/sample';
-import { Channel, Program, type ChannelNews } from '../tensor/program';
+import { Channel, Program } from '../tensor/program';
 import { scope } from '../tensor/scope';
 import { tensor, type Tensor } from '../tensor/tensor';
 import type { GenerationSettings } from './options';
@@ -109,26 +109,6 @@ function readChunk(
   });
 }
 
-/** News from a channel, awaited one after another. */
-class Inbox {
-  #news: ChannelNews[] = [];
-  #wake: (() => void) | undefined;
-
-  put(news: ChannelNews): void {
-    this.#news.push(news);
-    this.#wake?.();
-  }
-
-  async take(): Promise<ChannelNews[]> {
-    if (this.#news.length === 0) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
-    return this.#news.splice(0);
-  }
-}
-
 /**
  * Continues prompts: yields the tokens of one or more whole steps, [steps × batch], as they come. The prompts run
  * eagerly; then one recorded step is replayed by native loops, so that JavaScript is not waited for. Ending the
@@ -143,10 +123,7 @@ export async function* decode(
 ): AsyncGenerator<Int32Array, void, undefined> {
   const { signal, maxSteps } = settings;
   signal?.throwIfAborted();
-  const inbox = new Inbox();
-  using channel = new Channel((news) => {
-    inbox.put(news);
-  });
+  using channel = new Channel();
   const abort = () => {
     channel.abort();
   };
@@ -168,7 +145,7 @@ export async function* decode(
         loops.push(steps);
         unasked -= steps;
       }
-      for (const news of await inbox.take()) {
+      for (const news of await channel.take()) {
         if (news.error) throw news.error;
         // A loop that ran out of its turn gives back what it did not do.
         for (const steps of loops.splice(0, news.finishedLoops)) unasked += steps;

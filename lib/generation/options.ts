@@ -119,13 +119,10 @@ function tokenIds(name: string, value: unknown, vocabSize: number): number[] {
 function stepsOf(name: string, options: GenerationOptions, limits: GenerationLimits): number {
   const { contextLength, promptLength } = limits;
   const { maxNewTokens, maxLength } = options;
-  if (maxNewTokens !== undefined) {
-    checkInteger(name, 'maxNewTokens', maxNewTokens, 1);
-  } else if (maxLength !== undefined) {
-    checkInteger(name, 'maxLength', maxLength, 1);
-    if (maxLength <= promptLength) {
-      throw rangeError(name, 'maxLength', `above the ${promptLength} tokens of the prompt`, maxLength);
-    }
+  if (maxNewTokens !== undefined) checkInteger(name, 'maxNewTokens', maxNewTokens, 1);
+  if (maxLength !== undefined) checkInteger(name, 'maxLength', maxLength, 1);
+  if (maxNewTokens === undefined && maxLength !== undefined && maxLength <= promptLength) {
+    throw rangeError(name, 'maxLength', `above the ${promptLength} tokens of the prompt`, maxLength);
   }
   const steps = maxNewTokens ?? (maxLength ?? contextLength) - promptLength;
   if (steps < 1 || promptLength + steps > contextLength) {

@@ -79,7 +79,7 @@ export async function loadDecoder(
   const recipe = recipeOf(config);
   using weights = new SafetensorsFile(path.join(folder, 'model.safetensors'));
   const checkpoint = new Checkpoint(weights, recipe);
-  using channel = new Channel(() => undefined); // carries the wish to abort to the native side
+  using channel = new Channel(); // carries the wish to abort to the native side
   const abort = () => {
     channel.abort();
   };

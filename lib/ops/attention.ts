@@ -1,8 +1,8 @@
-import { native } from '../native';
-import { checkInteger, checkNumber, checkOptions, typeError } from '../tensor/check';
+import { native, type MaskHandles } from '../native';
+import { checkInteger, checkNumber, checkOptions } from '../tensor/check';
 import { shapeOf, Tensor, unwrap, wrap } from '../tensor/tensor';
 import type { LayerCache } from './kv-cache';
-import type { Mask } from './mask';
+import { checkMask, type Mask } from './mask';
 
 export interface AttentionOptions {
   /** Which keys a query may attend to; default: all. */
@@ -44,15 +44,13 @@ export function attention(
 ): Tensor {
   if (isLayerCache(second)) return cachedAttention(q, second, third as CachedAttentionOptions);
   checkOptions('attention', options, ['mask', 'scale']);
-  return wrap(
-    native.attention(
-      unwrap('attention', 'q', q),
-      unwrap('attention', 'k', second),
-      unwrap('attention', 'v', third),
-      scaleOf(q, options),
-      isCausal(options),
-    ),
-  );
+  const [qHandle, k, v] = [
+    unwrap('attention', 'q', q),
+    unwrap('attention', 'k', second),
+    unwrap('attention', 'v', third),
+  ];
+  const scale = scaleOf(q, options);
+  return withMask(options, (causal, handles) => wrap(native.attention(qHandle, k, v, scale, causal, ...handles)));
 }
 
 function isLayerCache(value: unknown): value is LayerCache {
@@ -62,18 +60,16 @@ function isLayerCache(value: unknown): value is LayerCache {
 function cachedAttention(q: Tensor, cache: LayerCache, options: CachedAttentionOptions): Tensor {
   checkOptions('attention', options, ['mask', 'scale', 'cuSeqlens']);
   checkInteger('attention', 'cache.valueDim', cache.valueDim, 1, 2 ** 31 - 1);
-  return wrap(
-    native.cachedAttention(
-      unwrap('attention', 'q', q),
-      unwrap('attention', 'cuSeqlens', options?.cuSeqlens),
-      unwrap('attention', 'cache', cache.pages),
-      unwrap('attention', 'cache', cache.blockTable),
-      unwrap('attention', 'cache', cache.lengths),
-      cache.valueDim,
-      scaleOf(q, options),
-      isCausal(options),
-    ),
-  );
+  const args = [
+    unwrap('attention', 'q', q),
+    unwrap('attention', 'cuSeqlens', options?.cuSeqlens),
+    unwrap('attention', 'cache', cache.pages),
+    unwrap('attention', 'cache', cache.blockTable),
+    unwrap('attention', 'cache', cache.lengths),
+    cache.valueDim,
+    scaleOf(q, options),
+  ] as const;
+  return withMask(options, (causal, handles) => wrap(native.cachedAttention(...args, causal, ...handles)));
 }
 
 function scaleOf(q: Tensor, { scale }: AttentionOptions): number {
@@ -82,8 +78,9 @@ function scaleOf(q: Tensor, { scale }: AttentionOptions): number {
   return scale;
 }
 
-function isCausal({ mask }: AttentionOptions): boolean {
-  if (mask === undefined) return false;
-  if ((mask as { kind?: unknown } | null)?.kind !== 'causal') throw typeError('attention', 'mask', 'a mask', mask);
-  return true;
+/** Plain causal masks, the common case, are a flag of the kernel. */
+function withMask<T>({ mask }: AttentionOptions, body: (causal: boolean, handles: MaskHandles) => T): T {
+  if (mask === undefined) return body(false, [0, 0, 0, 0, 0]);
+  checkMask('attention', 'mask', mask);
+  return mask.kind === 'causal' ? body(true, [0, 0, 0, 0, 0]) : mask.lower((handles) => body(false, handles));
 }

@@ -68,9 +68,8 @@ export class KVCache implements Disposable {
 
   /** @throws RangeError if there is no such layer. */
   layer(index: number): LayerCache {
-    const layer = this.#layers[index];
-    if (!layer) throw rangeError('KVCache.layer', 'index', `in [0, ${this.#layers.length})`, index);
-    return layer;
+    checkInteger('KVCache.layer', 'index', index, 0, this.#layers.length - 1);
+    return this.#layers[index]!;
   }
 
   /**

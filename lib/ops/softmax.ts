@@ -3,10 +3,10 @@ import { unwrap, wrap, type Tensor } from '../tensor/tensor';
 
 /** e^x / Σ e^x over the last axis, float32 [..., C]. A row of only -∞ gives NaN. */
 export function softmax(x: Tensor): Tensor {
-  return wrap(native.softmax(unwrap('softmax', 'x', x), false));
+  return wrap(native.softmax(unwrap('softmax', 'x', x)));
 }
 
 /** log(softmax(x)) over the last axis, float32 [..., C]. */
 export function logSoftmax(x: Tensor): Tensor {
-  return wrap(native.softmax(unwrap('logSoftmax', 'x', x), true));
+  return wrap(native.logSoftmax(unwrap('logSoftmax', 'x', x)));
 }

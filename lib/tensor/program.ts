@@ -47,15 +47,33 @@ export interface ChannelNews {
   readonly error: Error | undefined;
 }
 
-/** Tokens on their way from a native loop to JavaScript. While it is open it keeps the process alive. */
+/** Of the guard that is open; 0: none. */
+let guarding = 0;
+
+/** Tokens on their way from a native loop to JavaScript. */
 export class Channel implements Disposable {
   readonly handle: number;
+  #news: ChannelNews[] = [];
+  #wake: (() => void) | undefined;
   #closed = false;
 
-  constructor(listener: (news: ChannelNews) => void) {
+  constructor() {
     this.handle = native.openChannel((tokens, finishedLoops, steps, done, error) => {
-      listener({ tokens, finishedLoops, steps, done, error });
+      this.#news.push({ tokens, finishedLoops, steps, done, error });
+      this.#wake?.();
     });
+  }
+
+  /** What has come since the last time; waits for something to come. Only this keeps the process alive. */
+  async take(): Promise<ChannelNews[]> {
+    if (this.#news.length === 0) {
+      native.hold();
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      native.letGo();
+    }
+    return this.#news.splice(0);
   }
 
   /** In stream order: sends `tokens` [B], and whether `finished` [B] is set in all rows. */
@@ -65,11 +83,12 @@ export class Channel implements Disposable {
 
   /** What `body` queues runs only while this channel is not aborted. */
   guard<T>(body: () => T): T {
-    native.setAbortSource(this.handle);
+    const outer = guarding;
+    native.setAbortSource((guarding = this.handle));
     try {
       return body();
     } finally {
-      native.setAbortSource(0);
+      native.setAbortSource((guarding = outer));
     }
   }
 

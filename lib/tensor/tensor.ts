@@ -1,11 +1,9 @@
-import { native } from '../native';
+import { native, type DType, type TypedArray } from '../native';
 import { checkInteger, checkOptions, rangeError, typeError } from './check';
 import { enter } from './scope';
 
-/** Element types. Token ids, positions and lengths are int32. */
-export type DType = 'float32' | 'int32';
+export type { DType, TypedArray };
 export type Device = 'cpu';
-export type TypedArray = Float32Array | Int32Array;
 
 const MAX_RANK = 6;
 const key = Symbol('tensor');
@@ -65,8 +63,8 @@ export class Tensor implements Disposable {
    */
   async data(into?: TypedArray): Promise<TypedArray> {
     if (into === undefined) return native.read(this.#handle);
-    if (!(into instanceof Float32Array || into instanceof Int32Array)) {
-      throw typeError('Tensor.data', 'into', 'a Float32Array or Int32Array', into);
+    if (dtypeOf(into) === undefined) {
+      throw typeError('Tensor.data', 'into', 'a Float32Array, Int32Array or Uint8Array', into);
     }
     if (!(into.buffer instanceof ArrayBuffer)) {
       throw typeError('Tensor.data', 'into', 'an array over an ArrayBuffer', into.buffer);
@@ -153,9 +151,9 @@ function checkShape(name: string, shape: readonly number[]): readonly number[] {
 /**
  * A tensor of given values, copied before this returns.
  *
- * @param values Float32Array or Int32Array, which give the dtype; or plain numbers.
+ * @param values Float32Array, Int32Array or Uint8Array (bool: 0 or 1), which give the dtype; or plain numbers.
  * @param shape sizes whose product is the number of values; default: one axis.
- * @param options.dtype for plain numbers: 'float32' (default) or 'int32'.
+ * @param options.dtype for plain numbers: 'float32' (default), 'int32' or 'bool'.
  * @throws TypeError, RangeError for what does not fit; QueueFullError past the memory limit.
  */
 export function tensor(
@@ -173,21 +171,32 @@ export function tensor(
   return wrap(native.createTensor(array, sizes));
 }
 
+/** Of what a typed array holds; undefined for other values. */
+function dtypeOf(values: unknown): DType | undefined {
+  if (values instanceof Float32Array) return 'float32';
+  if (values instanceof Int32Array) return 'int32';
+  return values instanceof Uint8Array ? 'bool' : undefined;
+}
+
 function toTypedArray(values: unknown, dtype: unknown): TypedArray {
-  if (dtype !== undefined && dtype !== 'float32' && dtype !== 'int32') {
-    throw typeError('tensor', 'dtype', "'float32' or 'int32'", dtype);
+  if (dtype !== undefined && dtype !== 'float32' && dtype !== 'int32' && dtype !== 'bool') {
+    throw typeError('tensor', 'dtype', "'float32', 'int32' or 'bool'", dtype);
   }
-  if (values instanceof Float32Array || values instanceof Int32Array) {
-    const own = values instanceof Float32Array ? 'float32' : 'int32';
+  const own = dtypeOf(values);
+  if (own !== undefined) {
+    const array = values as TypedArray;
     if (dtype !== undefined && dtype !== own) throw typeError('tensor', 'values', `of dtype ${dtype}`, values);
-    return values.buffer instanceof ArrayBuffer ? values : values.slice(); // a SharedArrayBuffer's is copied first
+    if (own === 'bool' && array.some((value) => value > 1)) throw rangeError('tensor', 'values', '0 or 1', values);
+    return array.buffer instanceof ArrayBuffer ? array : array.slice(); // a SharedArrayBuffer's is copied first
   }
   if (!Array.isArray(values)) throw typeError('tensor', 'values', 'a Float32Array, an Int32Array or an array', values);
   for (const [index, value] of (values as unknown[]).entries()) {
     if (typeof value !== 'number') throw typeError('tensor', `values[${index}]`, 'a number', value);
+    if (dtype === 'bool' && value !== 0 && value !== 1) throw rangeError('tensor', `values[${index}]`, '0 or 1', value);
     if (dtype === 'int32' && value !== (value | 0)) {
       throw rangeError('tensor', `values[${index}]`, 'a whole number of 32 bits', value);
     }
   }
+  if (dtype === 'bool') return Uint8Array.from(values as number[]);
   return dtype === 'int32' ? Int32Array.from(values as number[]) : Float32Array.from(values as number[]);
 }

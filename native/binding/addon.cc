@@ -1,3 +1,5 @@
+#include <system_error>
+
 #include "binding/call.h"
 
 namespace heddle {
@@ -29,6 +31,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     env.SetInstanceData(new Isolate(env));
   } catch (const Error& error) {
     throw Napi::RangeError::New(env, error.what());
+  } catch (const std::system_error& error) {
+    throw Napi::Error::New(env, concat("[heddle] cannot start a thread: ", error.what()));
   }
   export_tensors(env, exports);
   export_ops(env, exports);
@@ -48,6 +52,7 @@ Shape Call::shape(size_t index) const {
   for (uint32_t i = 0; i < values.Length(); ++i) {
     shape.push_back(values.Get(i).As<Napi::Number>().Int64Value());
   }
+  check_size(shape);
   return shape;
 }
 

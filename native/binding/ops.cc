@@ -40,7 +40,9 @@ Napi::Value layer_norm(const Call& c) {
   return pair;
 }
 
-Napi::Value softmax(const Call& c) { return c.publish(softmax(c.runtime(), Softmax{c.tensor(0, "x"), c.flag(1)})); }
+Napi::Value softmax(const Call& c) { return c.publish(softmax(c.runtime(), Softmax{c.tensor(0, "x"), false})); }
+
+Napi::Value log_softmax(const Call& c) { return c.publish(softmax(c.runtime(), Softmax{c.tensor(0, "x"), true})); }
 
 Napi::Value argmax(const Call& c) { return c.publish(argmax(c.runtime(), Argmax{c.tensor(0, "x")})); }
 
@@ -84,15 +86,34 @@ Napi::Value advance_lengths(const Call& c) {
   return c.undefined();
 }
 
+/// Five arguments from `first` on: code (0: no mask) and what its pieces name.
+MaskOperand mask_of(const Call& c, size_t first) {
+  MaskOperand mask;
+  mask.code = c.optional_tensor(first, "mask");
+  for (size_t i = 0; i < MaskOperand::kMaxData; ++i) mask.data[i] = c.optional_tensor(first + 1 + i, "mask");
+  return mask;
+}
+
+/// (mask: 5, offsets, [B, H, Tq, Tk])
+Napi::Value mask_to_array(const Call& c) {
+  return c.publish(mask_to_array(c.runtime(), MaskToArray{mask_of(c, 0), c.tensor(5, "offsets")}, c.shape(6)));
+}
+
+Napi::Value count_mask_tiles(const Call& c) {
+  const Shape shape = c.shape(6);
+  const CountMaskTiles op{mask_of(c, 0), c.tensor(5, "offsets"), shape[2], shape[3]};
+  return c.publish(count_mask_tiles(c.runtime(), op, shape[0], shape[1]));
+}
+
 Napi::Value attention(const Call& c) {
-  return c.publish(attention(
-      c.runtime(), DenseAttention{c.tensor(0, "q"), c.tensor(1, "k"), c.tensor(2, "v"), c.real(3), c.flag(4)}));
+  return c.publish(attention(c.runtime(), DenseAttention{c.tensor(0, "q"), c.tensor(1, "k"), c.tensor(2, "v"),
+                                                         c.real(3), c.flag(4), mask_of(c, 5)}));
 }
 
 Napi::Value cached_attention(const Call& c) {
   const Tensor* q = as_row(c, c.tensor(0, "q"), "q");
-  Tensor* const out =
-      attention(c.runtime(), Attention{q, c.tensor(1, "cuSeqlens"), cache_of(c, 2, q->shape[3]), c.real(6), c.flag(7)});
+  Tensor* const out = attention(c.runtime(), Attention{q, c.tensor(1, "cuSeqlens"), cache_of(c, 2, q->shape[3]),
+                                                       c.real(6), c.flag(7), mask_of(c, 8)});
   const Shape shape{out->shape[1], out->shape[2], out->shape[3]};
   return c.publish(c.runtime().make_view(out, shape, contiguous_strides(shape), 0));
 }
@@ -112,12 +133,15 @@ constexpr Export kOps[] = {
     {"pack", "pack_weight", pack},
     {"layerNorm", "layer_norm", layer_norm},
     {"softmax", "softmax", softmax},
+    {"logSoftmax", "log_softmax", log_softmax},
     {"argmax", "argmax", argmax},
     {"sample", "sample", sample},
     {"endOfSequence", "end_of_sequence", end_of_sequence},
     {"appendKV", "append_kv", append_kv},
     {"advanceLengths", "advance_lengths", advance_lengths},
     {"attention", "attention", attention},
+    {"maskToArray", "mask", mask_to_array},
+    {"countMaskTiles", "mask", count_mask_tiles},
     {"cachedAttention", "attention", cached_attention},
     {"pageFloats", "page_floats", page_floats},
 };

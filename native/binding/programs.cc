@@ -2,6 +2,7 @@
 
 #include "binding/call.h"
 #include "core/program.h"
+#include "ops/checks.h"
 
 namespace heddle {
 namespace {
@@ -54,7 +55,14 @@ Channel* channel_of(const Call& c, size_t index) {
   return channel;
 }
 
+/// Programs are replayed, not nested.
+void check_not_recording(const Call& c) {
+  if (!c.runtime().recording()) return;
+  throw Error(ErrorKind::kRuntime, "RECORDING", "[program] a program cannot be replayed while another is recorded");
+}
+
 Napi::Value run_program(const Call& c) {
+  check_not_recording(c);
   c.runtime().check_depth("program");
   c.runtime().push(RunProgram{program_of(c, 0)});
   return c.undefined();
@@ -62,6 +70,7 @@ Napi::Value run_program(const Call& c) {
 
 /// (program, channel, max steps)
 Napi::Value run_loop(const Call& c) {
+  check_not_recording(c);
   c.runtime().push(Loop{program_of(c, 0), channel_of(c, 1), c.integer(2)});
   return c.undefined();
 }
@@ -70,13 +79,12 @@ Napi::Value dispose_program(const Call& c) {
   return Napi::Boolean::New(c.env(), c.runtime().dispose_program(c.integer(0)));
 }
 
-/// (callback(tokens, finishedLoops, steps, done, error)); keeps the process alive until disposed.
+/// (callback(tokens, finishedLoops, steps, done, error))
 Napi::Value open_channel(const Call& c) {
   Isolate& isolate = c.isolate();
   auto handle = std::make_shared<Runtime::Handle>(0);
   *handle = c.runtime().open_channel([&isolate, handle] { isolate.mailbox.post(std::make_unique<Delivery>(*handle)); });
   isolate.channel_callbacks[*handle] = Napi::Persistent(c.value(0).As<Napi::Function>());
-  isolate.mailbox.hold();
   return Napi::Number::New(c.env(), static_cast<double>(*handle));
 }
 
@@ -92,16 +100,27 @@ Napi::Value abort_channel(const Call& c) {
 
 Napi::Value dispose_channel(const Call& c) {
   const bool existed = c.runtime().dispose_channel(c.integer(0));
-  if (existed) {
-    c.isolate().channel_callbacks.erase(c.integer(0));
-    c.isolate().mailbox.let_go();
-  }
+  if (existed) c.isolate().channel_callbacks.erase(c.integer(0));
   return Napi::Boolean::New(c.env(), existed);
+}
+
+/// Somebody awaits a callback: the process stays alive.
+Napi::Value hold(const Call& c) {
+  c.isolate().mailbox.hold();
+  return c.undefined();
+}
+
+Napi::Value let_go(const Call& c) {
+  c.isolate().mailbox.let_go();
+  return c.undefined();
 }
 
 /// (tokens, finished, channel)
 Napi::Value emit(const Call& c) {
-  c.runtime().submit(Emit{c.tensor(0, "tokens"), c.tensor(1, "finished"), channel_of(c, 2)});
+  const Emit op{c.tensor(0, "tokens"), c.tensor(1, "finished"), channel_of(c, 2)};
+  check_int32_vector(Emit::kName, "tokens", op.tokens, op.tokens->numel());
+  check_int32_vector(Emit::kName, "finished", op.finished, op.tokens->numel());
+  c.runtime().submit(op);
   return c.undefined();
 }
 
@@ -122,6 +141,8 @@ constexpr Export kPrograms[] = {
     {"stopChannel", "channel", stop_channel},
     {"abortChannel", "channel", abort_channel},
     {"disposeChannel", "channel", dispose_channel},
+    {"hold", "channel", hold},
+    {"letGo", "channel", let_go},
     {"emit", "emit", emit},
     {"setAbortSource", "abort", set_abort_source},
 };

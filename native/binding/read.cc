@@ -14,32 +14,45 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kLongestBurst{4};
 constexpr size_t kMaxBytesAtOnce = size_t{1} << 20;
 
-/// Row-major copy of any strides. Elements have four bytes.
+/// Row-major copy of any strides.
 void copy_out(const Tensor& tensor, void* destination) {
-  const int32_t* source = tensor.data<int32_t>();
+  const size_t size = size_of(tensor.dtype);
+  const auto* source = static_cast<const uint8_t*>(tensor.storage->data) + tensor.offset * size;
   if (tensor.is_contiguous()) {
-    if (tensor.numel() > 0) std::memcpy(destination, source, static_cast<size_t>(tensor.numel()) * sizeof *source);
+    if (tensor.numel() > 0) std::memcpy(destination, source, static_cast<size_t>(tensor.numel()) * size);
     return;
   }
-  int32_t* out = static_cast<int32_t*>(destination);
+  auto* out = static_cast<uint8_t*>(destination);
   for (int64_t i = 0; i < tensor.numel(); ++i) {
     int64_t rest = i, offset = 0;
     for (int axis = tensor.shape.rank() - 1; axis >= 0; --axis) {
       offset += rest % tensor.shape[axis] * tensor.strides[axis];
       rest /= tensor.shape[axis];
     }
-    out[i] = source[offset];
+    std::memcpy(out + i * size, source + offset * size, size);
   }
+}
+
+const char* array_name(DType dtype) {
+  switch (dtype) {
+    case DType::kFloat32:
+      return "Float32Array";
+    case DType::kInt32:
+      return "Int32Array";
+    case DType::kBool:
+      break;
+  }
+  return "Uint8Array";
 }
 
 /// By JavaScript's own constructor: without memory it throws, where N-API's ends the process.
 Napi::TypedArray new_array(Napi::Env env, DType dtype, int64_t count) {
-  const char* const type = dtype == DType::kFloat32 ? "Float32Array" : "Int32Array";
+  const char* const name = array_name(dtype);
   try {
-    const auto constructor = env.Global().Get(type).As<Napi::Function>();
+    const auto constructor = env.Global().Get(name).As<Napi::Function>();
     return constructor.New({Napi::Number::New(env, static_cast<double>(count))}).As<Napi::TypedArray>();
   } catch (const Napi::Error&) {
-    throw Error(ErrorKind::kRuntime, "OUT_OF_MEMORY", concat("[data] no memory for a ", type, " of ", count));
+    throw Error(ErrorKind::kRuntime, "OUT_OF_MEMORY", concat("[data] no memory for a ", name, " of ", count));
   }
 }
 
@@ -61,16 +74,29 @@ class Promise : public Completion {
 
   void deliver(Napi::Env env) override {
     isolate_.mailbox.let_go();
-    if (error_) {
-      deferred_.Reject(isolate_.to_javascript(*error_).Value());
-    } else {
+    try {
+      if (error_) throw Error(*error_);
       deferred_.Resolve(value(env));
+    } catch (const Error& error) {
+      deferred_.Reject(isolate_.to_javascript(error).Value());
     }
   }
   Isolate& isolate() const { return isolate_; }
 
  protected:
   virtual Napi::Value value(Napi::Env env) = 0;
+
+  /// Why a storage has no value, if so; whoever waits for it is told.
+  bool find_error(const Storage& storage, Stream& stream) {
+    error_ = storage.poison;
+    if (error_) {
+      stream.observe(error_);
+    } else if (!storage.data) {
+      error_ = std::make_shared<Error>(ErrorKind::kRuntime, "NO_VALUE",
+                                       "[data] the program that computes this tensor has not run");
+    }
+    return error_ != nullptr;
+  }
 
   Isolate& isolate_;
   std::shared_ptr<const Error> error_;
@@ -95,23 +121,16 @@ class Read : public Promise {
 
   void perform(Stream& stream) override {
     const Storage& storage = *tensor_->storage;
-    error_ = storage.poison;
-    if (error_) {
-      stream.observe(error_);
-    } else if (!storage.data) {
-      error_ = std::make_shared<Error>(ErrorKind::kRuntime, "NO_VALUE",
-                                       "[data] the program that computes this tensor has not run");
-    } else {
-      copy_out(*tensor_, destination_);
-    }
+    if (find_error(storage, stream)) return;
+    copy_out(*tensor_, destination_);
   }
 
  protected:
   Napi::Value value(Napi::Env) override {
     Napi::TypedArray array = array_.Value();
-    if (!staging_.empty() && array.ByteLength() == staging_.size()) {
-      std::memcpy(bytes_of(array), staging_.data(), staging_.size());
-    }
+    if (staging_.empty()) return array;
+    if (array.ByteLength() != staging_.size()) throw_type_error("[data] into was detached while it was waited for");
+    std::memcpy(bytes_of(array), staging_.data(), staging_.size());
     return array;
   }
 
@@ -125,10 +144,7 @@ class Read : public Promise {
 class Ready : public Promise {
  public:
   Ready(Isolate& isolate, const Tensor* tensor) : Promise(isolate), storage_(*tensor->storage) {}
-  void perform(Stream& stream) override {
-    error_ = storage_.poison;
-    if (error_) stream.observe(error_);
-  }
+  void perform(Stream& stream) override { find_error(storage_, stream); }
 
  protected:
   Napi::Value value(Napi::Env env) override { return env.Undefined(); }
@@ -146,17 +162,13 @@ class Synchronize : public Promise {
   Napi::Value value(Napi::Env env) override { return env.Undefined(); }
 };
 
-/// Command. A stream that is stopping has nobody to tell.
+/// Command. When the stream is stopping there is nothing to wait for, but the promise still goes home: the references
+/// that it holds are the JavaScript thread's to drop.
 struct Perform {
   Promise* promise;
   void run(Stream& stream) const {
-    std::unique_ptr<Promise> owned(promise);
-    if (stream.stopping()) {
-      owned.release();  // holds references that only the JavaScript thread may drop, and its environment is going
-      return;
-    }
-    promise->perform(stream);
-    promise->isolate().mailbox.post(std::move(owned));
+    if (!stream.stopping()) promise->perform(stream);
+    promise->isolate().mailbox.post(std::unique_ptr<Promise>(promise));
   }
 };
 

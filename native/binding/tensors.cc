@@ -10,12 +10,36 @@ namespace {
 
 Napi::Number number(const Call& c, double value) { return Napi::Number::New(c.env(), value); }
 
-/// (Float32Array | Int32Array, shape): copied before this returns.
+/// The typed array that holds a dtype's elements in JavaScript.
+struct ArrayType {
+  napi_typedarray_type type;
+  const char* name;
+};
+ArrayType array_type(DType dtype) {
+  switch (dtype) {
+    case DType::kFloat32:
+      return {napi_float32_array, "Float32Array"};
+    case DType::kInt32:
+      return {napi_int32_array, "Int32Array"};
+    case DType::kBool:
+      break;
+  }
+  return {napi_uint8_array, "Uint8Array"};
+}
+
+/// (Float32Array | Int32Array | Uint8Array, shape): copied before this returns.
 Napi::Value create_tensor(const Call& c) {
   const auto array = c.value(0).As<Napi::TypedArray>();
-  const DType dtype = array.TypedArrayType() == napi_int32_array ? DType::kInt32 : DType::kFloat32;
+  const napi_typedarray_type type = array.TypedArrayType();
+  const DType dtype = type == napi_float32_array ? DType::kFloat32
+                      : type == napi_int32_array ? DType::kInt32
+                                                 : DType::kBool;
   const auto* bytes = static_cast<const uint8_t*>(array.ArrayBuffer().Data()) + array.ByteOffset();
-  return c.publish(c.runtime().make_filled(dtype, c.shape(1), bytes));
+  const Shape shape = c.shape(1);
+  if (shape.numel() != static_cast<int64_t>(array.ElementLength())) {
+    throw_range_error("[tensor] shape ", shape, " does not fit ", array.ElementLength(), " values");
+  }
+  return c.publish(c.runtime().make_filled(dtype, shape, bytes));
 }
 
 /// (shape): float32 with memory still to be written.
@@ -58,10 +82,10 @@ Napi::Value read_tensor_into(const Call& c) {
   const Tensor* tensor = c.tensor(0, "tensor");
   check_strided("data", "tensor", tensor);
   const auto into = c.value(1).As<Napi::TypedArray>();
-  const auto wanted = tensor->dtype == DType::kInt32 ? napi_int32_array : napi_float32_array;
-  if (into.TypedArrayType() != wanted || static_cast<int64_t>(into.ElementLength()) != tensor->numel()) {
-    throw_range_error("[data] into must be a ", tensor->dtype == DType::kInt32 ? "Int32Array" : "Float32Array", " of ",
-                      tensor->numel(), " elements but has ", into.ElementLength(), " of another or the same type");
+  const ArrayType wanted = array_type(tensor->dtype);
+  if (into.TypedArrayType() != wanted.type) throw_type_error("[data] into must be a ", wanted.name);
+  if (static_cast<int64_t>(into.ElementLength()) != tensor->numel()) {
+    throw_range_error("[data] into must have ", tensor->numel(), " elements but has ", into.ElementLength());
   }
   return read_into(c.isolate(), tensor, into);
 }

@@ -37,15 +37,9 @@ Napi::Value open_file(const Call& c) {
   return Napi::Number::New(c.env(), static_cast<double>(c.isolate().files.open(new File(c.text(0)))));
 }
 
-/// Command: closes a file once what was queued before has read it.
-struct CloseFile {
-  File* file;
-  void run(Stream&) const { delete file; }
-};
-
 Napi::Value close_file(const Call& c) {
   File* const file = c.isolate().files.close(c.integer(0));
-  if (file) c.runtime().push(CloseFile{file}, true);
+  if (file) c.runtime().push(Delete<File>{file}, true);
   return c.undefined();
 }
 

@@ -28,6 +28,7 @@ class Channel {
   explicit Channel(std::function<void()> wake) : wake_(std::move(wake)) {}
 
   // ---- JavaScript thread
+  int owners = 1;  // the handle, and each program that emits to it
   ChannelNews take() {
     std::lock_guard<std::mutex> lock(mutex_);
     told_ = false;

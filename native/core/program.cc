@@ -23,7 +23,11 @@ void Loop::run(Stream& stream) const {
 
 void Emit::run(Stream& stream) const {
   for (const Tensor* tensor : reads()) {
-    if (const auto& poison = tensor->storage->poison) {
+    auto poison = tensor->storage->poison;
+    if (!poison && !tensor->storage->data) {
+      poison = std::make_shared<Error>(ErrorKind::kRuntime, "NO_VALUE", "[emit] the tokens have no value yet");
+    }
+    if (poison) {
       stream.observe(poison);
       channel->stop();
       channel->tell([&](ChannelNews& news) { news.error = poison; });

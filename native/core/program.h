@@ -11,7 +11,8 @@ namespace heddle {
 /// then and overwrites its outputs.
 struct Program {
   std::vector<Record> records;
-  std::vector<Tensor*> tensors;  // each owned once
+  std::vector<Tensor*> tensors;    // each owned once
+  std::vector<Channel*> channels;  // each owned once
 
   void run(Stream& stream) const {
     for (const Record& record : records) record.run(record.payload, stream);

@@ -17,12 +17,6 @@ struct FreeTensor {
   }
 };
 
-template <typename T>
-struct Delete {
-  T* object;
-  void run(Stream&) const { delete object; }
-};
-
 }  // namespace
 
 Runtime::~Runtime() {
@@ -30,24 +24,26 @@ Runtime::~Runtime() {
   if (recording_) cancel_recording();
   programs_.each([this](Program* program) { release_program(program); });
   tensors_.each([this](Tensor* tensor) { release(tensor); });
-  channels_.each([this](Channel* channel) { push(Delete<Channel>{channel}, true); });
+  channels_.each([this](Channel* channel) { disown(channel); });
 }
 
 Tensor* Runtime::make(DType dtype, const Shape& shape) {
-  double elements = 1;
-  for (int64_t size : shape) elements *= static_cast<double>(size);
-  if (elements > kMaxElements) throw_range_error("[heddle] a tensor of shape ", shape, " is larger than any memory");
+  check_size(shape);
   Storage* const storage = make_storage(static_cast<size_t>(shape.numel()) * size_of(dtype));
   return adopt(storage, dtype, Layout::kStrided, shape, contiguous_strides(shape), 0);
 }
 
 Tensor* Runtime::make_panels(DType dtype, const Shape& shape, size_t bytes) {
+  check_size(shape);
   return adopt(make_storage(bytes), dtype, Layout::kPanels, shape, contiguous_strides(shape), 0);
 }
 
 Tensor* Runtime::make_filled(DType dtype, const Shape& shape, const void* values) {
   Tensor* const tensor = make(dtype, shape);
   Storage& storage = *tensor->storage;
+  // Taken ahead of the queue, which may still hold what was disposed of: counted by what is in use now.
+  const size_t used = stream_.allocator().stats().used;
+  if (storage.bytes > memory_limit_ || used > memory_limit_ - storage.bytes) fail_limit(storage.bytes, used);
   storage.recording = 0;  // a constant, even while recording
   storage.data = stream_.allocator().allocate(storage.bytes);
   if (storage.bytes > 0) std::memcpy(storage.data, values, storage.bytes);
@@ -55,15 +51,18 @@ Tensor* Runtime::make_filled(DType dtype, const Shape& shape, const void* values
 }
 
 Tensor* Runtime::make_view(const Tensor* base, const Shape& shape, const Shape& strides, int64_t offset) {
+  check_size(shape);
   return adopt(base->storage, base->dtype, Layout::kStrided, shape, strides, offset);
 }
 
+void Runtime::fail_limit(size_t bytes, size_t held) const {
+  throw Error(ErrorKind::kRuntime, "QUEUE_FULL",
+              concat("[heddle] ", bytes, " bytes more would pass the memory limit of ", memory_limit_, " bytes (", held,
+                     " are held): dispose of tensors, or await sync()"));
+}
+
 Storage* Runtime::make_storage(size_t bytes) {
-  if (bytes > memory_limit_ || live_bytes_ > memory_limit_ - bytes) {
-    throw Error(ErrorKind::kRuntime, "QUEUE_FULL",
-                concat("[heddle] ", bytes, " bytes more would pass the memory limit of ", memory_limit_, " bytes (",
-                       live_bytes_, " in live tensors): dispose of tensors, or await sync()"));
-  }
+  if (bytes > memory_limit_ || live_bytes_ > memory_limit_ - bytes) fail_limit(bytes, live_bytes_);
   Storage* const storage = new Storage;
   storage->bytes = bytes;
   storage->recording = recording_ ? recording_id_ : 0;
@@ -137,7 +136,14 @@ void Runtime::record(const Record& record, const Tensor* const* reads, size_t nu
 
 void Runtime::submit(const Emit& op) {
   const auto reads = op.reads();
-  if (recording_) return record(Record::of(op), reads.data(), reads.size(), nullptr, 0);
+  if (recording_) {
+    auto& channels = recording_->channels;
+    if (std::find(channels.begin(), channels.end(), op.channel) == channels.end()) {
+      channels.push_back(op.channel);
+      ++op.channel->owners;
+    }
+    return record(Record::of(op), reads.data(), reads.size(), nullptr, 0);
+  }
   check_depth(Emit::kName);
   push(op);
 }
@@ -166,13 +172,18 @@ bool Runtime::dispose_program(Handle handle) {
 
 void Runtime::release_program(Program* program) {
   for (Tensor* tensor : program->tensors) disown(tensor);
+  for (Channel* channel : program->channels) disown(channel);
   push(Delete<Program>{program}, true);
 }
 
 bool Runtime::dispose_channel(Handle handle) {
   Channel* const channel = channels_.close(handle);
-  if (channel) push(Delete<Channel>{channel}, true);
+  if (channel) disown(channel);
   return channel != nullptr;
+}
+
+void Runtime::disown(Channel* channel) {
+  if (--channel->owners == 0) push(Delete<Channel>{channel}, true);
 }
 
 int64_t Runtime::take_live_bytes_change() {

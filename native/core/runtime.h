@@ -15,10 +15,8 @@ class Runtime {
  public:
   using Handle = HandleTable<Tensor>::Handle;
 
-  /// Records that may wait in the queue (ops, and what gives their memory back) before a call throws QUEUE_FULL.
-  static constexpr size_t kMaxPending = 8192;
-  /// Of one tensor: products of sizes stay far from overflow.
-  static constexpr double kMaxElements = 0x1p44;
+  /// Ops that may wait in the queue before a call throws QUEUE_FULL.
+  static constexpr size_t kMaxPending = 4096;
 
   Runtime() = default;
   ~Runtime();
@@ -89,12 +87,14 @@ class Runtime {
  private:
   Tensor* adopt(Storage* storage, DType dtype, Layout layout, const Shape& shape, const Shape& strides, int64_t offset);
   Storage* make_storage(size_t bytes);
+  [[noreturn]] void fail_limit(size_t bytes, size_t held) const;
   void record(const Record& record, const Tensor* const* reads, size_t num_reads, Tensor* const* writes,
               size_t num_writes);
   void own(Program& program, Tensor* tensor);
   void release(Tensor* tensor);
   bool disown(Tensor* tensor);
   void release_program(Program* program);
+  void disown(Channel* channel);
 
   Stream stream_{Device{}};
   HandleTable<Tensor> tensors_;

@@ -1,11 +1,19 @@
 #include "core/shape.h"
 
+#include "core/error.h"
+
 namespace heddle {
 
 std::ostream& operator<<(std::ostream& out, const Shape& shape) {
   out << '[';
   for (int axis = 0; axis < shape.rank(); ++axis) out << (axis ? ", " : "") << shape[axis];
   return out << ']';
+}
+
+void check_size(const Shape& shape) {
+  double elements = 1;
+  for (int64_t size : shape) elements *= static_cast<double>(size > 0 ? size : 1);
+  if (elements > 0x1p44) throw_range_error("[heddle] a tensor of shape ", shape, " is larger than any memory");
 }
 
 Shape contiguous_strides(const Shape& shape) {

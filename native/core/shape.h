@@ -48,6 +48,10 @@ class Shape {
 
 std::ostream& operator<<(std::ostream& out, const Shape& shape);
 
+/// Throws RangeError where sizes multiply to more than any memory holds (2^44), zeros left out: beyond, products and
+/// strides could overflow.
+void check_size(const Shape& shape);
+
 /// Strides, in elements, of a dense row-major tensor.
 Shape contiguous_strides(const Shape& shape);
 

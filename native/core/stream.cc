@@ -7,10 +7,10 @@
 
 namespace heddle {
 
-Stream::Stream(Device device) : device_(device), tail_(new Block), thread_([this] { work(); }) {}
+Stream::Stream(Device device) : device_(device), tail_(new Block), thread_([this, head = tail_] { work(head); }) {}
 
 Stream::~Stream() {
-  stopping_.store(true, std::memory_order_relaxed);
+  stopping_.store(true, std::memory_order_release);  // whoever sees it sees all that was pushed
   waiter_.notify();
   thread_.join();
   delete tail_;
@@ -28,12 +28,11 @@ void Stream::push(const Record& record) {
   waiter_.notify();
 }
 
-void Stream::work() {
+void Stream::work(Block* head) {
   ask_for_long_slices();
-  Block* head = tail_;
   for (size_t index = 0;; ++index) {
     waiter_.wait(
-        [&] { return pushed_.load(std::memory_order_acquire) > index || stopping_.load(std::memory_order_relaxed); });
+        [&] { return pushed_.load(std::memory_order_acquire) > index || stopping_.load(std::memory_order_acquire); });
     if (pushed_.load(std::memory_order_acquire) == index) return;  // stopping, and nothing is left
     if (index > 0 && index % kBlockRecords == 0) {
       Block* const done = head;
@@ -63,7 +62,7 @@ void Stream::spread(const std::shared_ptr<const Error>& poison, Tensor* const* w
 void Stream::fail(const Error& error, Tensor* const* writes, size_t count) {
   const auto poison = std::make_shared<const Error>(error);
   spread(poison, writes, count);
-  if (!unobserved_ && error.code() != "ABORTED") unobserved_ = poison;
+  if (error.code() != "ABORTED" && unobserved_.size() < kMaxUnobserved) unobserved_.push_back(poison);
 }
 
 void Stream::prepare(Tensor* const* writes, size_t num_writes, const Tensor* const* reads, size_t num_reads) {
@@ -80,6 +79,16 @@ void Stream::prepare(Tensor* const* writes, size_t num_writes, const Tensor* con
       throw Error(ErrorKind::kRuntime, "NO_VALUE", "a tensor was read before the program that computes it ran");
     }
   }
+}
+
+std::shared_ptr<const Error> Stream::take_unobserved() {
+  const auto first = unobserved_.empty() ? nullptr : unobserved_.front();
+  unobserved_.clear();
+  return first;
+}
+
+void Stream::observe(const std::shared_ptr<const Error>& error) {
+  unobserved_.erase(std::remove(unobserved_.begin(), unobserved_.end(), error), unobserved_.end());
 }
 
 void Stream::drop(Storage& storage) {

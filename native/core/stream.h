@@ -8,6 +8,7 @@
 #include <new>
 #include <thread>
 #include <type_traits>
+#include <vector>
 
 #include "core/allocator.h"
 #include "core/device.h"
@@ -29,7 +30,7 @@ struct Record {
   bool cleanup = false;  // gives something back: runs even when the stream is stopping
   alignas(8) std::byte payload[kPayloadBytes];
 
-  /// A command has `void run(Stream&) const`, and `kCleanup` if it frees something.
+  /// A command has `void run(Stream&) const`.
   template <typename Command>
   static Record of(const Command& command, bool cleanup = false) {
     static_assert(std::is_trivially_copyable_v<Command> && sizeof(Command) <= kPayloadBytes);
@@ -94,13 +95,13 @@ class Stream {
   Channel* abort_source() const { return abort_source_; }
   bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
 
-  /// The oldest failure that no read has reported; clears it.
-  std::shared_ptr<const Error> take_unobserved() { return std::move(unobserved_); }
-  void observe(const std::shared_ptr<const Error>& error) {
-    if (unobserved_ == error) unobserved_.reset();
-  }
+  /// The oldest failure that no read has reported, or null; forgets the others too.
+  std::shared_ptr<const Error> take_unobserved();
+  /// Somebody is told of this failure.
+  void observe(const std::shared_ptr<const Error>& error);
 
  private:
+  static constexpr size_t kMaxUnobserved = 16;
   static constexpr size_t kBlockRecords = 128;
   struct Block {
     Record records[kBlockRecords];
@@ -124,7 +125,7 @@ class Stream {
     std::chrono::steady_clock::time_point began_;
   };
 
-  void work();
+  void work(Block* head);
   static std::shared_ptr<const Error> first_poison(const Tensor* const* reads, size_t count);
   void spread(const std::shared_ptr<const Error>& poison, Tensor* const* writes, size_t count);
   void fail(const Error& error, Tensor* const* writes, size_t count);
@@ -144,9 +145,16 @@ class Stream {
   Waiter waiter_;
 
   Channel* abort_source_ = nullptr;
-  std::shared_ptr<const Error> unobserved_;
+  std::vector<std::shared_ptr<const Error>> unobserved_;  // oldest first
 
   std::thread thread_;  // last: starts when all else is ready
+};
+
+/// Command: the end of an object, once what was queued before has used it.
+template <typename T>
+struct Delete {
+  T* object;
+  void run(Stream&) const { delete object; }
 };
 
 /// Runs an op as a command.

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <string>
+#include <system_error>
 
 #include "core/compute_thread.h"
 #include "core/error.h"
@@ -112,7 +113,11 @@ void ThreadPool::resize(int threads) {
   }
   while (workers_.size() < wanted) {
     const int worker = static_cast<int>(workers_.size()) + 1;
-    workers_.emplace_back([this, worker] { work(worker); });
+    try {
+      workers_.emplace_back([this, worker] { work(worker); });
+    } catch (const std::system_error&) {
+      break;  // no more threads to be had: the work is done by those that there are
+    }
   }
 }
 

@@ -16,7 +16,7 @@ inline void cpu_pause() {
 #endif
 }
 
-/// One thread waits for a condition that others make true. Waking a sleeping thread costs 10 µs and more, so the
+/// Threads wait for a condition that others make true. Waking a sleeping thread costs 10 µs and more, so the
 /// waiter first spins (2 µs), then yields (to 100 µs: free on a quiet machine, and gives way on a busy one), then
 /// sleeps. `notify` costs a fence unless somebody sleeps.
 class Waiter {

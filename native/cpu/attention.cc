@@ -6,6 +6,7 @@
 #include "core/allocator.h"
 #include "cpu/gemm_tile.h"
 #include "cpu/kernels.h"
+#include "cpu/mask.h"
 #include "cpu/math.h"
 
 namespace heddle::cpu::HEDDLE_ISA {
@@ -48,14 +49,13 @@ void scale_row(float* row, int64_t width, float factor) {
   for (int64_t i = 0; i < width; i += Vec::kWidth) (Vec::load(row + i) * f).store(row + i);
 }
 
-/// scores [kPageKeys] of one row, those from `keep` on dropped → probabilities relative to the row's new maximum;
-/// what the state holds is rescaled to it.
-void absorb_scores(float* scores, int64_t keep, float scale, State& state, int64_t row, int64_t width) {
+/// scores [kPageKeys] of one row, those not in `keep` dropped → probabilities relative to the row's new maximum; what
+/// the state holds is rescaled to it.
+void absorb_scores(float* scores, uint64_t keep, float scale, State& state, int64_t row, int64_t width) {
   const Vec minus_infinity = Vec::set(-kInfinity), factor = Vec::set(scale);
   Vec top = minus_infinity;
   for (int64_t j = 0; j < kPageKeys; j += Vec::kWidth) {
-    const int kept = static_cast<int>(std::max<int64_t>(0, std::min<int64_t>(Vec::kWidth, keep - j)));
-    const Vec s = select(Vec::first(kept), Vec::load(scores + j) * factor, minus_infinity);
+    const Vec s = select(Vec::from_bits(keep >> j), Vec::load(scores + j) * factor, minus_infinity);
     s.store(scores + j);
     top = max(s, top);
   }
@@ -98,6 +98,7 @@ class Kernel {
         lengths_(op.cache.lengths->data<int32_t>()),
         kv_heads_(op.cache.pages->shape[1]),
         group_(op.q->shape[2] / kv_heads_),
+        mask_(op.mask),
         width_(shape_.padded_value_width()) {}
 
   int64_t queries(int64_t sequence) const { return cu_[sequence + 1] - cu_[sequence]; }
@@ -123,11 +124,9 @@ class Kernel {
     State total, span;
     total.out = scores + kRows * kPageKeys;
     span.out = total.out + kRows * width_;
-    int64_t limit[kRows];  // keys that a row may attend to: 0 … limit - 1
-    int64_t most = 0;
+    int64_t most = 0;  // keys that any row can see
     for (int64_t r = 0; r < tile.rows; ++r) {
-      limit[r] = limit_of(tile, r);
-      most = std::max(most, limit[r]);
+      most = std::max(most, limit_of(tile, r));
       std::copy_n(query(tile, r), shape_.key_width, q + r * shape_.key_width);
     }
     total.reset(tile.rows, width_);
@@ -135,7 +134,7 @@ class Kernel {
     for (int64_t begin = 0; begin < most; begin += kSpanKeys) {
       span.reset(tile.rows, width_);
       for (int64_t key = begin; key < std::min(most, begin + kSpanKeys); key += kPageKeys) {
-        block(tile, key, std::min(kPageKeys, most - key), limit, q, scores, span);
+        block(tile, key, q, scores, span);
       }
       for (int64_t r = 0; r < tile.rows; ++r) merge(total, span, r, width_);
     }
@@ -143,16 +142,55 @@ class Kernel {
   }
 
  private:
-  /// One key block: scores, online softmax, values. `count` of its keys may be seen by some row.
-  void block(const Tile& tile, int64_t key, int64_t count, const int64_t* limit, const float* q, float* scores,
-             State& span) const {
+  /// One key block: scores, online softmax, values. A key that no row of the tile may see is not touched: what is
+  /// there may be NaN.
+  void block(const Tile& tile, int64_t key, const float* q, float* scores, State& span) const {
+    uint64_t keep[kRows];
+    const uint64_t seen = visible(tile, key, keep);
+    if (seen == 0) return;
     const float* keys = page(tile, key / kPageKeys);
     gemm_tile(tile.rows, kPageKeys, shape_.key_width, q, shape_.key_width, keys, kPageKeys, scores, kPageKeys, false);
     for (int64_t r = 0; r < tile.rows; ++r) {
-      absorb_scores(scores + r * kPageKeys, limit[r] - key, op_.scale, span, r, width_);
+      absorb_scores(scores + r * kPageKeys, keep[r], op_.scale, span, r, width_);
     }
-    gemm_tile(tile.rows, width_, count, scores, kPageKeys, keys + shape_.value_offset(), width_, span.out, width_,
-              true);
+    const float* values = keys + shape_.value_offset();
+    for (int64_t first = 0; first < kPageKeys;) {  // runs of keys that are seen
+      if ((seen >> first & 1) == 0) {
+        ++first;
+        continue;
+      }
+      int64_t last = first;
+      while (last < kPageKeys && (seen >> last & 1) != 0) ++last;
+      gemm_tile(tile.rows, width_, last - first, scores + first, kPageKeys, values + first * width_, width_, span.out,
+                width_, true);
+      first = last;
+    }
+  }
+
+  /// Bit j of keep[r]: whether row r may attend to key + j. Returns the union.
+  uint64_t visible(const Tile& tile, int64_t key, uint64_t* keep) const {
+    const int64_t first = tile.first_row / group_, last = (tile.first_row + tile.rows - 1) / group_;
+    const int64_t offset = lengths_[tile.sequence];
+    uint64_t seen = 0;
+    for (int64_t r = 0; r < tile.rows; ++r) {
+      const int64_t count = std::max<int64_t>(0, std::min(kPageKeys, limit_of(tile, r) - key));
+      keep[r] = count == kPageKeys ? ~uint64_t{0} : (uint64_t{1} << count) - 1;
+      seen |= keep[r];
+    }
+    if (mask_.empty()) return seen;
+    const Cover cover = mask_.cover(mask_rows(tile, 0), offset + first, offset + last + 1, key, key + kPageKeys);
+    if (cover != Cover::kMixed) return cover == Cover::kAll ? seen : 0;
+    seen = 0;
+    for (int64_t r = 0; r < tile.rows; ++r) {
+      if (keep[r] != 0) keep[r] &= mask_.word(mask_rows(tile, r), offset + (tile.first_row + r) / group_, key);
+      seen |= keep[r];
+    }
+    return seen;
+  }
+
+  MaskRows mask_rows(const Tile& tile, int64_t r) const {
+    const int64_t head = tile.kv_head * group_ + (tile.first_row + r) % group_;
+    return {tile.sequence, head, lengths_[tile.sequence]};
   }
 
   const float* page(const Tile& tile, int64_t index) const {
@@ -191,6 +229,7 @@ class Kernel {
   const int32_t* const lengths_;
   const int64_t kv_heads_;
   const int64_t group_;  // query heads that share a key head
+  const MaskReader mask_;
   const int64_t width_;
 };
 

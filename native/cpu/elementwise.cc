@@ -43,14 +43,18 @@ void run(const Copy& op, KernelContext& context) {
   if (shape.numel() == 0) return;
   const int64_t rows = shape.numel() / width;
   const int64_t step = shape.rank() ? op.x->strides[-1] : 1;
-  // Every element type so far has four bytes.
-  const int32_t* x = op.x->data<int32_t>();
-  int32_t* out = op.out->data<int32_t>();
-  context.parallel_for(rows, static_cast<double>(width) * 0.5, [&](int64_t row) {
-    const int32_t* from = x + row_offset(row, shape, op.x);
-    int32_t* to = out + row * width;
-    for (int64_t i = 0; i < width; ++i) to[i] = from[i * step];
-  });
+  const auto copy = [&](const auto* x, auto* out) {
+    context.parallel_for(rows, static_cast<double>(width) * 0.5, [&](int64_t row) {
+      const auto* from = x + row_offset(row, shape, op.x);
+      auto* to = out + row * width;
+      for (int64_t i = 0; i < width; ++i) to[i] = from[i * step];
+    });
+  };
+  if (size_of(op.x->dtype) == 1) {
+    copy(op.x->data<uint8_t>(), op.out->data<uint8_t>());
+  } else {
+    copy(op.x->data<int32_t>(), op.out->data<int32_t>());
+  }
 }
 
 void run(const Add& op, KernelContext& context) {

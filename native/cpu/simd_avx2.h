@@ -2,6 +2,8 @@
 
 #include <immintrin.h>
 
+#include <cstdint>
+
 namespace heddle::cpu::HEDDLE_ISA {
 
 struct Mask {
@@ -19,6 +21,12 @@ struct Vec {
   }
   void store(float* p) const { _mm256_storeu_ps(p, v); }
   void store(float* p, int lanes) const { _mm256_maskstore_ps(p, _mm256_castps_si256(first(lanes).lanes), v); }
+  /// The lanes whose bits are set.
+  static Mask from_bits(uint64_t bits) {
+    const __m256i lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    const __m256i set = _mm256_and_si256(_mm256_set1_epi32(static_cast<int>(bits & 0xFF)), lane);
+    return {_mm256_castsi256_ps(_mm256_cmpeq_epi32(set, lane))};
+  }
   static Mask first(int lanes) {
     const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     return {_mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(lanes), index))};

@@ -2,6 +2,8 @@
 
 #include <immintrin.h>
 
+#include <cstdint>
+
 namespace heddle::cpu::HEDDLE_ISA {
 
 struct Mask {
@@ -17,6 +19,8 @@ struct Vec {
   static Vec load(const float* p, int lanes) { return {_mm512_maskz_loadu_ps(first(lanes).bits, p)}; }
   void store(float* p) const { _mm512_storeu_ps(p, v); }
   void store(float* p, int lanes) const { _mm512_mask_storeu_ps(p, first(lanes).bits, v); }
+  /// The lanes whose bits are set.
+  static Mask from_bits(uint64_t bits) { return {static_cast<__mmask16>(bits)}; }
   static Mask first(int lanes) { return {static_cast<__mmask16>((1u << lanes) - 1)}; }
 
   friend Vec operator+(Vec a, Vec b) { return {_mm512_add_ps(a.v, b.v)}; }

@@ -26,6 +26,10 @@ struct Vec {
   void store(float* p, int lanes) const {
     for (int i = 0; i < lanes && i < kWidth; ++i) p[i] = v[i];
   }
+  /// The lanes whose bits are set.
+  static Mask from_bits(uint64_t bits) {
+    return {{(bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0, (bits & 8) != 0}};
+  }
   static Mask first(int lanes) { return {{lanes > 0, lanes > 1, lanes > 2, lanes > 3}}; }
 
   template <typename F>

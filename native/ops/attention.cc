@@ -1,5 +1,6 @@
 #include "ops/attention.h"
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -48,6 +49,7 @@ Tensor* attention(Runtime& runtime, Attention op) {
   check_int32_vector(Attention::kName, "cuSeqlens", op.cu_seqlens, batch + 1);
   check_heads(op.q->shape[2], op.cache.pages->shape[1]);
   check_scale(op.scale);
+  check_mask(Attention::kName, op.mask, batch, op.q->shape[2]);
   if (op.q->shape[3] != op.cache.shape.key_width) {
     throw_range_error("[attention] q must have head width ", op.cache.shape.key_width, " but got shape ", op.q->shape);
   }
@@ -73,7 +75,7 @@ Tensor* attention(Runtime& runtime, const DenseAttention& op) {
   // The keys and values become pages of a cache that lives for this call: one kernel, one arithmetic.
   const PageShape page{op.k->shape[3], op.v->shape[3]};
   const int64_t pages = std::max<int64_t>(1, (keys + kPageKeys - 1) / kPageKeys);
-  if (batch * pages > INT32_MAX || queries > INT32_MAX) {
+  if (std::max(batch, int64_t{1}) * std::max({pages, keys, queries, int64_t{1}}) > INT32_MAX) {
     throw_range_error("[attention] q ", op.q->shape, " and k ", op.k->shape, " are too long");
   }
   Tensor* const storage = runtime.make(DType::kFloat32, Shape{batch * pages, kv_heads, page.floats()});
@@ -87,7 +89,7 @@ Tensor* attention(Runtime& runtime, const DenseAttention& op) {
   cache.lengths = int32_vector(runtime, Shape{batch}, before);
   Tensor* const out = attention(runtime, Attention{heads_inside(runtime, op.q),
                                                    int32_vector(runtime, Shape{batch + 1}, multiples(batch, queries)),
-                                                   cache, op.scale, op.causal});
+                                                   cache, op.scale, op.causal, op.mask});
   const Shape shape{batch, op.q->shape[1], queries, page.value_width};
   const Shape strides{out->strides[0], out->strides[2], out->strides[1], out->strides[3]};
   return runtime.make_view(out, shape, strides, 0);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "ops/kv_cache.h"
+#include "ops/mask.h"
 
 namespace heddle {
 
@@ -14,7 +15,7 @@ namespace heddle {
 ///   out         [Bq, Tq, H, Dv], dense
 ///
 /// Query i of sequence b stands at key position lengths[b] + i. With `causal` it sees the keys up to that position,
-/// else all lengths[b] + (cu[b + 1] - cu[b]). A row that sees nothing gives 0.
+/// else all lengths[b] + (cu[b + 1] - cu[b]); of these, those that `mask` keeps. A row that sees nothing gives 0.
 ///
 /// Arithmetic: float32. The keys of a row are taken in blocks of kPageKeys within spans of kSpanBlocks blocks, both at
 /// fixed positions; an online softmax runs over the blocks of a span, and spans are merged in order. So a row's bytes
@@ -28,9 +29,13 @@ struct Attention {
   PagedKV cache;
   float scale;
   bool causal;
+  MaskOperand mask;
   Tensor* out = nullptr;
 
-  std::array<const Tensor*, 5> reads() const { return {q, cu_seqlens, cache.pages, cache.block_table, cache.lengths}; }
+  std::array<const Tensor*, 10> reads() const {
+    return {q,         cu_seqlens,   cache.pages,  cache.block_table, cache.lengths,
+            mask.code, mask.data[0], mask.data[1], mask.data[2],      mask.data[3]};
+  }
   std::array<Tensor*, 1> writes() const { return {out}; }
 };
 
@@ -50,6 +55,7 @@ struct DenseAttention {
   const Tensor* v;
   float scale;
   bool causal;
+  MaskOperand mask;
 };
 Tensor* attention(Runtime& runtime, const DenseAttention& op);
 

@@ -32,6 +32,11 @@ inline void check_shape(const char* function, const char* argument, const Tensor
   }
 }
 
+/// For what kernels index without strides.
+inline void check_dense(const char* function, const char* argument, const Tensor* tensor) {
+  if (!tensor->is_contiguous()) throw_range_error("[", function, "] ", argument, " must be dense, not a strided view");
+}
+
 /// The common case: a strided float32 tensor of at least one axis.
 inline void check_floats(const char* function, const char* argument, const Tensor* tensor) {
   check_strided(function, argument, tensor);
@@ -44,6 +49,7 @@ inline void check_int32_vector(const char* function, const char* argument, const
   check_strided(function, argument, tensor);
   check_dtype(function, argument, tensor, DType::kInt32);
   check_shape(function, argument, tensor, Shape{count});
+  check_dense(function, argument, tensor);
 }
 
 }  // namespace heddle

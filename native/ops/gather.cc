@@ -8,9 +8,10 @@ namespace heddle {
 Tensor* gather_rows(Runtime& runtime, GatherRows op) {
   check_floats(GatherRows::kName, "x", op.x);
   check_rank(GatherRows::kName, "x", op.x, 2, 2);
+  check_strided(GatherRows::kName, "index", op.index);
+  op.index = dense(runtime, op.index);
   check_int32_vector(GatherRows::kName, "index", op.index, op.index->numel());
   op.x = dense(runtime, op.x);
-  op.index = dense(runtime, op.index);
   op.out = runtime.make(DType::kFloat32, Shape{op.index->numel(), op.x->shape[1]});
   runtime.submit(op);
   return op.out;

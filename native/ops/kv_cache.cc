@@ -15,13 +15,13 @@ void check_cache(const char* function, const PagedKV& cache, int64_t batch) {
   check_strided(function, "cache.block_table", cache.block_table);
   check_dtype(function, "cache.block_table", cache.block_table, DType::kInt32);
   check_rank(function, "cache.block_table", cache.block_table, 2, 2);
+  check_dense(function, "cache.block_table", cache.block_table);
   if (cache.block_table->shape[0] != batch) {
     throw_range_error("[", function, "] the cache holds ", cache.block_table->shape[0], " sequences but got ", batch);
   }
 }
 
-void check_values(const char* function, const Tensor* cu_seqlens, int64_t tokens, const PagedKV& cache,
-                  int64_t least) {
+void check_values(const char* function, const Tensor* cu_seqlens, int64_t tokens, const PagedKV& cache, int64_t least) {
   const auto fail = [&](const char* code, const auto&... parts) {
     throw Error(ErrorKind::kRange, code, concat("[", function, "] ", parts...));
   };
@@ -61,7 +61,8 @@ void append_kv(Runtime& runtime, AppendKV op) {
 }
 
 void advance_lengths(Runtime& runtime, const AdvanceLengths& op) {
-  check_int32_vector(AdvanceLengths::kName, "cuSeqlens", op.cu_seqlens, op.lengths->shape[0] + 1);
+  check_int32_vector(AdvanceLengths::kName, "lengths", op.lengths, op.lengths->numel());
+  check_int32_vector(AdvanceLengths::kName, "cuSeqlens", op.cu_seqlens, op.lengths->numel() + 1);
   runtime.submit(op);
 }
 

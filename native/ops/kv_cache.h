@@ -74,8 +74,8 @@ struct AdvanceLengths {
 
 /// Checks that the tensors of a cache fit each other and `batch` sequences.
 void check_cache(const char* function, const PagedKV& cache, int64_t batch);
-/// For kernels, once the values are there (in host memory): `cu_seqlens` divides `tokens` among the sequences, and every
-/// key that a sequence holds with them has a page. Lengths are at least `least`.
+/// For kernels, once the values are there (in host memory): `cu_seqlens` divides `tokens` among the sequences, and
+/// every key that a sequence holds with them has a page. Lengths are at least `least`.
 void check_values(const char* function, const Tensor* cu_seqlens, int64_t tokens, const PagedKV& cache, int64_t least);
 /// k and v are [N, Hkv, D]: see AppendKV.
 void append_kv(Runtime& runtime, AppendKV op);

@@ -7,6 +7,7 @@
 #include "ops/kv_cache.h"
 #include "ops/layer_norm.h"
 #include "ops/linear.h"
+#include "ops/mask.h"
 #include "ops/sample.h"
 #include "ops/softmax.h"
 
@@ -19,11 +20,13 @@
   X(Argmax)           \
   X(Attention)        \
   X(Copy)             \
+  X(CountMaskTiles)   \
   X(Embedding)        \
   X(EndOfSequence)    \
   X(GatherRows)       \
   X(LayerNorm)        \
   X(Linear)           \
+  X(MaskToArray)      \
   X(PackPanels)       \
   X(Sample)           \
   X(Softmax)

@@ -15,6 +15,7 @@ Tensor* sample(Runtime& runtime, Sample op) {
   check_strided(Sample::kName, "keys", op.keys);
   check_dtype(Sample::kName, "keys", op.keys, DType::kInt32);
   check_shape(Sample::kName, "keys", op.keys, Shape{rows, 3});
+  check_dense(Sample::kName, "keys", op.keys);
   check_int32_vector(Sample::kName, "steps", op.steps, rows);
   if (!(op.temperature > 0) || std::isinf(op.temperature)) {
     throw_range_error("[sample] temperature must be a finite number above 0 but got ", op.temperature);

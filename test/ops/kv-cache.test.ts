@@ -136,7 +136,7 @@ test('unwritten keys do not leak', async () => {
     using cache = new KVCache(options);
     const ones = tensor(new Float32Array(32).fill(1), [2, 1, 16]);
     cache.append(0, ones, ones, int32([0, 2]));
-    return attention(ones, cache.layer(0), { cuSeqlens: int32([0, 2]) }).data();
+    return await attention(ones, cache.layer(0), { cuSeqlens: int32([0, 2]) }).data();
   };
   const pages = 64 * 32;
   for (let i = 0; i < 4; ++i) tensor(new Float32Array(pages).fill(NaN)).dispose();

@@ -59,7 +59,7 @@ const scripts: [name: string, script: string, stdout: string, options?: ChildOpt
         }
       })();\`;
     for (let round = 0; round < 3; ++round) {
-      const workers = Array.from({ length: 3 }, () => new Worker(source, { eval: true }));
+      const workers = Array.from({ length: 3 }, () => new Worker(source, { eval: true, execArgv: [] }));
       await Promise.all(workers.map((worker) => new Promise((resolve) => worker.once('message', resolve))));
       await Promise.all(workers.map((worker) => worker.terminate()));
     }
@@ -74,7 +74,7 @@ const scripts: [name: string, script: string, stdout: string, options?: ChildOpt
       const x = heddle.tensor(new Float32Array(512 * 512), [512, 512]);
       for (let i = 0; i < 100; ++i) heddle.linear(x, x);
       require('node:worker_threads').parentPort.postMessage('busy');\`;
-    const worker = new Worker(source, { eval: true });
+    const worker = new Worker(source, { eval: true, execArgv: [] });
     await new Promise((resolve) => worker.once('message', resolve));
     process.exit(0);`,
     '',
@@ -92,7 +92,8 @@ const scripts: [name: string, script: string, stdout: string, options?: ChildOpt
   ],
 ];
 
-test.each(scripts)('%s', (_, script, stdout, options) => {
+// Three columns or four: jest would take a missing fourth for its callback.
+test.each(scripts.map(([name, ...rest]) => [name, rest] as const))('%s', (_, [script, stdout, options]) => {
   const ended = runScript(script, options);
   expect(ended).toEqual({ status: 0, signal: null, stdout, stderr: '' });
 });

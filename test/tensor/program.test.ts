@@ -88,14 +88,7 @@ describe('a loop', () => {
     using cache = new KVCache({ numLayers: 1, batch: 1, capacity: 100, numKvHeads: 1, headDim: 4 });
     const one = int32([0, 1]);
     const seen: number[] = [];
-    let heard: (news: ChannelNews) => void = () => undefined;
-    const over = new Promise<ChannelNews>((resolve) => (heard = resolve));
-    let finishedLoops = 0;
-    const channel = new Channel((news) => {
-      seen.push(...news.tokens);
-      finishedLoops += news.finishedLoops;
-      if (finishedLoops === loops || news.error) heard(news);
-    });
+    const channel = new Channel();
     const program = Program.record(() => {
       embedding(next, tokens);
       endOfSequence(cache.lengths, ends, -1, tokens, finished);
@@ -103,10 +96,17 @@ describe('a loop', () => {
       cache.advance(one);
     });
     for (let i = 0; i < loops; ++i) program.loop(channel, maxSteps);
-    const news = await over;
+    let last: ChannelNews | undefined;
+    for (let finishedLoops = 0; finishedLoops < loops && !last?.error;) {
+      for (const news of await channel.take()) {
+        seen.push(...news.tokens);
+        finishedLoops += news.finishedLoops;
+        last = news;
+      }
+    }
     channel[Symbol.dispose]();
     program[Symbol.dispose]();
-    return { tokens: seen, news };
+    return { tokens: seen, news: last! };
   }
 
   test('runs its steps and tells the tokens', async () => {
@@ -121,10 +121,42 @@ describe('a loop', () => {
 });
 
 test('guarded work does not run once the channel is aborted', async () => {
-  const channel = new Channel(() => undefined);
+  const channel = new Channel();
   channel.abort();
   const x: Tensor = channel.guard(() => add(tensor([1]), tensor([1])));
   await expect(x.data()).rejects.toMatchObject({ code: 'ABORTED' });
   expect(await add(tensor([1]), tensor([1])).data()).toEqual(Float32Array.of(2));
   channel[Symbol.dispose]();
+});
+
+test('guards nest: the outer one holds again after the inner one', async () => {
+  using outer = new Channel();
+  using inner = new Channel();
+  outer.abort();
+  const x: Tensor = outer.guard(() => {
+    inner.guard(() => undefined);
+    return add(tensor([1]), tensor([1]));
+  });
+  await expect(x.data()).rejects.toMatchObject({ code: 'ABORTED' });
+});
+
+test('a program may outlive its channel', async () => {
+  const [tokens, finished] = [int32([1]), int32([0])];
+  const channel = new Channel();
+  using program = Program.record(() => {
+    channel.emit(tokens, finished);
+  });
+  channel[Symbol.dispose]();
+  program.run();
+  await sync();
+  expect(await tokens.data()).toEqual(Int32Array.of(1));
+});
+
+test('nothing is replayed while recording', () => {
+  using program = Program.record(() => undefined);
+  expect(() =>
+    Program.record(() => {
+      program.run();
+    }),
+  ).toThrow('recorded');
 });

@@ -1,0 +1,78 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "core/tensor.h"
+
+namespace heddle {
+
+class Runtime;
+
+/// Which keys a query may attend to, as an expression of small pieces. It is data: a tensor of nodes and the tensors
+/// that its pieces name, so that it is queued, recorded and freed as any operand is.
+///
+///   code  [M, 4] int32: kind, then three arguments; operands come before the node that combines them, the root last
+///   data  what pieces name: a slot of this array is an argument
+///
+/// Pieces speak of positions: query i of sequence b stands at key position offset[b] + i.
+enum class MaskKind : int32_t {
+  kCausal,     // key ≤ position
+  kWindow,     // position - a ≤ key ≤ position + b
+  kPrefix,     // key < data[a][b]                       data[a]: [B] or [1] int32 (padding is the same piece)
+  kDocuments,  // data[a][b, position] = data[a][b, key]  data[a]: [B, T] or [1, T] int32
+  kGlobal,     // position or key is in data[a]           data[a]: [G] int32
+  kDense,      // data[a][b, h, i, key]                   data[a]: [B or 1, H or 1, Tq or 1, Tk or 1] bool
+  kAnd,        // nodes a and b
+  kOr,
+  kNot,  // node a
+};
+
+struct MaskOperand {
+  static constexpr size_t kMaxData = 4;
+  static constexpr int64_t kMaxNodes = 64;
+
+  const Tensor* code = nullptr;  // null: every key
+  std::array<const Tensor*, kMaxData> data{};
+};
+
+/// Throws TypeError or RangeError for what does not fit `batch` sequences and `heads` query heads.
+void check_mask(const char* function, const MaskOperand& mask, int64_t batch, int64_t heads);
+
+/// Writes the mask out, for people and for tests.
+///
+///   offsets  [B] int32
+///   out      [B, H, Tq, Tk] int32, 1: may attend
+struct MaskToArray {
+  static constexpr const char* kName = "mask";
+  MaskOperand mask;
+  const Tensor* offsets;
+  Tensor* out = nullptr;
+
+  std::array<const Tensor*, 6> reads() const {
+    return {mask.code, mask.data[0], mask.data[1], mask.data[2], mask.data[3], offsets};
+  }
+  std::array<Tensor*, 1> writes() const { return {out}; }
+};
+Tensor* mask_to_array(Runtime& runtime, MaskToArray op, const Shape& shape);
+
+/// Counts tiles of 64 queries × 64 keys by what the mask says of them.
+///
+///   offsets  [B] int32
+///   out      [B, H, ceil(Tq / 64), 4] int32: tiles with no pair, with all pairs, with some; pairs that are kept
+struct CountMaskTiles {
+  static constexpr const char* kName = "mask";
+  MaskOperand mask;
+  const Tensor* offsets;
+  int64_t queries;
+  int64_t keys;
+  Tensor* out = nullptr;
+
+  std::array<const Tensor*, 6> reads() const {
+    return {mask.code, mask.data[0], mask.data[1], mask.data[2], mask.data[3], offsets};
+  }
+  std::array<Tensor*, 1> writes() const { return {out}; }
+};
+Tensor* count_mask_tiles(Runtime& runtime, CountMaskTiles op, int64_t batch, int64_t heads);
+
+}  // namespace heddle

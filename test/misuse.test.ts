@@ -1,0 +1,288 @@
+import * as heddle from '#lib/index';
+import { runModule } from './support/child';
+
+const { tensor, nn } = heddle;
+const int32 = (values: number[], shape?: number[]) => tensor(values, shape, { dtype: 'int32' });
+const floats = (...shape: number[]) => tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape);
+
+const x = floats(2, 3);
+const ids = int32([0, 1]);
+const packed = heddle.packWeight(floats(4, 3));
+const gone = floats(2, 3);
+gone.dispose();
+const q = floats(1, 2, 3, 4);
+const cacheOptions = { numLayers: 1, batch: 1, capacity: 8, numKvHeads: 1, headDim: 4 };
+const cache = new heddle.KVCache(cacheOptions);
+const token = floats(1, 1, 4);
+const cuSeqlens = int32([0, 1]);
+
+/** Not of the declared types, as callers from JavaScript may do. */
+type Wrong = never;
+const functions = heddle as unknown as Record<string, (...values: unknown[]) => unknown>;
+const KVCache = heddle.KVCache as unknown as new (...values: unknown[]) => unknown;
+const call = (name: string, ...values: unknown[]): [string, () => unknown] => [name, () => functions[name]!(...values)];
+
+/** A name that the message must have (either case), the call, and the argument that it must name. */
+type Row = [name: string, run: () => unknown, argument: string];
+const rows = (argument: string, ...calls: [string, () => unknown][]) =>
+  calls.map(([name, run]): Row => [name, run, argument]);
+
+const nan = NaN;
+const table: Row[] = [
+  // Each op: no tensor, a disposed one, another dtype, a packed one, a shape that does not fit.
+  ...rows('a', call('add'), call('add', 1, x), call('add', gone, x), call('add', ids, x), call('add', packed, x)),
+  ...rows('b', call('add', x), call('add', x, null), call('add', x, gone), call('add', x, ids)),
+  ...rows('shapes', call('add', x, floats(4, 4))),
+  ...rows('x', call('gelu'), call('gelu', gone), call('gelu', ids), call('gelu', packed)),
+  ...rows('options', call('gelu', x, 7), call('gelu', x, null), call('gelu', x, x), call('gelu', x, [])),
+  ...rows('approximate', call('gelu', x, { approximate: 'tan' }), call('gelu', x, { approximate: null })),
+  ...rows('fast', call('gelu', x, { fast: true }), call('linear', x, x, { fast: 1 }), call('sample', x, { fast: 1 })),
+  ...rows('table', call('embedding', 'x', ids), call('embedding', gone, ids), call('embedding', ids, ids)),
+  ...rows('table', call('embedding', q, ids)),
+  ...rows('ids', call('embedding', x), call('embedding', x, [1]), call('embedding', x, x), call('embedding', x, gone)),
+  ...rows('ids', call('embedding', x, int32([0], [1, 1, 1, 1, 1, 1]))),
+  ...rows('x', call('gatherRows', {}, ids), call('gatherRows', gone, ids), call('gatherRows', q, ids)),
+  ...rows('index', call('gatherRows', x, 0), call('gatherRows', x, x), call('gatherRows', x, int32([0, 1], [1, 2]))),
+  ...rows('x', call('linear', null, x), call('linear', gone, x), call('linear', floats(2, 5), x)),
+  ...rows('weight', call('linear', x), call('linear', x, gone), call('linear', x, ids), call('linear', x, q)),
+  ...rows('bias', call('linear', x, x, { bias: 1 }), call('linear', x, x, { bias: null })),
+  ...rows('bias', call('linear', x, x, { bias: floats(3) }), call('linear', x, x, { bias: gone })),
+  ...rows('residual', call('linear', x, x, { residual: [] }), call('linear', x, x, { residual: x })),
+  ...rows('activation', call('linear', x, x, { activation: 'relu' }), call('linear', x, x, { activation: 1 })),
+  ...rows('options', call('linear', x, x, x), call('layerNorm', x, x), call('sample', x, x)),
+  ...rows('weight', call('packWeight'), call('packWeight', gone), call('packWeight', ids), call('packWeight', q)),
+  ...rows('weight', call('packWeight', packed)),
+  ...rows('x', call('layerNorm'), call('layerNorm', gone), call('layerNorm', ids), call('layerNorm', packed)),
+  ...rows('x', call('layerNorm', tensor([1], []))),
+  ...rows('weight', call('layerNorm', x, { weight: 3 }), call('layerNorm', x, { weight: floats(2) })),
+  ...rows('bias', call('layerNorm', x, { bias: 3 }), call('layerNorm', x, { bias: ids })),
+  ...rows('residual', call('layerNorm', x, { residual: 3 }), call('layerNorm', x, { residual: floats(3) })),
+  ...rows('eps', call('layerNorm', x, { eps: -1 }), call('layerNorm', x, { eps: nan })),
+  ...rows('eps', call('layerNorm', x, { eps: '1' }), call('layerNorm', x, { eps: Infinity })),
+  ...rows('x', call('softmax'), call('softmax', gone), call('softmax', ids), call('softmax', packed)),
+  ...rows('x', call('logSoftmax'), call('logSoftmax', gone), call('logSoftmax', ids)),
+  ...rows('x', call('argmax'), call('argmax', gone), call('argmax', ids), call('argmax', floats(2, 0))),
+  ...rows('logits', call('sample'), call('sample', gone), call('sample', ids), call('sample', floats(3))),
+  ...rows('logits', call('sample', floats(2, 0)), call('sample', floats(1, 1, 1)), call('sample', packed)),
+  ...(['temperature', 'topK', 'topP', 'seed', 'step'] as const).flatMap((option) =>
+    [nan, -1, '1', null, Infinity].flatMap((value) => rows(option, call('sample', x, { [option]: value }))),
+  ),
+  ...rows('temperature', call('sample', x, { temperature: 0 }), call('sample', x, { temperature: 1e-60 })),
+  ...rows('topP', call('sample', x, { topP: 0 }), call('sample', x, { topP: 1.1 })),
+  ...rows('topK', call('sample', x, { topK: 1.5 })),
+  ...rows('q', call('attention'), call('attention', gone, q, q), call('attention', x, q, q)),
+  ...rows('k', call('attention', q), call('attention', q, gone, q), call('attention', q, floats(1, 2, 3, 5), q)),
+  ...rows('v', call('attention', q, q), call('attention', q, q, x), call('attention', q, q, floats(1, 2, 4, 4))),
+  ...rows('heads', call('attention', floats(1, 3, 3, 4), q, q), call('attention', q, floats(1, 0, 3, 4), q)),
+  ...rows('mask', call('attention', q, q, q, { mask: 'causal' }), call('attention', q, q, q, { mask: null })),
+  ...rows('scale', call('attention', q, q, q, { scale: nan }), call('attention', q, q, q, { scale: '1' })),
+  ...rows('scale', call('attention', q, q, q, { scale: 1e39 })),
+  ...rows('causal', call('attention', q, q, q, { causal: true })),
+  ...rows('cuSeqlens', call('attention', token, cache.layer(0)), call('attention', token, cache.layer(0), {})),
+  ...rows('cuSeqlens', call('attention', token, cache.layer(0), { cuSeqlens: int32([0]) })),
+  ...rows(
+    'q',
+    call('attention', q, cache.layer(0), { cuSeqlens }),
+    call('attention', 1, cache.layer(0), { cuSeqlens }),
+  ),
+  ...rows('cache', call('attention', token, { blockTable: 1 }, { cuSeqlens })),
+  ...rows('cache', call('attention', token, { ...cache.layer(0), valueDim: undefined }, { cuSeqlens })),
+  ...rows('cache', call('attention', token, { ...cache.layer(0), pages: x }, { cuSeqlens })),
+  ...rows('values', call('tensor'), call('tensor', 1), call('tensor', 'x'), call('tensor', x), call('tensor', ['1'])),
+  ...rows('values', call('tensor', new Float64Array(1)), call('tensor', [1.5], [1], { dtype: 'int32' })),
+  // eslint-disable-next-line no-sparse-arrays -- on purpose
+  ...rows('values[0]', call('tensor', [, 1]), call('tensor', [1n])),
+  ...rows('dtype', call('tensor', [1], [1], { dtype: 'float16' }), call('tensor', [1], [1], { dtype: null })),
+  ...rows('shape', call('tensor', [1], 1), call('tensor', [1], [2]), call('tensor', [1], new Array(7).fill(1))),
+  ...rows('shape[0]', call('tensor', [1], [-1]), call('tensor', [1], [nan]), call('tensor', [1], ['1'])),
+  ...rows(
+    'body',
+    call('scope'),
+    call('scope', {}),
+    call('scope', async () => Promise.resolve()),
+  ),
+  ...rows('count', call('setNumThreads'), call('setNumThreads', 0), call('setNumThreads', 2.5)),
+  ...rows('count', call('setNumThreads', nan), call('setNumThreads', 1025), call('setNumThreads', '2')),
+  ...rows('bytes', call('setMemoryLimit'), call('setMemoryLimit', -1), call('setMemoryLimit', nan)),
+  ...rows('options', ['KVCache', () => new KVCache()], ['KVCache', () => new KVCache(1)]),
+  ...Object.keys(cacheOptions).flatMap((option) =>
+    [0, -1, nan, 1.5, '1', undefined].flatMap((value) =>
+      rows(option, ['KVCache', () => new KVCache({ ...cacheOptions, [option]: value })]),
+    ),
+  ),
+  ...rows('capacity', ['KVCache', () => new KVCache({ ...cacheOptions, capacity: 2 ** 31 - 1, batch: 2 ** 31 - 1 })]),
+  ...rows(
+    'index',
+    ['layer', () => cache.layer(1)],
+    ['layer', () => cache.layer(-1)],
+    ['layer', () => cache.layer('0' as Wrong)],
+  ),
+  ...rows(
+    'k',
+    ['append', () => cache.append(0, 1 as Wrong, token, cuSeqlens)],
+    ['append', () => cache.append(0, x, token, cuSeqlens)],
+  ),
+  ...rows(
+    'v',
+    ['append', () => cache.append(0, token, gone, cuSeqlens)],
+    ['append', () => cache.append(0, token, floats(1, 1, 5), cuSeqlens)],
+  ),
+  ...rows(
+    'cuSeqlens',
+    ['append', () => cache.append(0, token, token, x)],
+    ['advance', () => cache.advance(int32([0]))],
+  ),
+  ...rows(
+    'shape',
+    ['reshape', () => x.reshape([4])],
+    ['reshape', () => x.reshape(6 as Wrong)],
+    ['reshape', () => x.reshape([-1, -1])],
+  ),
+  ...rows(
+    'shape',
+    ['reshape', () => x.reshape([-1, 4])],
+    ['reshape', () => x.reshape([-1, 0])],
+    ['reshape', () => x.reshape([nan])],
+  ),
+  ...rows('disposed', ['reshape', () => gone.reshape([-1])], ['reshape', () => gone.reshape([6])]),
+  ...rows('disposed', ['transpose', () => gone.transpose()], ['slice', () => gone.slice(0, 0, 1)]),
+  ...rows('axis', ['transpose', () => x.transpose(0, 2)], ['slice', () => x.slice(2, 0, 1)]),
+  ...rows('a', ['transpose', () => x.transpose(nan)], ['transpose', () => x.transpose('0' as Wrong)]),
+  ...rows('begin', ['slice', () => x.slice(0, -1, 1)], ['slice', () => x.slice(0, nan, 1)]),
+  ...rows('axis', ['slice', () => x.slice(0, 0, 3)], ['slice', () => x.slice(0, 2, 1)]),
+  ...rows('into', ['data', () => x.data([] as Wrong)], ['data', () => x.data(new Float32Array(5))]),
+  ...rows(
+    'into',
+    ['data', () => x.data(new Int32Array(6))],
+    ['data', () => x.data(new Float32Array(new SharedArrayBuffer(24)))],
+  ),
+  ...rows('disposed', ['data', () => gone.data()]),
+  ...rows('x', ['linear', () => new nn.Linear(x).forward(1 as Wrong)]),
+  ...rows('weight', ['linear', () => new nn.Linear(1 as Wrong).forward(x)]),
+  ...rows('eps', ['layerNorm', () => new nn.LayerNorm(floats(3), undefined, nan).forward(x)]),
+  ...rows('ids', ['embedding', () => new nn.Embedding(x).forward(x)]),
+  ...rows('folder', call('loadModel'), call('loadModel', 1), call('loadModel', 'builtin:nothing')),
+  ...rows('options', call('loadModel', 'builtin:shakespeare', 1)),
+  ...rows('device', call('loadModel', 'builtin:shakespeare', { device: 'tpu' })),
+  ...rows('dtype', call('loadModel', 'builtin:shakespeare', { dtype: 'float8' })),
+  ...rows('onProgress', call('loadModel', 'builtin:shakespeare', { onProgress: 1 })),
+  ...rows('signal', call('loadModel', 'builtin:shakespeare', { signal: {} })),
+  ...rows('quantise', call('loadModel', 'builtin:shakespeare', { quantise: 'int8' })),
+];
+
+const snake = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+/** What a call throws, or rejects with. */
+async function failure(run: () => unknown): Promise<unknown> {
+  try {
+    await run();
+  } catch (error) {
+    return error;
+  }
+  throw new Error('it did not fail');
+}
+
+async function expectMisuse(name: string, run: () => unknown, argument: string): Promise<void> {
+  const error = await failure(run);
+  const { message } = error as Error;
+  expect(error instanceof TypeError || error instanceof RangeError ? 'an argument error' : error).toBe(
+    'an argument error',
+  );
+  const head = message.slice(0, message.indexOf(']'));
+  expect(head.includes(name) || head.includes(snake(name)) ? name : message).toBe(name);
+  expect(message).toContain(argument);
+}
+
+test.each(table.map(([name, run, argument], index) => [index, name, argument, run] as const))(
+  '%i: %s names %s',
+  async (_, name, argument, run) => expectMisuse(name, run, argument),
+);
+
+describe('a model', () => {
+  let model: heddle.Model;
+  beforeAll(async () => {
+    model = await heddle.loadModel('builtin:shakespeare');
+  });
+  afterAll(() => model.dispose());
+
+  const options: [option: string, values: unknown[]][] = [
+    ['maxNewTokens', [0, -1, nan, 1.5, '1', null, 1e9]],
+    ['maxLength', [0, nan, '1']],
+    ['temperature', [0, -1, nan, Infinity, '1']],
+    ['topK', [-1, 1.5, nan, '1']],
+    ['topP', [0, -0.1, 1.1, nan, '1']],
+    ['eosTokenId', [-1, 1e9, nan, '1', [0, -1], [null]]],
+    ['padTokenId', [-1, 1e9, nan, '1']],
+    ['doSample', [1, 'true', null]],
+    ['seed', [-1, nan, 1.5, '1', [1, 2], ['1']]],
+    ['stopStrings', [1, '', ['a', 1], ['']]],
+    ['prefillChunkSize', [0, -1, nan, 1.5, '1']],
+    ['signal', [{}, 1, null]],
+    ['numBeams', [2]],
+  ];
+  const cases = options.flatMap(([option, values]) => values.map((value) => [option, value] as const));
+  test.each(cases)('generate and stream with %s: %p', async (option, value) => {
+    const given = { maxNewTokens: 1, [option]: value } as Wrong;
+    const argument = option === 'maxNewTokens' && value === 1e9 ? 'context' : option;
+    await expectMisuse('generate', () => model.generate('O', given), argument);
+    await expectMisuse('stream', () => model.stream('O', given).next(), argument);
+  });
+
+  const prompts: unknown[] = [undefined, null, 1, '', [], [''], [1.5], [-1], [1e9], ['a', 1], [[1], 'a'], [[]]];
+  const more: unknown[] = [
+    {},
+    { ids: 'a' },
+    { ids: [1], mask: [1, 1] },
+    { ids: [1], mask: [2] },
+    { ids: [1], mask: [0] },
+  ];
+  test.each([...prompts, ...more, new Float32Array(1), Symbol('s'), 1n, [nan]].map((prompt) => [prompt]))(
+    'prompt %p',
+    async (prompt) => {
+      await expectMisuse('generate', () => model.generate(prompt as Wrong, { maxNewTokens: 1 }), '');
+      await expectMisuse('stream', () => model.stream(prompt as Wrong, { maxNewTokens: 1 }).next(), '');
+    },
+  );
+
+  const inputs: [argument: string, input: unknown][] = [
+    ['input', undefined],
+    ['input', 1],
+    ['ids', {}],
+    ['ids', { ids: 'a' }],
+    ['ids', { ids: [] }],
+    ['ids', { ids: [[]] }],
+    ['ids', { ids: [[1], [1, 2]] }],
+    ['ids', { ids: [1e9] }],
+    ['ids', { ids: new Array(100_000).fill(1) }],
+    ['mask', { ids: [1], mask: [1, 1] }],
+    ['mask', { ids: [1], mask: 'a' }],
+    ['mask', { ids: [1], mask: [nan] }],
+    ['positions', { ids: [1], positions: [1, 2] }],
+    ['positions', { ids: [1], positions: [-1] }],
+    ['positions', { ids: [1], positions: [1e9] }],
+    ['capture', { ids: [1], capture: 'norm' }],
+    ['capture', { ids: [1], capture: [1] }],
+    ['capture', { ids: [1], capture: ['layers.99'] }],
+    ['input_ids', { input_ids: [1] }],
+  ];
+  test.each(inputs)('forward names %s', async (argument, input) => {
+    await expectMisuse('forward', () => model.forward(input as Wrong), argument);
+  });
+
+  test('after dispose every call is a TypeError', async () => {
+    const other = await heddle.loadModel('builtin:shakespeare');
+    await other.dispose();
+    await other.dispose();
+    await expectMisuse('generate', () => other.generate('O'), 'disposed');
+    await expectMisuse('stream', () => other.stream('O'), 'disposed');
+    await expectMisuse('forward', () => other.forward({ ids: [1] }), 'disposed');
+  });
+});
+
+test('junk of every kind: only errors that are meant for it', () => {
+  const { status, signal, stdout, stderr } = runModule('fuzz', { timeoutMs: 30_000 });
+  expect({ status, signal, stderr }).toEqual({ status: 0, signal: null, stderr: '' });
+  const { calls, wrong } = JSON.parse(stdout) as { calls: number; wrong: string[] };
+  expect(wrong).toEqual([]);
+  expect(calls).toBeGreaterThan(500);
+});
