@@ -28,18 +28,19 @@ export function forward(decoder: Decoder, input: ForwardInput): ForwardResult {
   const name = 'Model.forward';
   if (typeof input !== 'object' || input === null) throw typeError(name, 'input', 'an object', input);
   checkOptions(name, input, ['ids', 'mask', 'positions', 'capture']);
-  const { vocabSize, contextLength } = decoder.options;
+  const { maxPositions } = decoder;
+  const { vocabSize } = decoder.options;
   const { rows } = checkRows(name, 'ids', input.ids, vocabSize);
   const length = rows[0]?.length ?? 0;
-  if (length < 1 || length > contextLength || rows.some((row) => row.length !== length)) {
-    const wanted = `rows of one length from 1 to ${contextLength}`;
+  if (length < 1 || length > maxPositions || rows.some((row) => row.length !== length)) {
+    const wanted = `rows of one length from 1 to ${maxPositions}`;
     throw new RangeError(`[${name}] ids must be ${wanted} but have ${rows.map((row) => row.length).join(', ')}`);
   }
   const masks = checkMask(name, input.mask, rows);
   const positions =
     input.positions === undefined
       ? rows.map((row) => Int32Array.from(row, (_, i) => i))
-      : checkRows(name, 'positions', input.positions, contextLength).rows;
+      : checkRows(name, 'positions', input.positions, maxPositions).rows;
   if (positions.length !== rows.length || positions.some((row) => row.length !== length)) {
     throw rangeError(name, 'positions', `of the shape of ids [${rows.length}, ${length}]`, input.positions);
   }

@@ -38,10 +38,16 @@ export interface Native {
 
   add(a: number, b: number): number;
   gelu(x: number, tanh: boolean): number;
+  silu(x: number): number;
+  relu(x: number): number;
+  gated(gate: number, up: number, activation: number): number;
   embedding(table: number, ids: number): number;
   gatherRows(x: number, index: number): number;
   linear(x: number, weight: number, bias: number, residual: number, activation: number): number;
   pack(weight: number): number;
+  rmsNorm(x: number, residual: number, weight: number, eps: number, offset: number): [output: number, sum: number];
+  rope(x: number, positions: number, frequencies: number, factor: number, interleaved: boolean): number;
+  dynamicFrequencies(last: number, base: number, factor: number, maxPositions: number, rotaryWidth: number): number;
   layerNorm(x: number, residual: number, weight: number, bias: number, eps: number): [output: number, sum: number];
   softmax(x: number): number;
   logSoftmax(x: number): number;

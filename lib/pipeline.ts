@@ -50,7 +50,7 @@ class Row {
   finishReason: FinishReason | null = null;
 
   constructor(tokenizer: Tokenizer | undefined, settings: GenerationSettings) {
-    this.#detokenizer = tokenizer && new Detokenizer(tokenizer);
+    this.#detokenizer = tokenizer && new Detokenizer(tokenizer, { skipSpecialTokens: settings.skipSpecialTokens });
     this.#stop = new StopMatcher(settings.stopStrings);
     this.#ends = settings.eosTokenIds;
     this.#steps = settings.maxSteps;
@@ -95,7 +95,7 @@ export class Model implements AsyncDisposable {
   get vocabSize(): number {
     return this.#decoder.options.vocabSize;
   }
-  /** Tokens that a sequence can have. */
+  /** Tokens that it was made for. */
   get contextLength(): number {
     return this.#decoder.options.contextLength;
   }
@@ -168,8 +168,9 @@ export class Model implements AsyncDisposable {
 
   async *#run(name: string, prompts: Int32Array[], options: GenerationOptions): AsyncGenerator<Piece, void, undefined> {
     const { vocabSize, contextLength } = this;
+    const { maxPositions } = this.#decoder;
     const promptLength = Math.max(...prompts.map((prompt) => prompt.length));
-    const limits = { vocabSize, contextLength, batch: prompts.length, promptLength };
+    const limits = { vocabSize, contextLength, maxPositions, batch: prompts.length, promptLength };
     const settings = resolveOptions(name, options, this.#defaults, limits);
     if (settings.stopStrings.length > 0 && !this.tokenizer) {
       throw new TypeError(`[${name}] stopStrings need a tokenizer, which this model does not have`);

@@ -10,9 +10,15 @@ import type { GenerationSettings } from './options';
 export interface DecoderModel {
   createCache(batch: number, capacity: number): KVCache;
   /** Runs ragged tokens, advances the cache and returns logits [R, V] of `rows` [R] (default: all tokens). */
-  forward(input: { ids: Tensor; positions: Tensor; cuSeqlens: Tensor; cache: KVCache; rows?: Tensor }): {
-    logits: Tensor;
-  };
+  forward(input: {
+    ids: Tensor;
+    positions: Tensor;
+    cuSeqlens: Tensor;
+    cache: KVCache;
+    /** [M] int32: last positions of the whole rows, where a step runs but a part of them. */
+    last?: Tensor;
+    rows?: Tensor;
+  }): { logits: Tensor };
 }
 
 /** Steps a native loop runs at most before it comes back; two loops are kept queued. */
@@ -103,6 +109,7 @@ function readChunk(
       positions: int32(tokens.flatMap((row, b) => Array.from(row, (_, i) => (begins[b] ?? 0) + i))),
       cuSeqlens: int32(ends),
       cache: state.cache,
+      last: int32(prompts.map((prompt) => prompt.length - 1)),
       rows: int32(to === 0 ? ends.slice(1).map((end) => end - 1) : []),
     });
     return logits;

@@ -18,6 +18,8 @@ export interface GenerationOptions extends SamplingOptions {
   seed?: number | readonly number[];
   /** Texts that end a sequence; they are not part of the result. */
   stopStrings?: string | readonly string[];
+  /** Leave special tokens (begin, end, padding) out of the text. Default true. */
+  skipSpecialTokens?: boolean;
   /** Prompts are read in pieces of so many tokens a row. Default: whole. */
   prefillChunkSize?: number;
   /** Ends generation: the call rejects with the signal's reason. */
@@ -35,6 +37,7 @@ const NAMES = [
   'doSample',
   'seed',
   'stopStrings',
+  'skipSpecialTokens',
   'prefillChunkSize',
   'signal',
 ] as const satisfies (keyof GenerationOptions)[];
@@ -50,13 +53,17 @@ export interface GenerationSettings {
   /** Keys of the random generator, one a row. */
   rows: readonly { seed: number; sequence: number }[];
   stopStrings: readonly string[];
+  skipSpecialTokens: boolean;
   prefillChunkSize: number;
   signal: AbortSignal | undefined;
 }
 
 export interface GenerationLimits {
   vocabSize: number;
+  /** Tokens that the model was made for. */
   contextLength: number;
+  /** Tokens that a sequence can have. */
+  maxPositions: number;
   batch: number;
   /** Of the longest prompt. */
   promptLength: number;
@@ -74,7 +81,8 @@ export function resolveOptions(
   const eosTokenIds = tokenIds(name, options.eosTokenId ?? [], limits.vocabSize);
   const padTokenId = options.padTokenId ?? eosTokenIds[0] ?? 0;
   checkInteger(name, 'padTokenId', padTokenId, 0, limits.vocabSize - 1);
-  const { prefillChunkSize = limits.contextLength, signal } = options;
+  const { prefillChunkSize = limits.promptLength, skipSpecialTokens = true, signal } = options;
+  checkBoolean(name, 'skipSpecialTokens', skipSpecialTokens);
   checkInteger(name, 'prefillChunkSize', prefillChunkSize, 1);
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw typeError(name, 'signal', 'an AbortSignal', signal);
@@ -86,6 +94,7 @@ export function resolveOptions(
     sampling: samplingOf(name, options),
     rows: seedsOf(name, options.seed, limits.batch),
     stopStrings: stopStringsOf(name, options.stopStrings),
+    skipSpecialTokens,
     prefillChunkSize,
     signal,
   };
@@ -117,7 +126,7 @@ function tokenIds(name: string, value: unknown, vocabSize: number): number[] {
 }
 
 function stepsOf(name: string, options: GenerationOptions, limits: GenerationLimits): number {
-  const { contextLength, promptLength } = limits;
+  const { contextLength, maxPositions, promptLength } = limits;
   const { maxNewTokens, maxLength } = options;
   if (maxNewTokens !== undefined) checkInteger(name, 'maxNewTokens', maxNewTokens, 1);
   if (maxLength !== undefined) checkInteger(name, 'maxLength', maxLength, 1);
@@ -125,7 +134,7 @@ function stepsOf(name: string, options: GenerationOptions, limits: GenerationLim
     throw rangeError(name, 'maxLength', `above the ${promptLength} tokens of the prompt`, maxLength);
   }
   const steps = maxNewTokens ?? (maxLength ?? contextLength) - promptLength;
-  if (steps < 1 || promptLength + steps > contextLength) {
+  if (steps < 1 || promptLength + steps > maxPositions) {
     throw new RangeError(
       `[${name}] a prompt of ${promptLength} tokens and ${Math.max(steps, 1)} new ones do not fit the context of ` +
         `${contextLength} tokens`,

@@ -24,6 +24,19 @@ export class Config {
     return value;
   }
 
+  /** Undefined where the key is absent or null. */
+  optionalNumber(key: string): number | undefined {
+    return (this.values[key] ?? undefined) === undefined ? undefined : this.number(key);
+  }
+
+  /** A nested object; undefined where the key is absent or null. */
+  object(key: string): Config | undefined {
+    const value = this.values[key] ?? undefined;
+    if (value === undefined) return undefined;
+    if (typeof value !== 'object' || Array.isArray(value)) this.#fail(key, 'an object');
+    return new Config(value as Record<string, unknown>, `${this.path}: ${key}`);
+  }
+
   boolean(key: string, fallback: boolean): boolean {
     const value = this.values[key] ?? fallback;
     if (typeof value !== 'boolean') this.#fail(key, 'true or false');

@@ -1,10 +1,12 @@
-import type { Activation } from '../ops/linear';
+import type { Activation } from '../ops/activation';
 import type { Recipe } from './recipe';
 
 const ACTIVATIONS: Record<string, Activation> = {
   gelu: 'gelu',
   gelu_new: 'gelu_new',
   gelu_pytorch_tanh: 'gelu_new',
+  silu: 'silu',
+  relu: 'relu',
 };
 
 const NAMES: Record<string, string> = {
@@ -40,7 +42,13 @@ export const gpt2: Recipe = {
       numLayers: config.integer('n_layer'),
       numHeads,
       headDim,
-      normEps: config.number('layer_norm_epsilon', 1e-5),
+      numKvHeads: numHeads,
+      norm: { kind: 'layer', eps: config.number('layer_norm_epsilon', 1e-5) },
+      gated: false,
+      fusedProjection: true,
+      attentionBias: true,
+      feedForwardBias: true,
+      positions: 'learned',
       activation: config.choice('activation_function', ACTIVATIONS, 'gelu_new'),
       attentionScale: (layer) => (byLayer ? scale / (layer + 1) : scale),
       tiedHead: config.boolean('tie_word_embeddings', true),

@@ -7,9 +7,10 @@ import { SafetensorsFile } from '../weights/safetensors';
 import { Checkpoint } from './checkpoint';
 import { Config } from './config';
 import { gpt2 } from './gpt2';
+import { llama } from './llama';
 import type { Recipe } from './recipe';
 
-const RECIPES: readonly Recipe[] = [gpt2];
+const RECIPES: readonly Recipe[] = [gpt2, llama];
 
 /** Architectures that can be loaded. */
 export const architectures: readonly string[] = RECIPES.flatMap((recipe) => recipe.architectures);

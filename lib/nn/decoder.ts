@@ -4,26 +4,29 @@ import { KVCache } from '../ops/kv-cache';
 import { scope } from '../tensor/scope';
 import type { Tensor } from '../tensor/tensor';
 import { TransformerBlock, type BlockOptions, type Step } from './block';
-import { Embedding, LayerNorm, Linear } from './layers';
+import { Embedding, Linear, Norm } from './layers';
 import type { ParameterSource } from './parameters';
+import { Rotary, type RotaryOptions } from './rotary';
 
 export interface DecoderOptions extends Omit<BlockOptions, 'attentionScale'> {
   vocabSize: number;
-  /** Positions that there are. */
+  /** Positions it was made for: a limit only where they are learned. */
   contextLength: number;
   numLayers: number;
   /** By layer: what attention scores are multiplied by. */
   attentionScale: (layer: number) => number;
   /** The output head is the token table. */
   tiedHead: boolean;
+  /** 'learned': a table, added to the tokens; else queries and keys are rotated. */
+  positions: 'learned' | RotaryOptions;
 }
 
 /** Ragged tokens to run: N of B sequences. */
-export interface DecoderInput extends Step {
+export interface DecoderInput extends Omit<Step, 'rotation'> {
   /** [N] int32 */
   ids: Tensor;
-  /** [N] int32 */
-  positions: Tensor;
+  /** [M] int32: last positions of the whole rows, where this step runs but a part of them. Default: positions. */
+  last?: Tensor;
   /** [R] int32: the tokens whose logits are wanted; default: all. */
   rows?: Tensor;
 }
@@ -35,31 +38,34 @@ export interface DecoderOutput {
   captured: Record<string, Tensor>;
 }
 
-/** A decoder-only Transformer with learned positions. Its parameters are read when it is made. */
+/** A decoder-only Transformer. Its parameters are read when it is made. */
 export class Decoder implements Disposable {
   readonly #tokens: Embedding;
-  readonly #positions: Embedding;
+  readonly #positions: Embedding | Rotary;
   readonly #blocks: TransformerBlock[];
-  readonly #norm: LayerNorm;
+  readonly #norm: Norm;
   readonly #head: Linear;
 
   constructor(
     source: ParameterSource,
     readonly options: DecoderOptions,
   ) {
-    const { vocabSize, contextLength, width, numLayers, normEps, attentionScale, tiedHead } = options;
+    const { vocabSize, contextLength, width, numLayers, norm, attentionScale, tiedHead, positions } = options;
     const table = [vocabSize, width] as const;
     // A tied table is packed for the head, and its rows are picked from there.
     this.#tokens = new Embedding(
       tiedHead ? source.matrix('tokens.weight', table) : source.dense('tokens.weight', table),
     );
-    this.#positions = new Embedding(source.dense('positions.weight', [contextLength, width]));
+    this.#positions =
+      positions === 'learned'
+        ? new Embedding(source.dense('positions.weight', [contextLength, width]))
+        : new Rotary(positions);
     this.#blocks = Array.from(
       { length: numLayers },
       (_, layer) =>
         new TransformerBlock(source, `layers.${layer}`, layer, { ...options, attentionScale: attentionScale(layer) }),
     );
-    this.#norm = LayerNorm.load(source, 'norm', width, normEps);
+    this.#norm = Norm.load(source, 'norm', width, norm);
     this.#head = new Linear(tiedHead ? this.#tokens.table : source.matrix('head.weight', table));
   }
 
@@ -68,21 +74,31 @@ export class Decoder implements Disposable {
     return ['embeddings', ...this.#blocks.map((_, layer) => `layers.${layer}`), 'norm'];
   }
 
+  /** Positions that there are. */
+  get maxPositions(): number {
+    return this.options.positions === 'learned' ? this.options.contextLength : 2 ** 31 - 1;
+  }
+
   createCache(batch: number, capacity: number): KVCache {
-    const { numLayers, numHeads, headDim } = this.options;
-    return new KVCache({ numLayers, batch, capacity, numKvHeads: numHeads, headDim });
+    const { numLayers, numKvHeads, headDim } = this.options;
+    return new KVCache({ numLayers, batch, capacity, numKvHeads, headDim });
   }
 
   /** Runs a step and advances its cache. */
   forward(input: DecoderInput, capture: readonly string[] = []): DecoderOutput {
     return scope(() => {
       const captured: Record<string, Tensor> = {};
-      // A block's input goes when the block has read it, unless it was asked for.
       const tap = (path: string, x: Tensor): Tensor => (capture.includes(path) ? (captured[path] = x) : x);
-      let x = tap('embeddings', add(this.#tokens.forward(input.ids), this.#positions.forward(input.positions)));
+      const tokens = this.#tokens.forward(input.ids);
+      const positions = this.#positions;
+      const learned = positions instanceof Embedding;
+      let x = tap('embeddings', learned ? add(tokens, positions.forward(input.positions)) : tokens);
+      const rotation = learned ? undefined : positions.rotation(input.last ?? input.positions);
+      const step = { ...input, rotation };
       for (const [layer, block] of this.#blocks.entries()) {
         const before = x;
-        x = tap(`layers.${layer}`, block.forward(before, input));
+        x = tap(`layers.${layer}`, block.forward(before, step));
+        // A block's input goes when the block has read it, unless it was asked for.
         if (!Object.values(captured).includes(before)) before.dispose();
       }
       input.cache.advance(input.cuSeqlens);

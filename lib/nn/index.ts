@@ -1,4 +1,5 @@
 export { FeedForward, SelfAttention, TransformerBlock, type BlockOptions, type Step } from './block';
 export { Decoder, type DecoderInput, type DecoderOptions, type DecoderOutput } from './decoder';
-export { Embedding, LayerNorm, Linear } from './layers';
+export { Embedding, Linear, Norm, type NormOptions } from './layers';
 export type { ParameterSource } from './parameters';
+export { Rotary, type RotaryOptions, type RotaryScaling, type Rotation } from './rotary';

@@ -1,6 +1,8 @@
+import type { Activation } from '../ops/activation';
 import { embedding } from '../ops/embedding';
 import { layerNorm } from '../ops/layer-norm';
-import { linear, type Activation } from '../ops/linear';
+import { linear } from '../ops/linear';
+import { rmsNorm } from '../ops/rms-norm';
 import type { Tensor } from '../tensor/tensor';
 import type { ParameterSource } from './parameters';
 
@@ -12,8 +14,9 @@ export class Linear implements Disposable {
   ) {}
 
   /** `shape` is that of the weight, [N, K]. */
-  static load(source: ParameterSource, path: string, shape: readonly [number, number]): Linear {
-    return new Linear(source.matrix(`${path}.weight`, shape), source.dense(`${path}.bias`, [shape[0]]));
+  static load(source: ParameterSource, path: string, shape: readonly [number, number], bias: boolean): Linear {
+    const weight = source.matrix(`${path}.weight`, shape);
+    return new Linear(weight, bias ? source.dense(`${path}.bias`, [shape[0]]) : undefined);
   }
 
   forward(x: Tensor, options: { activation?: Activation; residual?: Tensor } = {}): Tensor {
@@ -26,20 +29,29 @@ export class Linear implements Disposable {
   }
 }
 
-/** Layer normalization over the last axis. */
-export class LayerNorm implements Disposable {
+export interface NormOptions {
+  /** 'layer': layer normalization, with bias; 'rms': root mean square, without. */
+  kind: 'layer' | 'rms';
+  eps: number;
+}
+
+/** Normalization over the last axis. */
+export class Norm implements Disposable {
   constructor(
+    readonly options: NormOptions,
     readonly weight: Tensor,
-    readonly bias: Tensor | undefined,
-    readonly eps: number,
+    readonly bias?: Tensor,
   ) {}
 
-  static load(source: ParameterSource, path: string, width: number, eps: number): LayerNorm {
-    return new LayerNorm(source.dense(`${path}.weight`, [width]), source.dense(`${path}.bias`, [width]), eps);
+  static load(source: ParameterSource, path: string, width: number, options: NormOptions): Norm {
+    const weight = source.dense(`${path}.weight`, [width]);
+    return new Norm(options, weight, options.kind === 'layer' ? source.dense(`${path}.bias`, [width]) : undefined);
   }
 
   forward(x: Tensor): Tensor {
-    return layerNorm(x, { weight: this.weight, bias: this.bias, eps: this.eps });
+    const { weight, bias } = this;
+    const { kind, eps } = this.options;
+    return kind === 'rms' ? rmsNorm(x, { weight, eps }) : layerNorm(x, { weight, bias, eps });
   }
 
   [Symbol.dispose](): void {

@@ -1,17 +1,14 @@
 import { native } from '../native';
 import { checkOneOf, checkOptions } from '../tensor/check';
 import { unwrap, unwrapOptional, wrap, type Tensor } from '../tensor/tensor';
-
-/** Activations by the names that Hugging Face configs use; the index is the native number. */
-const ACTIVATIONS = ['linear', 'gelu', 'gelu_new'] as const;
-export type Activation = (typeof ACTIVATIONS)[number];
+import { ACTIVATIONS, type Activation } from './activation';
 
 export interface LinearOptions {
   /** [N] */
   bias?: Tensor | undefined;
   /** [..., N], added last. */
   residual?: Tensor | undefined;
-  /** 'linear' (none, the default), 'gelu' (error function) or 'gelu_new' (tanh). */
+  /** 'linear' (none, the default), 'gelu' (error function), 'gelu_new' (tanh), 'silu' or 'relu'. */
   activation?: Activation;
 }
 

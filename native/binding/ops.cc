@@ -13,6 +13,15 @@ Napi::Value gelu(const Call& c) {
   return c.publish(activate(c.runtime(), {c.tensor(0, "x"), kind}));
 }
 
+Napi::Value silu(const Call& c) { return c.publish(activate(c.runtime(), {c.tensor(0, "x"), Activation::kSilu})); }
+
+Napi::Value relu(const Call& c) { return c.publish(activate(c.runtime(), {c.tensor(0, "x"), Activation::kRelu})); }
+
+Napi::Value gated(const Call& c) {
+  const Gated op{c.tensor(0, "gate"), c.tensor(1, "up"), static_cast<Activation>(c.integer(2))};
+  return c.publish(gated(c.runtime(), op));
+}
+
 Napi::Value embedding(const Call& c) {
   return c.publish(embedding(c.runtime(), Embedding{c.tensor(0, "table"), c.tensor(1, "ids")}));
 }
@@ -30,14 +39,33 @@ Napi::Value linear(const Call& c) {
 Napi::Value pack(const Call& c) { return c.publish(pack(c.runtime(), PackPanels{c.tensor(0, "weight")})); }
 
 /// [out, sum], sum 0 without a residual.
-Napi::Value layer_norm(const Call& c) {
-  const LayerNormResult result =
-      layer_norm(c.runtime(), LayerNorm{c.tensor(0, "x"), c.optional_tensor(1, "residual"),
-                                        c.optional_tensor(2, "weight"), c.optional_tensor(3, "bias"), c.real(4)});
+template <typename Result>
+Napi::Value publish_norm(const Call& c, const Result& result) {
   auto pair = Napi::Array::New(c.env(), 2);
   pair.Set(0u, c.publish(result.out));
   pair.Set(1u, result.sum ? c.publish(result.sum) : Napi::Number::New(c.env(), 0));
   return pair;
+}
+
+Napi::Value layer_norm(const Call& c) {
+  return publish_norm(
+      c, layer_norm(c.runtime(), LayerNorm{c.tensor(0, "x"), c.optional_tensor(1, "residual"),
+                                           c.optional_tensor(2, "weight"), c.optional_tensor(3, "bias"), c.real(4)}));
+}
+
+Napi::Value rms_norm(const Call& c) {
+  return publish_norm(c, rms_norm(c.runtime(), RmsNorm{c.tensor(0, "x"), c.optional_tensor(1, "residual"),
+                                                       c.optional_tensor(2, "weight"), c.real(3), c.real(4)}));
+}
+
+Napi::Value rope(const Call& c) {
+  return c.publish(rope(
+      c.runtime(), Rope{c.tensor(0, "x"), c.tensor(1, "positions"), c.tensor(2, "frequencies"), c.real(3), c.flag(4)}));
+}
+
+Napi::Value dynamic_frequencies(const Call& c) {
+  return c.publish(dynamic_frequencies(
+      c.runtime(), DynamicFrequencies{c.tensor(0, "last"), c.number(1), c.number(2), c.integer(3), c.integer(4)}));
 }
 
 Napi::Value softmax(const Call& c) { return c.publish(softmax(c.runtime(), Softmax{c.tensor(0, "x"), false})); }
@@ -127,10 +155,16 @@ Napi::Value page_floats(const Call& c) {
 constexpr Export kOps[] = {
     {"add", "add", add},
     {"gelu", "gelu", gelu},
+    {"silu", "silu", silu},
+    {"relu", "relu", relu},
+    {"gated", "gated", gated},
     {"embedding", "embedding", embedding},
     {"gatherRows", "gather_rows", gather_rows},
     {"linear", "linear", linear},
     {"pack", "pack_weight", pack},
+    {"rmsNorm", "rms_norm", rms_norm},
+    {"rope", "rope", rope},
+    {"dynamicFrequencies", "dynamic_frequencies", dynamic_frequencies},
     {"layerNorm", "layer_norm", layer_norm},
     {"softmax", "softmax", softmax},
     {"logSoftmax", "log_softmax", log_softmax},

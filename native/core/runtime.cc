@@ -11,7 +11,10 @@ struct FreeTensor {
   Tensor* tensor;
   Storage* storage;  // null while other views live
   void run(Stream& stream) const {
-    if (storage) stream.drop(*storage);
+    if (storage) {
+      stream.drop(*storage);
+      stream.count_freed(storage->bytes);
+    }
     delete storage;
     delete tensor;
   }
@@ -41,9 +44,9 @@ Tensor* Runtime::make_panels(DType dtype, const Shape& shape, size_t bytes) {
 Tensor* Runtime::make_filled(DType dtype, const Shape& shape, const void* values) {
   Tensor* const tensor = make(dtype, shape);
   Storage& storage = *tensor->storage;
-  // Taken ahead of the queue, which may still hold what was disposed of: counted by what is in use now.
-  const size_t used = stream_.allocator().stats().used;
-  if (storage.bytes > memory_limit_ || used > memory_limit_ - storage.bytes) fail_limit(storage.bytes, used);
+  // Taken ahead of the queue, which may still hold what was disposed of.
+  const size_t held = live_bytes_ + disposed_bytes_ - stream_.freed_bytes();
+  if (held > memory_limit_) fail_limit(storage.bytes, held - storage.bytes);
   storage.recording = 0;  // a constant, even while recording
   storage.data = stream_.allocator().allocate(storage.bytes);
   if (storage.bytes > 0) std::memcpy(storage.data, values, storage.bytes);
@@ -111,7 +114,10 @@ bool Runtime::disown(Tensor* tensor) {
   if (--tensor->owners > 0) return false;
   Storage* const storage = tensor->storage;
   const bool last = --storage->tensors == 0;
-  if (last) live_bytes_ -= storage->bytes;
+  if (last) {
+    live_bytes_ -= storage->bytes;
+    disposed_bytes_ += storage->bytes;
+  }
   push(FreeTensor{tensor, last ? storage : nullptr}, true);
   return last;
 }

@@ -104,6 +104,7 @@ class Runtime {
   Program* recording_ = nullptr;
   int64_t recording_id_ = 0;
   size_t live_bytes_ = 0;
+  size_t disposed_bytes_ = 0;  // in all; the stream counts what it has freed
   size_t told_bytes_ = 0;
   size_t memory_limit_ = SIZE_MAX;
 };

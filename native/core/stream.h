@@ -66,6 +66,8 @@ class Stream {
   Device device() const { return device_; }
   Allocator& allocator() { return allocator_; }
   void set_profiling(bool on) { profiling_.store(on, std::memory_order_relaxed); }
+  /// Bytes of storages that have ended, in all.
+  size_t freed_bytes() const { return freed_bytes_.load(std::memory_order_relaxed); }
   /// Nanoseconds spent in kernels while profiling.
   int64_t kernel_ns() const { return kernel_ns_.load(std::memory_order_relaxed); }
 
@@ -90,6 +92,7 @@ class Stream {
 
   /// Gives the memory of a storage back; it may be taken again.
   void drop(Storage& storage);
+  void count_freed(size_t bytes) { freed_bytes_.fetch_add(bytes, std::memory_order_relaxed); }
   /// Ops between run only while `channel` is not aborted; null ends that.
   void set_abort_source(Channel* channel) { abort_source_ = channel; }
   Channel* abort_source() const { return abort_source_; }
@@ -135,6 +138,7 @@ class Stream {
   Allocator allocator_;
   std::atomic<bool> profiling_{false};
   std::atomic<int64_t> kernel_ns_{0};
+  std::atomic<size_t> freed_bytes_{0};
 
   Block* tail_;  // pushed to
   std::atomic<size_t> pushed_{0};

@@ -16,6 +16,8 @@ inline Vec gelu_tanh(Vec x) {
   return x / (Vec::set(1.0f) + exp(Vec::set(-2.0f) * u));
 }
 
+inline Vec silu(Vec x) { return x / (Vec::set(1.0f) + exp(Vec::set(0.0f) - x)); }
+
 /// Calls `body` with the activation as a function of Vec: the choice is made outside the loop.
 template <typename Body>
 inline void with_activation(Activation activation, const Body& body) {
@@ -26,6 +28,10 @@ inline void with_activation(Activation activation, const Body& body) {
       return body([](Vec x) { return gelu(x); });
     case Activation::kGeluTanh:
       return body([](Vec x) { return gelu_tanh(x); });
+    case Activation::kSilu:
+      return body([](Vec x) { return silu(x); });
+    case Activation::kRelu:
+      return body([](Vec x) { return max(Vec::set(0.0f), x); });
   }
 }
 

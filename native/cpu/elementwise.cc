@@ -91,4 +91,18 @@ void run(const Activate& op, KernelContext& context) {
   });
 }
 
+void run(const Gated& op, KernelContext& context) {
+  const float* gate = op.gate->data<float>();
+  const float* up = op.up->data<float>();
+  float* out = op.out->data<float>();
+  with_activation(op.activation, [&](auto function) {
+    for_runs(context, op.out->numel(), 1.0, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; i += Vec::kWidth) {
+        const int lanes = static_cast<int>(std::min<int64_t>(Vec::kWidth, end - i));
+        (function(Vec::load(gate + i, lanes)) * Vec::load(up + i, lanes)).store(out + i, lanes);
+      }
+    });
+  });
+}
+
 }  // namespace heddle::cpu::HEDDLE_ISA

@@ -36,9 +36,23 @@ Tensor* add(Runtime& runtime, Add op) {
 }
 
 Tensor* activate(Runtime& runtime, Activate op) {
-  check_floats(Activate::kName, "x", op.x);
+  const char* const function = op.activation == Activation::kSilu   ? "silu"
+                               : op.activation == Activation::kRelu ? "relu"
+                                                                    : "gelu";
+  check_floats(function, "x", op.x);
   op.x = dense(runtime, op.x);
   op.out = runtime.make(DType::kFloat32, op.x->shape);
+  runtime.submit(op);
+  return op.out;
+}
+
+Tensor* gated(Runtime& runtime, Gated op) {
+  check_floats(Gated::kName, "gate", op.gate);
+  check_floats(Gated::kName, "up", op.up);
+  check_shape(Gated::kName, "up", op.up, op.gate->shape);
+  op.gate = dense(runtime, op.gate);
+  op.up = dense(runtime, op.up);
+  op.out = runtime.make(DType::kFloat32, op.gate->shape);
   runtime.submit(op);
   return op.out;
 }

@@ -1,4 +1,18 @@
-import { attention, gelu, layerNorm, logSoftmax, mask, softmax, tensor, type Tensor } from '#lib/index';
+import {
+  attention,
+  gated,
+  gelu,
+  layerNorm,
+  logSoftmax,
+  mask,
+  relu,
+  rmsNorm,
+  silu,
+  softmax,
+  tensor,
+  type Activation,
+  type Tensor,
+} from '#lib/index';
 import { expectClose, OPS } from '../support/compare';
 import { Fixture, fixtureNames, type Stored, type Values } from '../support/fixtures';
 
@@ -17,7 +31,15 @@ const float32 = (values: Values) => tensor(Float32Array.from(values.data), value
 const optional = (values: Values | undefined) => values && float32(values);
 const onlyHas = (object: object, known: readonly string[]) => Object.keys(object).every((key) => known.includes(key));
 
-const GELU: Record<string, 'none' | 'tanh'> = { gelu: 'none', gelu_new: 'tanh', gelu_pytorch_tanh: 'tanh' };
+const ACTIVATIONS: Record<string, (x: Tensor) => Tensor> = {
+  gelu: (x) => gelu(x),
+  gelu_new: (x) => gelu(x, { approximate: 'tanh' }),
+  gelu_pytorch_tanh: (x) => gelu(x, { approximate: 'tanh' }),
+  silu,
+  swish: silu,
+  relu,
+};
+const GATES: Record<string, Activation> = { silu: 'silu', gelu: 'gelu', gelu_new: 'gelu_new', relu: 'relu' };
 
 /** Whether a mask [..., Tq, Tk] keeps what `causal` keeps (or, without it, everything). */
 function isPlain({ data, shape }: Values, causal: boolean): boolean {
@@ -39,12 +61,27 @@ const ops: Record<string, Express> = {
       const { output, sum } = layerNorm(float32(x!), { ...options, residual: float32(residual!) });
       return { y: output, sum };
     },
+  rms_norm: (params, { x, weight }) => {
+    const { eps, add_one_to_weight: one = false } = params as { eps: number; add_one_to_weight?: boolean };
+    return () => ({ y: rmsNorm(float32(x!), { eps, offset: Number(one), weight: optional(weight) }) });
+  },
+  add_rms_norm:
+    ({ eps }, { x, residual, weight }) =>
+    () => {
+      const options = { eps: eps as number, weight: optional(weight), residual: float32(residual!) };
+      const { output, sum } = rmsNorm(float32(x!), options);
+      return { y: output, sum };
+    },
   softmax:
     (_, { x }) =>
     () => ({ softmax: softmax(float32(x!)), log_softmax: logSoftmax(float32(x!)) }),
   activation: ({ name }, { x }) => {
-    const approximate = GELU[name as string];
-    return approximate && (() => ({ y: gelu(float32(x!), { approximate }) }));
+    const activation = ACTIVATIONS[name as string];
+    return activation && (() => ({ y: activation(float32(x!)) }));
+  },
+  gated_activation: ({ name }, { gate, up }) => {
+    const activation = GATES[name as string];
+    return activation && (() => ({ y: gated(float32(gate!), float32(up!), { activation }) }));
   },
   attention: (params, inputs) => {
     const { q, k, v, mask: allowed } = inputs;

@@ -1,0 +1,90 @@
+import { dynamicFrequencies } from '../ops/rope';
+import { tensor, type Tensor } from '../tensor/tensor';
+
+/** How frequencies are stretched for contexts longer than the trained one, by the names of Hugging Face configs. */
+export type RotaryScaling =
+  | { kind: 'default' }
+  | { kind: 'linear'; factor: number }
+  | { kind: 'dynamic'; factor: number; maxPositions: number }
+  | { kind: 'llama3'; factor: number; lowFrequency: number; highFrequency: number; trainedPositions: number }
+  | {
+      kind: 'yarn';
+      factor: number;
+      trainedPositions: number;
+      betaFast: number;
+      betaSlow: number;
+      attentionFactor: number | undefined;
+    };
+
+export interface RotaryOptions {
+  base: number;
+  /** Coordinates of a head that turn. */
+  rotaryWidth: number;
+  scaling: RotaryScaling;
+}
+
+/** Radians per position of each pair, [rotaryWidth / 2]: of a dynamic scaling those within the trained length. */
+export function rotaryFrequencies({ base, rotaryWidth, scaling }: RotaryOptions): number[] {
+  const plain = Array.from({ length: rotaryWidth / 2 }, (_, i) => base ** ((-2 * i) / rotaryWidth));
+  switch (scaling.kind) {
+    case 'default':
+    case 'dynamic':
+      return plain;
+    case 'linear':
+      return plain.map((frequency) => frequency / scaling.factor);
+    case 'llama3': {
+      // Llama 3.1's rule: long waves are stretched, short ones kept, those between blended.
+      const { factor, lowFrequency, highFrequency, trainedPositions } = scaling;
+      return plain.map((frequency) => {
+        const waves = (trainedPositions * frequency) / (2 * Math.PI); // in the trained length
+        const kept = Math.min(1, Math.max(0, (waves - lowFrequency) / (highFrequency - lowFrequency)));
+        return (1 - kept) * (frequency / factor) + kept * frequency;
+      });
+    }
+    case 'yarn': {
+      // YaRN (Peng et al., 2023, section 3.2): a ramp over the pairs, between two numbers of turns.
+      const { factor, trainedPositions, betaFast, betaSlow } = scaling;
+      const pairOf = (turns: number) =>
+        (rotaryWidth * Math.log(trainedPositions / (turns * 2 * Math.PI))) / (2 * Math.log(base));
+      const low = Math.max(0, Math.floor(pairOf(betaFast)));
+      const high = Math.min(rotaryWidth - 1, Math.ceil(pairOf(betaSlow)));
+      return plain.map((frequency, i) => {
+        const stretched = Math.min(1, Math.max(0, (i - low) / Math.max(high - low, 0.001)));
+        return stretched * (frequency / factor) + (1 - stretched) * frequency;
+      });
+    }
+  }
+}
+
+/** What cosine and sine are multiplied by. */
+export function rotaryFactor(scaling: RotaryScaling): number {
+  if (scaling.kind !== 'yarn') return 1;
+  return scaling.attentionFactor ?? (scaling.factor <= 1 ? 1 : 0.1 * Math.log(scaling.factor) + 1);
+}
+
+/** The rotation of a step: the same for all its layers. */
+export interface Rotation {
+  /** [rotaryWidth / 2] float32 */
+  frequencies: Tensor;
+  factor: number;
+}
+
+export class Rotary implements Disposable {
+  readonly #fixed: Tensor;
+
+  constructor(readonly options: RotaryOptions) {
+    this.#fixed = tensor(Float32Array.from(rotaryFrequencies(options)));
+  }
+
+  /** @param last [M] int32: last positions of the rows, whose largest fixes a dynamic base. */
+  rotation(last: Tensor): Rotation {
+    const { base, rotaryWidth, scaling } = this.options;
+    const factor = rotaryFactor(scaling);
+    if (scaling.kind !== 'dynamic') return { frequencies: this.#fixed, factor };
+    return { frequencies: dynamicFrequencies(last, { base, rotaryWidth, ...scaling }), factor };
+  }
+
+  [Symbol.dispose](): void {
+    this.#fixed.dispose();
+  }
+}

@@ -1,0 +1,52 @@
+import { native } from '../native';
+import { checkBoolean, checkNumber, checkOptions } from '../tensor/check';
+import { unwrap, wrap, type Tensor } from '../tensor/tensor';
+
+export interface RopeOptions {
+  /** Cosine and sine are multiplied by it (YaRN's attention factor). Default 1. */
+  factor?: number;
+  /** Pairs are (2i, 2i + 1), as in GPT-J; else (i, i + R / 2), as in Llama. Default false. */
+  interleaved?: boolean;
+}
+
+/**
+ * Rotary position embedding (Su et al., 2021, section 3.2.2): coordinate pairs of the first R turn by
+ * position · frequency, the others stay.
+ *
+ * @param x [N, H, D] float32
+ * @param positions [N] int32
+ * @param frequencies [R / 2] float32, radians per position
+ * @returns [N, H, D]
+ * @throws TypeError, RangeError for dtypes and shapes that do not fit, or an unknown option.
+ */
+export function rope(x: Tensor, positions: Tensor, frequencies: Tensor, options: RopeOptions = {}): Tensor {
+  checkOptions('rope', options, ['factor', 'interleaved']);
+  const { factor = 1, interleaved = false } = options;
+  checkNumber('rope', 'factor', factor);
+  checkBoolean('rope', 'interleaved', interleaved);
+  return wrap(
+    native.rope(
+      unwrap('rope', 'x', x),
+      unwrap('rope', 'positions', positions),
+      unwrap('rope', 'frequencies', frequencies),
+      factor,
+      interleaved,
+    ),
+  );
+}
+
+/**
+ * For models: frequencies of "dynamic" NTK scaling, whose base grows with the longest row; `last` [M] int32 holds the
+ * last positions of the rows.
+ */
+export function dynamicFrequencies(
+  last: Tensor,
+  {
+    base,
+    factor,
+    maxPositions,
+    rotaryWidth,
+  }: { base: number; factor: number; maxPositions: number; rotaryWidth: number },
+): Tensor {
+  return wrap(native.dynamicFrequencies(unwrap('rope', 'last', last), base, factor, maxPositions, rotaryWidth));
+}
