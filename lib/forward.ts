@@ -1,7 +1,7 @@
 import type { Decoder } from './nn/decoder';
 import { gatherRows } from './ops/gather-rows';
 import { checkMask, checkRows, type Ids } from './prompt';
-import { checkOptions, rangeError, show, typeError } from './tensor/check';
+import { checkOptions, rangeError, show, typeError } from './check';
 import { scope } from './tensor/scope';
 import { tensor, type Tensor } from './tensor/tensor';
 
@@ -9,11 +9,11 @@ export interface ForwardInput {
   /** Token ids, one row or rows of one length T. */
   ids: Ids | readonly Ids[];
   /** 1: a token, 0: padding, of the shape of ids. Default: all tokens. */
-  mask?: Ids | readonly Ids[];
+  mask?: Ids | readonly Ids[] | undefined;
   /** Of the shape of ids. Default: 0 … T - 1 in every row, padding counted. */
-  positions?: Ids | readonly Ids[];
+  positions?: Ids | readonly Ids[] | undefined;
   /** Inner tensors wanted, by path: 'embeddings', 'layers.0' …, 'norm'. */
-  capture?: readonly string[];
+  capture?: readonly string[] | undefined;
 }
 
 export interface ForwardResult {

@@ -18,8 +18,9 @@ export { rope, type RopeOptions } from './ops/rope';
 export { sample, type SampleOptions, type SamplingOptions } from './ops/sample';
 export { logSoftmax, softmax } from './ops/softmax';
 export { loadModel, Model, type FinishReason, type Generated, type LoadModelOptions, type Piece } from './pipeline';
-export type { Ids, Prompt } from './prompt';
+export type { Ids, ManyPrompts, OnePrompt, Prompt } from './prompt';
 export {
+  trimMemory,
   devices,
   memory,
   setMemoryLimit,

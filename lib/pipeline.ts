@@ -4,10 +4,10 @@ import { forward, type ForwardInput, type ForwardResult } from './forward';
 import { decode } from './generation/loop';
 import { readDefaults, resolveOptions, type GenerationOptions, type GenerationSettings } from './generation/options';
 import { StopMatcher } from './generation/stop';
-import { loadDecoder, readJson, type LoadOptions } from './models/load';
+import { loadDecoder, readConfig, readJson, type LoadOptions } from './models/load';
 import type { Decoder } from './nn/decoder';
-import { resolvePrompt, type Prompt } from './prompt';
-import { checkOneOf, checkOptions, rangeError, typeError } from './tensor/check';
+import { resolvePrompt, type ManyPrompts, type OnePrompt, type Prompt } from './prompt';
+import { checkOneOf, checkOptions, rangeError, typeError } from './check';
 import { sync } from './tensor/device';
 import { Detokenizer } from './tokenizer/detokenizer';
 import { Tokenizer } from './tokenizer/tokenizer';
@@ -36,13 +36,14 @@ export interface Piece {
 
 export interface LoadModelOptions extends LoadOptions {
   /** 'cpu' or 'auto'. Default 'auto': the best device that there is. */
-  device?: 'auto' | 'cpu';
+  device?: 'auto' | 'cpu' | undefined;
   /** Of activations, weights and cache. Default 'float32'. */
-  dtype?: 'float32';
+  dtype?: 'float32' | undefined;
 }
 
 /** One sequence on its way from tokens to text. */
 class Row {
+  readonly #tokenizer: Tokenizer | undefined;
   readonly #detokenizer: Detokenizer | undefined;
   readonly #stop: StopMatcher;
   readonly #ends: readonly number[];
@@ -50,6 +51,7 @@ class Row {
   finishReason: FinishReason | null = null;
 
   constructor(tokenizer: Tokenizer | undefined, settings: GenerationSettings) {
+    this.#tokenizer = tokenizer;
     this.#detokenizer = tokenizer && new Detokenizer(tokenizer, { skipSpecialTokens: settings.skipSpecialTokens });
     this.#stop = new StopMatcher(settings.stopStrings);
     this.#ends = settings.eosTokenIds;
@@ -58,7 +60,9 @@ class Row {
 
   /** @returns the text that is certain now. */
   push(token: number): string {
-    let text = this.#stop.push(this.#detokenizer?.push(token) ?? '');
+    // A model may have more rows than its tokenizer has tokens: such a token has no text.
+    const known = this.#tokenizer !== undefined && token < this.#tokenizer.vocabSize;
+    let text = this.#stop.push((known && this.#detokenizer?.push(token)) || '');
     this.#steps -= 1;
     const reason = this.#ends.includes(token) ? 'eos' : this.#steps === 0 ? 'length' : null;
     if (reason !== null && !this.#stop.stopped) text += this.#stop.push(this.#detokenizer?.flush() ?? '');
@@ -77,7 +81,9 @@ export class Model implements AsyncDisposable {
   readonly dtype = 'float32';
   readonly #decoder: Decoder;
   readonly #defaults: GenerationOptions;
-  readonly #lifetime = new AbortController();
+  /** Of the generations under way: what ends them. */
+  readonly #running = new Set<AbortController>();
+  #disposed = false;
 
   /** Not for users: see loadModel. */
   constructor(
@@ -105,16 +111,13 @@ export class Model implements AsyncDisposable {
    *
    * @throws TypeError, RangeError for prompts and options that do not fit; the signal's reason.
    */
-  async generate(
-    prompt: readonly string[] | readonly (readonly number[])[],
-    options?: GenerationOptions,
-  ): Promise<Generated[]>;
-  async generate(prompt: string | readonly number[] | Int32Array, options?: GenerationOptions): Promise<Generated>;
+  async generate(prompt: OnePrompt, options?: GenerationOptions): Promise<Generated>;
+  async generate(prompt: ManyPrompts, options?: GenerationOptions): Promise<Generated[]>;
   async generate(prompt: Prompt, options?: GenerationOptions): Promise<Generated | Generated[]>;
   async generate(prompt: Prompt, options: GenerationOptions = {}): Promise<Generated | Generated[]> {
-    const { rows, many } = this.#prepare('Model.generate', prompt);
+    const { rows, many, settings } = this.#prepare('Model.generate', prompt, options);
     const results = rows.map((): Generated => ({ text: '', tokens: [], finishReason: 'length' }));
-    for await (const { index, text, tokens, finishReason } of this.#run('Model.generate', rows, options)) {
+    for await (const { index, text, tokens, finishReason } of this.#run('Model.generate', rows, settings)) {
       const result = results[index] as Generated;
       result.text += text;
       result.tokens.push(...tokens);
@@ -126,11 +129,11 @@ export class Model implements AsyncDisposable {
   /**
    * The same, piece by piece. Leaving the loop ends the work.
    *
-   * @throws at the first step, as generate does.
+   * @throws as generate does: at once for prompts and options, later from the loop.
    */
   stream(prompt: Prompt, options: GenerationOptions = {}): AsyncGenerator<Piece, void, undefined> {
-    const { rows } = this.#prepare('Model.stream', prompt);
-    return this.#run('Model.stream', rows, options);
+    const { rows, settings } = this.#prepare('Model.stream', prompt, options);
+    return this.#run('Model.stream', rows, settings);
   }
 
   /**
@@ -148,8 +151,10 @@ export class Model implements AsyncDisposable {
    * oldest failure that nobody has read.
    */
   async dispose(): Promise<void> {
-    if (this.#lifetime.signal.aborted) return;
-    this.#lifetime.abort(new TypeError('[Model.dispose] the model was disposed during generation'));
+    if (this.#disposed) return;
+    this.#disposed = true;
+    const reason = new TypeError('[Model.dispose] the model was disposed during generation');
+    for (const generation of this.#running) generation.abort(reason);
     this.#decoder[Symbol.dispose]();
     await sync();
   }
@@ -158,46 +163,69 @@ export class Model implements AsyncDisposable {
   }
 
   #checkAlive(name: string): void {
-    if (this.#lifetime.signal.aborted) throw new TypeError(`[${name}] the model was disposed`);
+    if (this.#disposed) throw new TypeError(`[${name}] the model was disposed`);
   }
 
-  #prepare(name: string, prompt: unknown): { rows: Int32Array[]; many: boolean } {
+  #prepare(name: string, prompt: unknown, options: GenerationOptions) {
     this.#checkAlive(name);
-    return resolvePrompt(name, prompt, this.tokenizer, this.vocabSize);
-  }
-
-  async *#run(name: string, prompts: Int32Array[], options: GenerationOptions): AsyncGenerator<Piece, void, undefined> {
     const { vocabSize, contextLength } = this;
+    const { rows, many } = resolvePrompt(name, prompt, this.tokenizer, vocabSize);
+    const promptLength = Math.max(...rows.map((row) => row.length));
     const { maxPositions } = this.#decoder;
-    const promptLength = Math.max(...prompts.map((prompt) => prompt.length));
-    const limits = { vocabSize, contextLength, maxPositions, batch: prompts.length, promptLength };
+    const limits = { vocabSize, contextLength, maxPositions, batch: rows.length, promptLength };
     const settings = resolveOptions(name, options, this.#defaults, limits);
     if (settings.stopStrings.length > 0 && !this.tokenizer) {
       throw new TypeError(`[${name}] stopStrings need a tokenizer, which this model does not have`);
     }
+    return { rows, many, settings };
+  }
+
+  async *#run(
+    name: string,
+    prompts: Int32Array[],
+    settings: GenerationSettings,
+  ): AsyncGenerator<Piece, void, undefined> {
+    this.#checkAlive(name);
+    // One controller a generation, not AbortSignal.any: a long-lived signal would remember every call.
+    const generation = new AbortController();
     const { signal: given } = settings;
-    const lifetime = this.#lifetime.signal;
-    const signal = given ? AbortSignal.any([given, lifetime]) : lifetime;
-    const rows = prompts.map(() => new Row(this.tokenizer, settings));
-    for await (const steps of decode(this.#decoder, prompts, { ...settings, signal })) {
-      for (const [index, row] of rows.entries()) {
-        const piece: Piece = { index, text: '', tokens: [], finishReason: null };
-        for (let at = index; at < steps.length && row.finishReason === null; at += rows.length) {
-          const token = steps[at] as number;
-          piece.tokens.push(token);
-          piece.text += row.push(token);
-          piece.finishReason = row.finishReason;
-        }
-        if (piece.tokens.length > 0) yield piece;
+    const abort = () => {
+      generation.abort(given?.reason);
+    };
+    if (given?.aborted) abort();
+    given?.addEventListener('abort', abort);
+    this.#running.add(generation);
+    try {
+      const rows = prompts.map(() => new Row(this.tokenizer, settings));
+      for await (const steps of decode(this.#decoder, prompts, { ...settings, signal: generation.signal })) {
+        yield* piecesOf(rows, steps);
+        if (rows.every((row) => row.finishReason !== null)) return;
       }
-      if (rows.every((row) => row.finishReason !== null)) return;
+    } finally {
+      given?.removeEventListener('abort', abort);
+      this.#running.delete(generation);
     }
+  }
+}
+
+/** What whole steps [steps × rows] of tokens bring to each row. */
+function* piecesOf(rows: readonly Row[], steps: Int32Array): Generator<Piece, void, undefined> {
+  for (const [index, row] of rows.entries()) {
+    const piece: Piece = { index, text: '', tokens: [], finishReason: null };
+    for (let at = index; at < steps.length && row.finishReason === null; at += rows.length) {
+      const token = steps[at] as number;
+      piece.tokens.push(token);
+      piece.text += row.push(token);
+      piece.finishReason = row.finishReason;
+    }
+    if (piece.tokens.length > 0) yield piece;
   }
 }
 
 /** The folder of a model: 'builtin:name' is one that ships with the package. */
 async function folderOf(source: unknown): Promise<string> {
   if (typeof source !== 'string') throw typeError('loadModel', 'folder', "a path or 'builtin:name'", source);
+  if (source === '') throw rangeError('loadModel', 'folder', "a path or 'builtin:name'", source);
   if (!source.startsWith('builtin:')) return source;
   const folder = path.resolve(__dirname, '../models');
   const names = await readdir(folder);
@@ -226,10 +254,21 @@ export async function loadModel(folder: string, options: LoadModelOptions = {}):
   }
   signal?.throwIfAborted();
   const place = await folderOf(folder);
+  const config = await readConfig(place);
   const [tokenizer, generation] = await Promise.all([
     Tokenizer.load(place),
     readJson(path.join(place, 'generation_config.json')),
   ]);
-  const { decoder, config } = await loadDecoder(place, { onProgress, signal });
-  return new Model(decoder, config.values, tokenizer, readDefaults(config.values, generation));
+  const decoder = await loadDecoder(place, config, { onProgress, signal });
+  try {
+    const defaults = readDefaults(config.values, generation, decoder.options.vocabSize);
+    if (defaults.unsupported.length > 0) {
+      const names = defaults.unsupported.join(', ');
+      process.emitWarning(`${place}: generation_config.json sets ${names}, which heddle does not have: left out`);
+    }
+    return new Model(decoder, config.values, tokenizer, defaults.options);
+  } catch (error) {
+    decoder[Symbol.dispose]();
+    throw error;
+  }
 }

@@ -1,15 +1,18 @@
-import { checkInteger, rangeError, show, typeError } from './tensor/check';
+import { types } from 'node:util';
+import { checkInteger, checkOptions, rangeError, show, typeError } from './check';
 import type { Tokenizer } from './tokenizer/tokenizer';
 
 /** Token ids of one row. */
 export type Ids = readonly number[] | Int32Array;
 
-/** Text, or token ids with an optional mask (1: a token, 0: padding); one row or many. */
-export type Prompt =
-  string | readonly string[] | Ids | readonly Ids[] | { ids: Ids | readonly Ids[]; mask?: Ids | readonly Ids[] };
+/** Text, or token ids with an optional mask (1: a token, 0: padding). */
+export type OnePrompt = string | Ids | { ids: Ids; mask?: Ids | undefined };
+export type ManyPrompts =
+  readonly string[] | readonly Ids[] | { ids: readonly Ids[]; mask?: readonly Ids[] | undefined };
+export type Prompt = OnePrompt | ManyPrompts | { ids: Ids | readonly Ids[]; mask?: Ids | readonly Ids[] | undefined };
 
 const isRow = (value: unknown): value is Ids =>
-  value instanceof Int32Array || (Array.isArray(value) && value.every((item) => typeof item === 'number'));
+  types.isInt32Array(value) || (Array.isArray(value) && value.every((item) => typeof item === 'number'));
 
 /** One row or many, as rows; whether it was many. */
 function rowsOf(name: string, argument: string, value: unknown): { rows: readonly Ids[]; many: boolean } {
@@ -63,9 +66,12 @@ function readPrompt(name: string, prompt: unknown, tokenizer: Tokenizer | undefi
   const texts = typeof prompt === 'string' ? [prompt] : prompt;
   if (Array.isArray(texts) && texts.length > 0 && texts.every((text) => typeof text === 'string')) {
     if (!tokenizer) throw new TypeError(`[${name}] this model has no tokenizer: give token ids instead of text`);
-    return { rows: texts.map((text) => Int32Array.from(tokenizer.encode(text))), many: prompt === texts };
+    const rows = texts.map((text) => Int32Array.from(tokenizer.encode(text)));
+    checkRows(name, 'tokens of prompt', rows, vocabSize);
+    return { rows, many: prompt === texts };
   }
   const masked = typeof prompt === 'object' && prompt !== null && 'ids' in prompt;
+  if (masked) checkOptions(name, prompt, ['ids', 'mask']);
   const { ids, mask } = masked ? (prompt as { ids: unknown; mask?: unknown }) : { ids: prompt, mask: undefined };
   const { rows, many } = checkRows(name, masked ? 'prompt.ids' : 'prompt', ids, vocabSize);
   const masks = checkMask(name, mask, rows);

@@ -1,6 +1,7 @@
 import { argmax } from '../ops/argmax';
 import type { KVCache } from '../ops/kv-cache';
 import { endOfSequence, samplingKeys, sampleStep } from '../ops/sample';
+import { memory } from '../tensor/device';
 import { Channel, Program } from '../tensor/program';
 import { scope } from '../tensor/scope';
 import { tensor, type Tensor } from '../tensor/tensor';
@@ -24,6 +25,17 @@ export interface DecoderModel {
 /** Steps a native loop runs at most before it comes back; two loops are kept queued. */
 const LOOP_STEPS = 32;
 const LOOPS_QUEUED = 2;
+
+/** Ops that may wait already when a generation begins; many begin at once in a server. */
+const BUSY_QUEUE = 1024;
+
+/** Resolves once what is queued now has run. */
+async function roomInQueue(): Promise<void> {
+  await Promise.resolve();
+  if (memory().pending <= BUSY_QUEUE) return;
+  using marker = tensor(new Int32Array(0));
+  await marker.ready();
+}
 
 const int32 = (values: Iterable<number>): Tensor => tensor(Int32Array.from(values));
 
@@ -129,6 +141,9 @@ export async function* decode(
   settings: GenerationSettings,
 ): AsyncGenerator<Int32Array, void, undefined> {
   const { signal, maxSteps } = settings;
+  // Also a turn of the microtasks: the caller may stand in a scope, which would take the tensors made here.
+  do await roomInQueue();
+  while (memory().pending > BUSY_QUEUE);
   signal?.throwIfAborted();
   using channel = new Channel();
   const abort = () => {

@@ -1,29 +1,29 @@
 import { randomInt } from 'node:crypto';
-import { checkBoolean, checkInteger, checkOptions, rangeError, typeError } from '../tensor/check';
+import { checkBoolean, checkInteger, checkOptions, rangeError, typeError } from '../check';
 import { checkSampling, type SamplingOptions } from '../ops/sample';
 
 /** How to continue a prompt. Defaults come from the folder's generation_config.json, then from here. */
 export interface GenerationOptions extends SamplingOptions {
   /** Tokens to add at most. Default: what the context has room for. */
-  maxNewTokens?: number;
+  maxNewTokens?: number | undefined;
   /** The same, prompt counted; maxNewTokens goes first. */
-  maxLength?: number;
+  maxLength?: number | undefined;
   /** Token, or tokens, that end a sequence; null: none. */
-  eosTokenId?: number | readonly number[] | null;
+  eosTokenId?: number | readonly number[] | null | undefined;
   /** What rows that have ended are filled with. Default: the first end token, or 0. */
-  padTokenId?: number;
+  padTokenId?: number | undefined;
   /** Sample (true) or take the best token (false). Default: sample if an option of sampling is given. */
-  doSample?: boolean;
+  doSample?: boolean | undefined;
   /** Makes sampling repeatable; one for all rows, or one a row. Default: random. */
-  seed?: number | readonly number[];
+  seed?: number | readonly number[] | undefined;
   /** Texts that end a sequence; they are not part of the result. */
-  stopStrings?: string | readonly string[];
+  stopStrings?: string | readonly string[] | undefined;
   /** Leave special tokens (begin, end, padding) out of the text. Default true. */
-  skipSpecialTokens?: boolean;
+  skipSpecialTokens?: boolean | undefined;
   /** Prompts are read in pieces of so many tokens a row. Default: whole. */
-  prefillChunkSize?: number;
+  prefillChunkSize?: number | undefined;
   /** Ends generation: the call rejects with the signal's reason. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 const NAMES = [
@@ -79,7 +79,7 @@ export function resolveOptions(
   checkOptions(name, given, NAMES);
   const options = withDefaults(given, defaults);
   const eosTokenIds = tokenIds(name, options.eosTokenId ?? [], limits.vocabSize);
-  const padTokenId = options.padTokenId ?? eosTokenIds[0] ?? 0;
+  const padTokenId = options.padTokenId === undefined ? (eosTokenIds[0] ?? 0) : options.padTokenId;
   checkInteger(name, 'padTokenId', padTokenId, 0, limits.vocabSize - 1);
   const { prefillChunkSize = limits.promptLength, skipSpecialTokens = true, signal } = options;
   checkBoolean(name, 'skipSpecialTokens', skipSpecialTokens);
@@ -88,7 +88,7 @@ export function resolveOptions(
     throw typeError(name, 'signal', 'an AbortSignal', signal);
   }
   return {
-    maxSteps: stepsOf(name, options, limits),
+    maxSteps: stepsOf(name, given, defaults, limits),
     eosTokenIds,
     padTokenId,
     sampling: samplingOf(name, options),
@@ -125,22 +125,45 @@ function tokenIds(name: string, value: unknown, vocabSize: number): number[] {
   });
 }
 
-function stepsOf(name: string, options: GenerationOptions, limits: GenerationLimits): number {
+/** Limits that the caller gives must fit; the folder's, and the context's, are cut to what there is room for. */
+function stepsOf(
+  name: string,
+  given: GenerationOptions,
+  defaults: GenerationOptions,
+  limits: GenerationLimits,
+): number {
   const { contextLength, maxPositions, promptLength } = limits;
-  const { maxNewTokens, maxLength } = options;
-  if (maxNewTokens !== undefined) checkInteger(name, 'maxNewTokens', maxNewTokens, 1);
-  if (maxLength !== undefined) checkInteger(name, 'maxLength', maxLength, 1);
-  if (maxNewTokens === undefined && maxLength !== undefined && maxLength <= promptLength) {
-    throw rangeError(name, 'maxLength', `above the ${promptLength} tokens of the prompt`, maxLength);
-  }
-  const steps = maxNewTokens ?? (maxLength ?? contextLength) - promptLength;
-  if (steps < 1 || promptLength + steps > maxPositions) {
+  const { maxNewTokens, maxLength } = given;
+  // The last token needs no position of its own.
+  const room = maxPositions - promptLength + 1;
+  if (room < 1) {
     throw new RangeError(
-      `[${name}] a prompt of ${promptLength} tokens and ${Math.max(steps, 1)} new ones do not fit the context of ` +
-        `${contextLength} tokens`,
+      `[${name}] a prompt of ${promptLength} tokens does not fit the context of ${maxPositions} tokens`,
     );
   }
-  return steps;
+  if (maxLength !== undefined) checkInteger(name, 'maxLength', maxLength, 1);
+  if (maxNewTokens !== undefined) {
+    checkInteger(name, 'maxNewTokens', maxNewTokens, 1);
+    if (maxNewTokens > room) {
+      throw rangeError(
+        name,
+        'maxNewTokens',
+        `at most ${room}: the room that the prompt leaves in the context`,
+        maxNewTokens,
+      );
+    }
+    return maxNewTokens;
+  }
+  if (maxLength !== undefined) {
+    if (maxLength <= promptLength || maxLength - promptLength > room) {
+      const most = promptLength + room;
+      throw rangeError(name, 'maxLength', `above the ${promptLength} tokens of the prompt, at most ${most}`, maxLength);
+    }
+    return maxLength - promptLength;
+  }
+  const left = Math.max(1, contextLength - promptLength);
+  const ofFolder = defaults.maxNewTokens ?? (defaults.maxLength ?? 0) - promptLength;
+  return Math.min(ofFolder > 0 ? ofFolder : left, room);
 }
 
 function samplingOf(name: string, options: GenerationOptions): Required<SamplingOptions> | undefined {
@@ -168,7 +191,7 @@ function seedsOf(name: string, seed: unknown, batch: number): { seed: number; se
       return { seed: one, sequence: 0 };
     });
   }
-  const one = seed ?? randomInt(2 ** 48 - 1);
+  const one = seed === undefined ? randomInt(2 ** 48 - 1) : seed;
   checkInteger(name, 'seed', one, 0);
   return Array.from({ length: batch }, (_, sequence) => ({ seed: one, sequence }));
 }
@@ -182,29 +205,90 @@ function stopStringsOf(name: string, value: unknown): string[] {
   });
 }
 
-/** Keys of generation_config.json (and, for the ids, config.json) that are options here. */
+/** What a folder's files say of generation: values that are options here, and names of active ones that are not. */
+export interface FolderDefaults {
+  options: GenerationOptions;
+  unsupported: string[];
+}
+
+/** Keys that change what is generated, with the values that leave it alone; heddle does not have them (yet). */
+const NEUTRAL: Record<string, readonly unknown[]> = {
+  num_beams: [1],
+  num_beam_groups: [1],
+  num_return_sequences: [1],
+  penalty_alpha: [0],
+  repetition_penalty: [1],
+  encoder_repetition_penalty: [1],
+  no_repeat_ngram_size: [0],
+  encoder_no_repeat_ngram_size: [0],
+  min_length: [0],
+  min_new_tokens: [0],
+  min_p: [0],
+  typical_p: [1],
+  epsilon_cutoff: [0],
+  eta_cutoff: [0],
+  bad_words_ids: [],
+  suppress_tokens: [],
+  begin_suppress_tokens: [],
+  forced_bos_token_id: [],
+  forced_eos_token_id: [],
+  sequence_bias: [],
+  exponential_decay_length_penalty: [],
+  guidance_scale: [1],
+};
+
+/**
+ * Defaults from config.json (its token ids) and generation_config.json.
+ *
+ * @throws RangeError naming the key of a wrong value. Ids outside the vocabulary, which some files have, are left out:
+ *   such a token never comes.
+ */
 export function readDefaults(
-  ...configs: readonly (Readonly<Record<string, unknown>> | undefined)[]
-): GenerationOptions {
-  const options: GenerationOptions = {};
-  const keys = {
-    max_new_tokens: 'maxNewTokens',
-    max_length: 'maxLength',
-    eos_token_id: 'eosTokenId',
-    pad_token_id: 'padTokenId',
-    do_sample: 'doSample',
-    temperature: 'temperature',
-    top_k: 'topK',
-    top_p: 'topP',
-    prefill_chunk_size: 'prefillChunkSize',
-  } as const;
-  for (const config of configs) {
-    for (const [key, option] of Object.entries(keys)) {
-      const value = config?.[key];
-      if (value !== undefined && value !== null) Object.assign(options, { [option]: value });
-    }
-  }
+  config: Readonly<Record<string, unknown>>,
+  generation: Readonly<Record<string, unknown>> = {},
+  vocabSize: number,
+): FolderDefaults {
+  const name = 'loadModel';
+  const ids = (key: string): number[] | undefined => {
+    const value = generation[key] ?? config[key] ?? undefined;
+    if (value === undefined) return undefined;
+    const list = Array.isArray(value) ? (value as unknown[]) : [value];
+    list.forEach((id) => {
+      checkInteger(name, key, id, -1);
+    });
+    return (list as number[]).filter((id) => id >= 0 && id < vocabSize);
+  };
+  const read = <T>(key: string, check: (value: unknown) => asserts value is T): T | undefined => {
+    const value = generation[key] ?? undefined;
+    if (value === undefined) return undefined;
+    check(value);
+    return value;
+  };
+  const count =
+    (key: string) =>
+    (value: unknown): asserts value is number => {
+      checkInteger(name, `generation_config.json: ${key}`, value, 1);
+    };
+  const options: GenerationOptions = {
+    eosTokenId: ids('eos_token_id'),
+    padTokenId: ids('pad_token_id')?.[0],
+    maxNewTokens: read('max_new_tokens', count('max_new_tokens')),
+    maxLength: read('max_length', count('max_length')),
+    prefillChunkSize: read('prefill_chunk_size', count('prefill_chunk_size')),
+  };
   // The reference ignores the settings of sampling where it does not sample.
-  if (options.doSample !== true) dropSampling(options);
-  return options;
+  if (generation.do_sample === true) {
+    const { temperature, top_k: topK, top_p: topP } = generation as Record<string, number | null | undefined>;
+    const sampling = { temperature: temperature ?? 1, topK: topK ?? 0, topP: topP ?? 1 };
+    checkSampling(`${name}] [generation_config.json`, sampling);
+    Object.assign(options, { doSample: true }, sampling);
+  }
+  const unsupported = Object.entries(NEUTRAL)
+    .filter(([key, neutral]) => (generation[key] ?? undefined) !== undefined && !neutral.includes(generation[key]))
+    .map(([key]) => key);
+  return { options: dropUndefined(options), unsupported };
+}
+
+function dropUndefined(options: GenerationOptions): GenerationOptions {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }

@@ -1,4 +1,4 @@
-import { show } from '../tensor/check';
+import { show } from '../check';
 
 /** A folder's config.json, read with checks: an error names the file's key and value. */
 export class Config {

@@ -3,7 +3,9 @@ import type { Recipe } from './recipe';
 
 const ACTIVATIONS: Record<string, Activation> = {
   gelu: 'gelu',
+  gelu_python: 'gelu',
   gelu_new: 'gelu_new',
+  gelu_fast: 'gelu_new',
   gelu_pytorch_tanh: 'gelu_new',
   silu: 'silu',
   relu: 'relu',
@@ -26,6 +28,9 @@ export const gpt2: Recipe = {
   architectures: ['GPT2LMHeadModel', 'gpt2'],
 
   options(config) {
+    if (config.boolean('add_cross_attention', false)) {
+      throw new RangeError(`[loadModel] ${config.path}: add_cross_attention is not supported`);
+    }
     const width = config.integer('n_embd');
     const numHeads = config.integer('n_head');
     if (width % numHeads !== 0) {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { Decoder } from '../nn/decoder';
-import { show } from '../tensor/check';
+import { show } from '../check';
 import { Channel } from '../tensor/program';
 import { SafetensorsFile } from '../weights/safetensors';
 import { Checkpoint } from './checkpoint';
@@ -32,7 +32,7 @@ export async function readJson(file: string): Promise<Readonly<Record<string, un
   try {
     text = await readFile(file, 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
     throw error;
   }
   let value: unknown;
@@ -59,24 +59,23 @@ function recipeOf(config: Config): Recipe {
   );
 }
 
+/** The config.json of a Hugging Face folder. */
+export async function readConfig(folder: string): Promise<Config> {
+  const file = path.join(folder, 'config.json');
+  const values = await readJson(file);
+  if (values) return new Config(values, file);
+  throw Object.assign(new Error(`[loadModel] ${file} does not exist: a model is a Hugging Face folder`), {
+    code: 'FILE_NOT_FOUND',
+  });
+}
+
 /**
- * Loads the decoder of a Hugging Face folder: config.json and model.safetensors.
+ * Loads the decoder of a Hugging Face folder from its model.safetensors.
  *
  * @throws Error with code FILE_NOT_FOUND or READ_FAILED; RangeError for what the files say; the signal's reason.
  */
-export async function loadDecoder(
-  folder: string,
-  { onProgress, signal }: LoadOptions,
-): Promise<{ decoder: Decoder; config: Config }> {
-  const file = path.join(folder, 'config.json');
-  const values = await readJson(file);
-  if (!values) {
-    throw Object.assign(new Error(`[loadModel] ${file} does not exist: a model is a Hugging Face folder`), {
-      code: 'FILE_NOT_FOUND',
-    });
-  }
+export async function loadDecoder(folder: string, config: Config, { onProgress, signal }: LoadOptions): Promise<Decoder> {
   signal?.throwIfAborted();
-  const config = new Config(values, file);
   const recipe = recipeOf(config);
   using weights = new SafetensorsFile(path.join(folder, 'model.safetensors'));
   const checkpoint = new Checkpoint(weights, recipe);
@@ -94,7 +93,7 @@ export async function loadDecoder(
       onProgress?.({ loaded, total });
       signal?.throwIfAborted();
     });
-    return { decoder, config };
+    return decoder;
   } catch (error) {
     checkpoint[Symbol.dispose]();
     signal?.throwIfAborted();

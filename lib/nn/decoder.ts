@@ -102,9 +102,10 @@ export class Decoder implements Disposable {
         if (!Object.values(captured).includes(before)) before.dispose();
       }
       input.cache.advance(input.cuSeqlens);
-      if (capture.includes('norm')) captured.norm = this.#norm.forward(x);
-      const wanted = input.rows ? gatherRows(x, input.rows) : x;
-      return { logits: this.#head.forward(this.#norm.forward(wanted)), captured };
+      const pick = (all: Tensor): Tensor => (input.rows ? gatherRows(all, input.rows) : all);
+      // Only the rows that are wanted are normalized, unless all are asked for.
+      const last = capture.includes('norm') ? pick(tap('norm', this.#norm.forward(x))) : this.#norm.forward(pick(x));
+      return { logits: this.#head.forward(last), captured };
     });
   }
 

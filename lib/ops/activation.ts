@@ -1,5 +1,5 @@
 import { native } from '../native';
-import { checkOneOf, checkOptions } from '../tensor/check';
+import { checkOneOf, checkOptions } from '../check';
 import { unwrap, wrap, type Tensor } from '../tensor/tensor';
 
 /** Activations by the names that Hugging Face configs use; the index is the native number. */
@@ -8,7 +8,7 @@ export type Activation = (typeof ACTIVATIONS)[number];
 
 export interface GeluOptions {
   /** 'none': with the error function; 'tanh': the approximation of GPT-2. Default 'none'. */
-  approximate?: 'none' | 'tanh';
+  approximate?: 'none' | 'tanh' | undefined;
 }
 
 /**
@@ -35,7 +35,7 @@ export function relu(x: Tensor): Tensor {
 
 export interface GatedOptions {
   /** Of the gate. Default 'silu'. */
-  activation?: Activation;
+  activation?: Activation | undefined;
 }
 
 /**

@@ -1,5 +1,5 @@
 import { native, type MaskHandles } from '../native';
-import { checkInteger, checkNumber, checkOptions } from '../tensor/check';
+import { checkInteger, checkNumber, checkOptions } from '../check';
 import { shapeOf, Tensor, unwrap, wrap } from '../tensor/tensor';
 import type { LayerCache } from './kv-cache';
 import { checkMask, type Mask } from './mask';

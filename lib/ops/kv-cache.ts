@@ -1,5 +1,5 @@
 import { native } from '../native';
-import { checkInteger, checkOptions, rangeError, typeError } from '../tensor/check';
+import { checkInteger, checkOptions, rangeError, typeError } from '../check';
 import { tensor, unwrap, wrap, type Tensor } from '../tensor/tensor';
 
 /** Keys of a page: the native kPageKeys. */
@@ -17,7 +17,7 @@ export interface KVCacheOptions {
   /** Width of a key. */
   headDim: number;
   /** Width of a value. Default: headDim. */
-  valueDim?: number;
+  valueDim?: number | undefined;
 }
 
 /** One layer's keys and values: what `attention` reads. */

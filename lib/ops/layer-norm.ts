@@ -1,5 +1,5 @@
 import { native } from '../native';
-import { checkNumber, checkOptions, rangeError } from '../tensor/check';
+import { checkNumber, checkOptions, rangeError } from '../check';
 import { unwrap, unwrapOptional, wrap, type Tensor } from '../tensor/tensor';
 
 export interface LayerNormOptions {
@@ -8,7 +8,7 @@ export interface LayerNormOptions {
   /** [C] */
   bias?: Tensor | undefined;
   /** Added to the variance; at least 0. Default 1e-5. */
-  eps?: number;
+  eps?: number | undefined;
   /** Of x's shape, added to x first. */
   residual?: Tensor | undefined;
 }

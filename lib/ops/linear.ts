@@ -1,5 +1,5 @@
 import { native } from '../native';
-import { checkOneOf, checkOptions } from '../tensor/check';
+import { checkOneOf, checkOptions } from '../check';
 import { unwrap, unwrapOptional, wrap, type Tensor } from '../tensor/tensor';
 import { ACTIVATIONS, type Activation } from './activation';
 
@@ -9,7 +9,7 @@ export interface LinearOptions {
   /** [..., N], added last. */
   residual?: Tensor | undefined;
   /** 'linear' (none, the default), 'gelu' (error function), 'gelu_new' (tanh), 'silu' or 'relu'. */
-  activation?: Activation;
+  activation?: Activation | undefined;
 }
 
 /**

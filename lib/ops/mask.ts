@@ -1,5 +1,6 @@
+import { types } from 'node:util';
 import { native, type MaskHandles } from '../native';
-import { checkInteger, checkOptions, rangeError, typeError } from '../tensor/check';
+import { checkInteger, checkOptions, rangeError, typeError } from '../check';
 import { shapeOf, Tensor, tensor, unwrap, wrap } from '../tensor/tensor';
 
 /** Kinds of nodes, in the order of the native MaskKind. */
@@ -18,11 +19,11 @@ export interface MaskExtent {
   queries: number;
   keys: number;
   /** Default 1. */
-  batch?: number;
+  batch?: number | undefined;
   /** Default 1. */
-  heads?: number;
+  heads?: number | undefined;
   /** Position of the first query. Default keys - queries. */
-  offset?: number;
+  offset?: number | undefined;
 }
 
 export interface MaskDescription {
@@ -67,14 +68,14 @@ export class Mask {
   async toArray(extent: MaskExtent): Promise<Uint8Array> {
     const { shape, offset } = checkExtent('Mask.toArray', extent);
     using result = this.#ask(offset, shape, (...args) => native.maskToArray(...args));
-    return Uint8Array.from(await result.data());
+    return Uint8Array.from(await result.data<Int32Array>());
   }
 
   /** How much of the pairs it keeps, and how much of the work that saves. */
   async describe(extent: MaskExtent): Promise<MaskDescription> {
     const { shape, offset } = checkExtent('Mask.describe', extent);
     using result = this.#ask(offset, shape, (...args) => native.countMaskTiles(...args));
-    const counts = [...(await result.data())];
+    const counts = [...(await result.data<Int32Array>())];
     const [none = 0, all = 0, mixed = 0, kept = 0] = [0, 1, 2, 3].map((column) =>
       counts.reduce((sum, count, i) => (i % 4 === column ? sum + count : sum), 0),
     );
@@ -144,7 +145,7 @@ function integers(name: string, argument: string, value: unknown, low = 0): Tens
     return value;
   }
   const list = typeof value === 'number' ? [value] : value;
-  if (list instanceof Int32Array) return list.slice();
+  if (types.isInt32Array(list)) return list.slice();
   if (!Array.isArray(list)) throw typeError(name, argument, 'whole numbers or an int32 tensor', value);
   for (const [index, item] of (list as unknown[]).entries()) {
     checkInteger(name, `${argument}[${index}]`, item, low, MAX_EXTENT);

@@ -1,14 +1,14 @@
 import { native } from '../native';
-import { checkNumber, checkOptions, rangeError } from '../tensor/check';
+import { checkNumber, checkOptions, rangeError } from '../check';
 import { unwrap, unwrapOptional, wrap, type Tensor } from '../tensor/tensor';
 
 export interface RmsNormOptions {
   /** [C] */
   weight?: Tensor | undefined;
   /** Added to the mean of squares; at least 0. Default 1e-6. */
-  eps?: number;
+  eps?: number | undefined;
   /** Added to the weight: 1 for weights that are stored as their difference from 1. Default 0. */
-  offset?: number;
+  offset?: number | undefined;
   /** Of x's shape, added to x first. */
   residual?: Tensor | undefined;
 }

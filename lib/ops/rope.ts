@@ -1,12 +1,12 @@
 import { native } from '../native';
-import { checkBoolean, checkNumber, checkOptions } from '../tensor/check';
+import { checkBoolean, checkNumber, checkOptions } from '../check';
 import { unwrap, wrap, type Tensor } from '../tensor/tensor';
 
 export interface RopeOptions {
   /** Cosine and sine are multiplied by it (YaRN's attention factor). Default 1. */
-  factor?: number;
+  factor?: number | undefined;
   /** Pairs are (2i, 2i + 1), as in GPT-J; else (i, i + R / 2), as in Llama. Default false. */
-  interleaved?: boolean;
+  interleaved?: boolean | undefined;
 }
 
 /**

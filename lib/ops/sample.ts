@@ -1,22 +1,22 @@
 import { native } from '../native';
-import { checkInteger, checkNumber, checkOptions, rangeError } from '../tensor/check';
+import { checkInteger, checkNumber, checkOptions, rangeError } from '../check';
 import { shapeOf, tensor, unwrap, wrap, type Tensor } from '../tensor/tensor';
 
 /** How a token is drawn from logits. */
 export interface SamplingOptions {
   /** Logits are divided by it; above 0. Default 1. */
-  temperature?: number;
+  temperature?: number | undefined;
   /** Only the k best tokens (and what equals the k-th); 0: all. Default 0. */
-  topK?: number;
+  topK?: number | undefined;
   /** Only the best tokens that together hold this mass, in (0, 1]. Default 1. */
-  topP?: number;
+  topP?: number | undefined;
 }
 
 export interface SampleOptions extends SamplingOptions {
   /** A whole number from 0 to 2^53 - 1. Default 0. */
-  seed?: number;
+  seed?: number | undefined;
   /** Which draw of the sequence this is, for all rows. Default 0. */
-  step?: number;
+  step?: number | undefined;
 }
 
 export function checkSampling(name: string, { temperature = 1, topK = 0, topP = 1 }: SamplingOptions): void {

@@ -1,5 +1,5 @@
 import { native } from '../native';
-import { checkInteger } from './check';
+import { checkInteger } from '../check';
 
 /** Resolves when all queued work is done. Rejects with the oldest failure that no read has reported. */
 export function sync(): Promise<void> {
@@ -41,6 +41,11 @@ export interface MemoryInfo {
 /** Memory of this isolate's tensors, in bytes. */
 export function memory(): MemoryInfo {
   return native.memory();
+}
+
+/** Gives memory that is kept for reuse back to the system. */
+export function trimMemory(): void {
+  native.trim();
 }
 
 /**

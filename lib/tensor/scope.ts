@@ -22,6 +22,7 @@ export function scope<T>(body: () => T): T {
   try {
     const result = body();
     if (typeof (result as { then?: unknown } | null | undefined)?.then === 'function') {
+      void Promise.resolve(result).catch(() => undefined); // what becomes of it is not the news
       throw new TypeError('[scope] body returned a promise: a scope is synchronous');
     }
     kept = reachable(result);

@@ -1,5 +1,6 @@
+import { types } from 'node:util';
 import { native, type DType, type TypedArray } from '../native';
-import { checkInteger, checkOptions, rangeError, typeError } from './check';
+import { checkInteger, checkOptions, rangeError, typeError } from '../check';
 import { enter } from './scope';
 
 export type { DType, TypedArray };
@@ -61,15 +62,15 @@ export class Tensor implements Disposable {
    * The elements, row-major, at this point of the queue: in a fresh array, or in `into`, which must have their type and
    * number. Rejects with the reason if the tensor could not be computed.
    */
-  async data(into?: TypedArray): Promise<TypedArray> {
-    if (into === undefined) return native.read(this.#handle);
+  async data<T extends TypedArray = Float32Array>(into?: T): Promise<T> {
+    if (into === undefined) return (await native.read(this.#handle)) as T;
     if (dtypeOf(into) === undefined) {
       throw typeError('Tensor.data', 'into', 'a Float32Array, Int32Array or Uint8Array', into);
     }
-    if (!(into.buffer instanceof ArrayBuffer)) {
+    if (types.isSharedArrayBuffer(into.buffer)) {
       throw typeError('Tensor.data', 'into', 'an array over an ArrayBuffer', into.buffer);
     }
-    return native.readInto(this.#handle, into);
+    return (await native.readInto(this.#handle, into)) as T;
   }
 
   /** Resolves when the tensor has its value; rejects with the reason if it could not be computed. */
@@ -104,6 +105,11 @@ export class Tensor implements Disposable {
     checkInteger('Tensor.slice', 'begin', begin, 0);
     checkInteger('Tensor.slice', 'end', end, 0);
     return wrap(native.slice(this.#handle, axis, begin, end));
+  }
+
+  /** Shown by console.log. */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.disposed ? 'Tensor (disposed)' : `Tensor ${this.dtype} [${this.shape.join(', ')}]`;
   }
 
   /** Gives the memory back once what is queued has used it. Doing it twice is harmless. */
@@ -173,9 +179,10 @@ export function tensor(
 
 /** Of what a typed array holds; undefined for other values. */
 function dtypeOf(values: unknown): DType | undefined {
-  if (values instanceof Float32Array) return 'float32';
-  if (values instanceof Int32Array) return 'int32';
-  return values instanceof Uint8Array ? 'bool' : undefined;
+  // Not instanceof: arrays may come from another realm.
+  if (types.isFloat32Array(values)) return 'float32';
+  if (types.isInt32Array(values)) return 'int32';
+  return types.isUint8Array(values) ? 'bool' : undefined;
 }
 
 function toTypedArray(values: unknown, dtype: unknown): TypedArray {
@@ -187,7 +194,7 @@ function toTypedArray(values: unknown, dtype: unknown): TypedArray {
     const array = values as TypedArray;
     if (dtype !== undefined && dtype !== own) throw typeError('tensor', 'values', `of dtype ${dtype}`, values);
     if (own === 'bool' && array.some((value) => value > 1)) throw rangeError('tensor', 'values', '0 or 1', values);
-    return array.buffer instanceof ArrayBuffer ? array : array.slice(); // a SharedArrayBuffer's is copied first
+    return types.isSharedArrayBuffer(array.buffer) ? array.slice() : array; // a SharedArrayBuffer's is copied first
   }
   if (!Array.isArray(values)) throw typeError('tensor', 'values', 'a Float32Array, an Int32Array or an array', values);
   for (const [index, value] of (values as unknown[]).entries()) {

@@ -40,13 +40,15 @@ struct Worse {
   bool operator()(const Candidate& a, const Candidate& b) const { return Better{}(b, a); }
 };
 
-/// Keeps the k best and what equals the k-th; returns how many.
+/// Keeps the k best and what equals the k-th, in the order of their ids; returns how many.
 int64_t keep_top_k(Candidate* candidates, int64_t count, int64_t k) {
   if (k == 0 || k >= count) return count;
   std::nth_element(candidates, candidates + k - 1, candidates + count, Better{});
   const float threshold = candidates[k - 1].logit;
-  return std::partition(candidates + k, candidates + count, [=](const Candidate& c) { return c.logit == threshold; }) -
-         candidates;
+  Candidate* const end =
+      std::partition(candidates + k, candidates + count, [=](const Candidate& c) { return c.logit == threshold; });
+  std::sort(candidates, end, [](const Candidate& a, const Candidate& b) { return a.id < b.id; });
+  return end - candidates;
 }
 
 /// Keeps the best candidates until those before hold `p` of the mass; returns how many. They come to lie at the end.

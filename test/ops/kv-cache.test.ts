@@ -68,7 +68,7 @@ async function runSteps(
         const of = Math.floor(h / (heads / kvHeads));
         const queries = Array.from({ length: count }, (_, i) => row(q, token + i, h, heads, keyWidth));
         const visible = (i: number) => (causal ? before + i + 1 : lengths[b]!);
-        const found = join(queries.map((_, i) => row(actual as Float32Array, token + i, h, heads, valueWidth)));
+        const found = join(queries.map((_, i) => row(actual, token + i, h, heads, valueWidth)));
         naive.expectAsGoodAsPlain(
           found,
           (f) =>

@@ -80,5 +80,8 @@ function flatten(nested: Nested): Values {
 /** Names of the folders in 'ops' or 'models'; empty where the fixtures are not there. */
 export function fixtureNames(kind: 'ops' | 'models'): string[] {
   const folder = path.join(fixtures, kind);
-  return existsSync(folder) ? readdirSync(folder).sort() : [];
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .filter((name) => existsSync(path.join(folder, name, 'cases.json')))
+    .sort();
 }

@@ -1,0 +1,217 @@
+#pragma once
+
+#include "cuda/attention_problem.h"
+#include "cuda/reduce.h"
+
+namespace heddle::cuda {
+
+constexpr int kAttentionThreads = 256;
+constexpr int kAttentionWarps = kAttentionThreads / kWarp;
+/// Coordinates of keys, or keys of values, that are staged at a time.
+constexpr int kDepth = 16;
+constexpr int kStages = 3;
+/// A stage holds keys [kDepth][kKeys] and queries [rows][kDepth], or values [kDepth][Width].
+constexpr int kStageFloats = 2048;
+constexpr int kStagedQueries = kDepth * kKeys;
+using Stages = float[kStages][kStageFloats];
+
+/// What of a tile's data goes through the stages, slice by slice: for each key block its keys with the queries, then
+/// its values. Each thread copies the same place of every slice.
+template <int Rows, int Width>
+struct Slices {
+  const Problem& p;
+  const RowTile& tile;
+  int64_t block;  // of the next slice
+  int64_t end;
+  int64_t column;  // first of the value columns
+  int at = 0;      // the slice within its block
+  const float* q = nullptr;
+
+  static constexpr int kValueSlices = kKeys / kDepth;
+
+  HEDDLE_DEVICE int key_slices() const { return static_cast<int>((p.pages.key_width + kDepth - 1) / kDepth); }
+
+  HEDDLE_DEVICE void find_query() {
+    const int row = thread_index() / 4;
+    if (row >= tile.rows) return;
+    const int64_t n = query_of(p, tile, row);
+    q = p.q + n / p.q_length * p.q_batch_step + n % p.q_length * p.q_token_step + head_of(p, tile, row) * p.q_head_step;
+  }
+
+  /// Starts copying the next slice, if there is one.
+  HEDDLE_DEVICE void start(float* stage) {
+    if (block < end) {
+      const float* const page = page_of(p.pages, tile.b, block, tile.kv_head);
+      if (at < key_slices()) {
+        start_keys(page, at * kDepth, stage);
+      } else {
+        start_values(page, (at - key_slices()) * kDepth, stage);
+      }
+      if (++at == key_slices() + kValueSlices) {
+        at = 0;
+        block = next_block(p, tile, block + 1, end);
+      }
+    }
+    commit_copies();
+  }
+
+ private:
+  HEDDLE_DEVICE void start_keys(const float* page, int first, float* stage) const {
+    const int d = thread_index() / (kKeys / 4), key = thread_index() % (kKeys / 4) * 4;
+    const bool wanted = page && first + d < p.pages.key_width;
+    copy_async<16>(stage + d * kKeys + key, wanted ? page + (first + d) * kKeys + key : p.pages.data, wanted);
+    const int row = thread_index() / 4, coordinate = thread_index() % 4 * 4;
+    if (row >= Rows) return;
+    float* const to = stage + kStagedQueries + row * kDepth + coordinate;
+    const auto inside = [&](int i) { return q && first + coordinate + i < p.pages.key_width; };
+    if (p.q_aligned) {
+      copy_async<16>(to, inside(0) ? q + first + coordinate : p.pages.data, inside(0));
+    } else {
+      for (int i = 0; i < 4; ++i) {
+        copy_async<4>(to + i, inside(i) ? q + first + coordinate + i : p.pages.data, inside(i));
+      }
+    }
+  }
+
+  HEDDLE_DEVICE void start_values(const float* page, int first, float* stage) const {
+    for (int i = thread_index(); i < kDepth * Width / 4; i += kAttentionThreads) {
+      const int key = i / (Width / 4), offset = i % (Width / 4) * 4;
+      const bool wanted = page && column + offset < p.pages.padded_value_width;
+      const int64_t from = p.pages.value_offset + (first + key) * p.pages.padded_value_width + column + offset;
+      copy_async<16>(stage + key * Width + offset, wanted ? page + from : p.pages.data, wanted);
+    }
+  }
+};
+
+/// The rows of one warp. A lane has the scores of two keys of each row, and every 32nd value column; what is known of
+/// a row is known to all lanes.
+template <int RowsPerWarp, int Width>
+struct WarpRows {
+  static constexpr int kColumns = Width / kWarp;
+
+  int first;      // of the tile's rows
+  int64_t least;  // keys that every row can see, and that some row can: 0 … most - 1
+  int64_t most;
+  uint64_t seen;  // bit j: whether some row may attend to key j of the block
+  float scores[RowsPerWarp][2];
+  RowState state[RowsPerWarp];
+  float values[RowsPerWarp][kColumns];
+
+  HEDDLE_DEVICE WarpRows(const Problem& p, const RowTile& tile) : first(warp_index() * RowsPerWarp), least(0), most(0) {
+    if (first >= tile.rows) return;
+    const int64_t last = first + RowsPerWarp < tile.rows ? first + RowsPerWarp : tile.rows;
+    least = limit_of(p, tile, first);  // limits rise with the queries
+    most = limit_of(p, tile, last - 1);
+  }
+
+  HEDDLE_DEVICE void reset() {
+    HEDDLE_UNROLL
+    for (int r = 0; r < RowsPerWarp; ++r) {
+      state[r] = {};
+      HEDDLE_UNROLL
+      for (int c = 0; c < kColumns; ++c) values[r][c] = 0.0f;
+    }
+  }
+
+  HEDDLE_DEVICE void reset_scores() {
+    HEDDLE_UNROLL
+    for (int r = 0; r < RowsPerWarp; ++r) scores[r][0] = scores[r][1] = 0.0f;
+  }
+
+  /// scores += q · k over one slice of coordinates.
+  HEDDLE_DEVICE void multiply_keys(const float* stage) {
+    const float* const q = stage + kStagedQueries + warp_index() * RowsPerWarp * kDepth;
+    HEDDLE_UNROLL
+    for (int d = 0; d < kDepth; d += 4) {
+      float k[4][2];
+      HEDDLE_UNROLL
+      for (int i = 0; i < 4; ++i) {
+        k[i][0] = stage[(d + i) * kKeys + lane_index()];
+        k[i][1] = stage[(d + i) * kKeys + lane_index() + kWarp];
+      }
+      HEDDLE_UNROLL
+      for (int r = 0; r < RowsPerWarp; ++r) {
+        const float4 x = *reinterpret_cast<const float4*>(q + r * kDepth + d);
+        const float along[4] = {x.x, x.y, x.z, x.w};
+        HEDDLE_UNROLL
+        for (int i = 0; i < 4; ++i) {
+          scores[r][0] = fmaf(along[i], k[i][0], scores[r][0]);
+          scores[r][1] = fmaf(along[i], k[i][1], scores[r][1]);
+        }
+      }
+    }
+  }
+
+  /// Bit 2 r + i: whether row r may attend to the lane's key i of a block.
+  HEDDLE_DEVICE uint32_t kept_keys(const Problem& p, const RowTile& tile, int64_t block) const {
+    const bool masked = cover_of_block(p, tile, block) == Cover::kMixed;
+    if (!masked && (block + 1) * kKeys <= least) return ~0u;
+    uint32_t kept = 0;
+    HEDDLE_NO_UNROLL
+    for (int row = 0; row < 2 * RowsPerWarp; ++row) {
+      const int64_t r = first + row / 2, key = block * kKeys + row % 2 * kWarp + lane_index();
+      if (r >= tile.rows || key >= limit_of(p, tile, r)) continue;
+      if (masked && !keeps(p.mask, mask_rows(p, tile, r), position_of(p, tile, r), key)) continue;
+      kept |= 1u << row;
+    }
+    return kept;
+  }
+
+  /// Scores of a key block → probabilities relative to the row's new maximum, into the warp's part of shared memory
+  /// [RowsPerWarp][kKeys]; what the rows hold is rescaled to it.
+  HEDDLE_DEVICE void absorb_scores(const Problem& p, const RowTile& tile, int64_t block, float* probabilities) {
+    const uint32_t kept = kept_keys(p, tile, block);
+    constexpr uint32_t kFirstKeys = 0x55555555u;
+    seen = static_cast<uint64_t>(ballot((kept & ~kFirstKeys) != 0)) << kWarp | ballot((kept & kFirstKeys) != 0);
+    HEDDLE_UNROLL
+    for (int r = 0; r < RowsPerWarp; ++r) {
+      float s[2];
+      HEDDLE_UNROLL
+      for (int i = 0; i < 2; ++i) s[i] = (kept >> (2 * r + i) & 1) != 0 ? scores[r][i] * p.scale : -kInfinity;
+      const float now = fmaxf(state[r].max, reduce_warp(fmaxf(s[0], s[1]), Largest{}));
+      if (now > state[r].max) {
+        const float shrink = expf(state[r].max - now);  // e^-∞ = 0 for a first block
+        state[r].max = now;
+        state[r].sum *= shrink;
+        HEDDLE_UNROLL
+        for (int c = 0; c < kColumns; ++c) values[r][c] *= shrink;
+      }
+      const float shift = now == -kInfinity ? 0.0f : now;  // nothing yet: avoids -∞ - (-∞)
+      HEDDLE_UNROLL
+      for (int i = 0; i < 2; ++i) probabilities[r * kKeys + lane_index() + i * kWarp] = s[i] = expf(s[i] - shift);
+      state[r].sum += reduce_warp(s[0] + s[1], Sum{});
+    }
+  }
+
+  /// values += probabilities · v over one slice of keys, the first of them `first` in its block. Keys that no row may
+  /// attend to count as zero: what is there may be NaN.
+  HEDDLE_DEVICE void multiply_values(const float* stage, int first, const float* probabilities) {
+    const uint32_t wanted = static_cast<uint32_t>(seen >> first) & ((1u << kDepth) - 1);
+    if (wanted == 0) return;
+    const bool whole = wanted == (1u << kDepth) - 1;
+    HEDDLE_UNROLL
+    for (int key = 0; key < kDepth; key += 4) {
+      float v[4][kColumns];
+      HEDDLE_UNROLL
+      for (int i = 0; i < 4; ++i) {
+        HEDDLE_UNROLL
+        for (int c = 0; c < kColumns; ++c) v[i][c] = stage[(key + i) * Width + c * kWarp + lane_index()];
+        if (whole || (wanted >> (key + i) & 1) != 0) continue;
+        HEDDLE_UNROLL
+        for (int c = 0; c < kColumns; ++c) v[i][c] = 0.0f;
+      }
+      HEDDLE_UNROLL
+      for (int r = 0; r < RowsPerWarp; ++r) {
+        const float4 x = *reinterpret_cast<const float4*>(probabilities + r * kKeys + first + key);
+        const float along[4] = {x.x, x.y, x.z, x.w};
+        HEDDLE_UNROLL
+        for (int i = 0; i < 4; ++i) {
+          HEDDLE_UNROLL
+          for (int c = 0; c < kColumns; ++c) values[r][c] = fmaf(along[i], v[i][c], values[r][c]);
+        }
+      }
+    }
+  }
+};
+
+}  // namespace heddle::cuda

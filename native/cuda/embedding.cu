@@ -1,0 +1,58 @@
+#include "cuda/failure.h"
+#include "cuda/kernels.h"
+#include "ops/embedding.h"
+#include "ops/linear.h"
+
+namespace heddle::cuda {
+namespace {
+
+constexpr int kThreads = 128;
+
+/// Whether the block's id has a row; reports it if not.
+HEDDLE_DEVICE bool in_table(int64_t id, int64_t vocabulary, unsigned long long* failure) {
+  if (id >= 0 && id < vocabulary) return true;
+  if (thread_index() == 0) report(failure, Fault::kIndex, block_x(), id);
+  return false;
+}
+
+/// A block a row.
+HEDDLE_KERNEL(kThreads)
+embed_dense(int64_t vocabulary, int64_t width, bool aligned, const float* table, const int32_t* ids, float* out,
+            unsigned long long* failure) {
+  const int64_t row = block_x();
+  const int64_t id = ids[row];
+  if (!in_table(id, vocabulary, failure)) return;
+  const float* from = table + id * width;
+  float* to = out + row * width;
+  for (int64_t i = thread_index() * 4; i < width; i += kThreads * 4) {
+    store_four(to + i, load_four(from + i, width - i, aligned), width - i, aligned);
+  }
+}
+
+/// The same from panels: a row is one lane of its panel.
+HEDDLE_KERNEL(kThreads)
+embed_panels(int64_t vocabulary, int64_t width, const float* table, const int32_t* ids, float* out,
+             unsigned long long* failure) {
+  const int64_t row = block_x();
+  const int64_t id = ids[row];
+  if (!in_table(id, vocabulary, failure)) return;
+  const float* lane = table + id / kPanelWidth * kPanelWidth * width + id % kPanelWidth;
+  for (int64_t i = thread_index(); i < width; i += kThreads) out[row * width + i] = lane[i * kPanelWidth];
+}
+
+}  // namespace
+
+Status run(const Embedding& op, CudaContext& context) {
+  const float* table = op.table->data<float>();
+  const int32_t* ids = op.ids->data<int32_t>();
+  float* out = op.out->data<float>();
+  const int64_t vocabulary = op.table->shape[0], width = op.table->shape[1];
+  const Grid grid{op.ids->numel(), kThreads};
+  if (op.table->layout == Layout::kPanels) {
+    return launch(embed_panels, grid, context, vocabulary, width, table, ids, out, context.failure);
+  }
+  const bool aligned = width % 4 == 0 && is_aligned(table) && is_aligned(out);
+  return launch(embed_dense, grid, context, vocabulary, width, aligned, table, ids, out, context.failure);
+}
+
+}  // namespace heddle::cuda

@@ -1,0 +1,201 @@
+#pragma once
+
+#include <algorithm>
+
+#include "cuda/reduce.h"
+#include "ops/mask.h"
+
+namespace heddle::cuda {
+
+/// A mask as kernels see it.
+struct Mask {
+  struct Data {
+    const void* values;
+    int64_t shape[4];
+  };
+  const int32_t* code;  // null: every key
+  int nodes;
+  Data data[MaskOperand::kMaxData];
+};
+
+inline Mask mask_of(const MaskOperand& operand) {
+  Mask mask{};
+  if (!operand.code) return mask;
+  mask.code = operand.code->data<int32_t>();
+  mask.nodes = static_cast<int>(operand.code->shape[0]);
+  for (size_t i = 0; i < MaskOperand::kMaxData; ++i) {
+    const Tensor* const tensor = operand.data[i];
+    if (!tensor) continue;
+    const bool bytes = tensor->dtype == DType::kBool;
+    mask.data[i].values = bytes ? static_cast<const void*>(tensor->data<uint8_t>()) : tensor->data<int32_t>();
+    std::copy(tensor->shape.begin(), tensor->shape.end(), mask.data[i].shape);
+  }
+  return mask;
+}
+
+/// The queries of one head of one sequence.
+struct MaskRows {
+  int64_t sequence;
+  int64_t head;
+  int64_t offset;  // position of query 0
+};
+
+/// What a mask says of a rectangle of queries × keys.
+enum class Cover { kNone, kAll, kMixed };
+
+/// The row of a tensor [B or 1, ...] that a sequence has, as int32.
+HEDDLE_DEVICE const int32_t* row_of(const Mask::Data& data, int64_t sequence, int64_t width) {
+  return static_cast<const int32_t*>(data.values) + (data.shape[0] == 1 ? 0 : sequence * width);
+}
+
+/// Document at a position; -1 outside.
+HEDDLE_DEVICE int32_t document_at(const Mask::Data& ids, int64_t sequence, int64_t position) {
+  const int64_t width = ids.shape[1];
+  return position < 0 || position >= width ? -1 : row_of(ids, sequence, width)[position];
+}
+
+HEDDLE_DEVICE bool dense_at(const Mask::Data& data, const MaskRows& rows, int64_t query, int64_t key) {
+  const int64_t* const shape = data.shape;
+  const int64_t i = shape[2] == 1 ? 0 : query, j = shape[3] == 1 ? 0 : key;
+  if (i < 0 || i >= shape[2] || j < 0 || j >= shape[3]) return false;
+  const int64_t b = shape[0] == 1 ? 0 : rows.sequence, h = shape[1] == 1 ? 0 : rows.head;
+  return static_cast<const uint8_t*>(data.values)[((b * shape[1] + h) * shape[2] + i) * shape[3] + j] != 0;
+}
+
+HEDDLE_DEVICE bool is_global(const Mask::Data& indices, int64_t position, int64_t key) {
+  const auto* const index = static_cast<const int32_t*>(indices.values);
+  for (int64_t g = 0; g < indices.shape[0]; ++g) {
+    if (index[g] == position || index[g] == key) return true;
+  }
+  return false;
+}
+
+/// Whether the query at position p may attend to a key. The answers of the nodes are bits of one register: a mask has
+/// at most 64, and operands come first.
+HEDDLE_DEVICE_CALL bool keeps(const Mask& mask, const MaskRows& rows, int64_t p, int64_t key) {
+  static_assert(MaskOperand::kMaxNodes == 64);
+  uint64_t answers = 0;
+  bool yes = true;
+  for (int i = 0; i < mask.nodes; ++i) {
+    const int32_t a = mask.code[4 * i + 1], b = mask.code[4 * i + 2];
+    switch (static_cast<MaskKind>(mask.code[4 * i])) {
+      case MaskKind::kCausal:
+        yes = key <= p;
+        break;
+      case MaskKind::kWindow:
+        yes = key >= p - a && key <= p + b;
+        break;
+      case MaskKind::kPrefix:
+        yes = key < *row_of(mask.data[a], rows.sequence, 1);
+        break;
+      case MaskKind::kDocuments: {
+        const int32_t own = document_at(mask.data[a], rows.sequence, p);
+        yes = own >= 0 && document_at(mask.data[a], rows.sequence, key) == own;
+        break;
+      }
+      case MaskKind::kGlobal:
+        yes = is_global(mask.data[a], p, key);
+        break;
+      case MaskKind::kDense:
+        yes = dense_at(mask.data[a], rows, p - rows.offset, key);
+        break;
+      case MaskKind::kAnd:
+        yes = (answers >> a & answers >> b & 1) != 0;
+        break;
+      case MaskKind::kOr:
+        yes = ((answers >> a | answers >> b) & 1) != 0;
+        break;
+      case MaskKind::kNot:
+        yes = (answers >> a & 1) == 0;
+        break;
+    }
+    answers |= static_cast<uint64_t>(yes) << i;
+  }
+  return yes;
+}
+
+struct Range {
+  int32_t low, high;
+};
+
+/// Lowest and highest document of positions [begin, end), found by a warp together.
+HEDDLE_DEVICE Range documents_of(const Mask::Data& ids, int64_t sequence, int64_t begin, int64_t end) {
+  Range range{INT32_MAX, INT32_MIN};
+  for (int64_t i = begin + lane_index(); i < end; i += kWarp) {
+    const int32_t id = document_at(ids, sequence, i);
+    if (id < range.low) range.low = id;
+    if (id > range.high) range.high = id;
+  }
+  range.low = reduce_warp(range.low, [](int32_t a, int32_t b) { return a < b ? a : b; });
+  range.high = reduce_warp(range.high, [](int32_t a, int32_t b) { return a > b ? a : b; });
+  return range;
+}
+
+HEDDLE_DEVICE int64_t count_global(const Mask::Data& indices, int64_t begin, int64_t end) {
+  int count = 0;
+  for (int64_t g = lane_index(); g < indices.shape[0]; g += kWarp) {
+    const int32_t index = static_cast<const int32_t*>(indices.values)[g];
+    count += index >= begin && index < end;
+  }
+  return reduce_warp(count, Sum{});
+}
+
+/// What the mask says of positions [p0, p1) × keys [k0, k1), neither empty: three-valued logic over its pieces. A
+/// warp answers together.
+HEDDLE_DEVICE_CALL Cover cover_of(const Mask& mask, const MaskRows& rows, int64_t p0, int64_t p1, int64_t k0,
+                                  int64_t k1) {
+  uint64_t all_bits = 0, none_bits = 0;
+  bool all = true, none = false;
+  for (int i = 0; i < mask.nodes; ++i) {
+    const int32_t a = mask.code[4 * i + 1], b = mask.code[4 * i + 2];
+    switch (static_cast<MaskKind>(mask.code[4 * i])) {
+      case MaskKind::kCausal:
+        all = k1 - 1 <= p0;
+        none = k0 > p1 - 1;
+        break;
+      case MaskKind::kWindow:
+        all = k0 >= p1 - 1 - a && k1 - 1 <= p0 + b;
+        none = k1 - 1 < p0 - a || k0 > p1 - 1 + b;
+        break;
+      case MaskKind::kPrefix: {
+        const int64_t length = *row_of(mask.data[a], rows.sequence, 1);
+        all = k1 <= length;
+        none = k0 >= length;
+        break;
+      }
+      case MaskKind::kDocuments: {
+        const Range q = documents_of(mask.data[a], rows.sequence, p0, p1);
+        const Range k = documents_of(mask.data[a], rows.sequence, k0, k1);
+        all = q.low == q.high && k.low == k.high && q.low == k.low && q.low >= 0;
+        none = q.high < k.low || k.high < q.low || q.high < 0 || k.high < 0;
+        break;
+      }
+      case MaskKind::kGlobal: {
+        const int64_t p = count_global(mask.data[a], p0, p1), k = count_global(mask.data[a], k0, k1);
+        all = p == p1 - p0 || k == k1 - k0;
+        none = p == 0 && k == 0;
+        break;
+      }
+      case MaskKind::kDense:
+        all = none = false;  // asked pair by pair
+        break;
+      case MaskKind::kAnd:
+        all = (all_bits >> a & all_bits >> b & 1) != 0;
+        none = ((none_bits >> a | none_bits >> b) & 1) != 0;
+        break;
+      case MaskKind::kOr:
+        all = ((all_bits >> a | all_bits >> b) & 1) != 0;
+        none = (none_bits >> a & none_bits >> b & 1) != 0;
+        break;
+      case MaskKind::kNot:
+        all = (none_bits >> a & 1) != 0;
+        none = (all_bits >> a & 1) != 0;
+        break;
+    }
+    all_bits |= static_cast<uint64_t>(all) << i;
+    none_bits |= static_cast<uint64_t>(none) << i;
+  }
+  return all ? Cover::kAll : none ? Cover::kNone : Cover::kMixed;
+}
+
+}  // namespace heddle::cuda

@@ -1,0 +1,97 @@
+#pragma once
+
+#include "cuda/failure.h"
+#include "ops/kv_cache.h"
+
+namespace heddle::cuda {
+
+/// A cache and the tokens of a call as kernels see them.
+struct Pages {
+  float* data;
+  const int32_t* table;
+  const int32_t* lengths;
+  const int32_t* cu;
+  int64_t tokens;
+  int64_t batch;
+  int64_t pages_per_sequence;
+  int64_t num_pages;
+  int64_t kv_heads;
+  int64_t key_width;
+  int64_t value_width;
+  int64_t padded_value_width;
+  int64_t value_offset;
+  int64_t page_floats;
+};
+
+inline Pages pages_of(const PagedKV& cache, const Tensor* cu_seqlens, int64_t tokens) {
+  const PageShape& shape = cache.shape;
+  return {cache.pages->data<float>(),
+          cache.block_table->data<int32_t>(),
+          cache.lengths->data<int32_t>(),
+          cu_seqlens->data<int32_t>(),
+          tokens,
+          cache.lengths->numel(),
+          cache.block_table->shape[1],
+          cache.pages->shape[0],
+          cache.pages->shape[1],
+          shape.key_width,
+          shape.value_width,
+          shape.padded_value_width(),
+          shape.value_offset(),
+          shape.floats()};
+}
+
+/// The tokens of one sequence in a call, and how many keys it holds with them.
+struct Sequence {
+  int64_t first;
+  int64_t tokens;
+  int64_t keys;
+};
+
+/// No tokens and no keys where the values are wrong: nothing out of bounds is touched then.
+HEDDLE_DEVICE Sequence sequence_of(const Pages& p, int64_t b) {
+  const int64_t begin = p.cu[b], end = p.cu[b + 1];
+  if (begin < 0 || end < begin || end > p.tokens) return {0, 0, 0};
+  const int64_t keys = p.lengths[b] + end - begin;
+  if (keys < 0 || keys > p.pages_per_sequence * kPageKeys) return {0, 0, 0};
+  return {begin, end - begin, keys};
+}
+
+/// The last sequence that begins at token n or before it: empty ones in between are passed over.
+HEDDLE_DEVICE int64_t sequence_at(const Pages& p, int64_t n) {
+  int64_t low = 0, high = p.batch;
+  while (high - low > 1) {
+    const int64_t middle = (low + high) / 2;
+    (p.cu[middle] <= n ? low : high) = middle;
+  }
+  return low;
+}
+
+/// Page `index` of sequence b for one head; null where the table names none.
+HEDDLE_DEVICE float* page_of(const Pages& p, int64_t b, int64_t index, int64_t kv_head) {
+  const int64_t page = p.table[b * p.pages_per_sequence + index];
+  if (page < 0 || page >= p.num_pages) return nullptr;
+  return p.data + (page * p.kv_heads + kv_head) * p.page_floats;
+}
+
+/// What heddle::check_values asks of the values, by one block. Lengths are at least `least`.
+HEDDLE_DEVICE void check_pages(const Pages& p, int64_t least, unsigned long long* failure) {
+  for (int64_t b = thread_index(); b <= p.batch; b += num_threads()) {
+    const bool rises = b == 0 ? p.cu[0] == 0 : p.cu[b] >= p.cu[b - 1];
+    if (!rises || (b == p.batch && p.cu[b] != p.tokens)) report(failure, Fault::kOffsets, b, p.cu[b]);
+    if (b == p.batch) continue;
+    const int64_t keys = int64_t{p.lengths[b]} + p.cu[b + 1] - p.cu[b];
+    if (p.lengths[b] < least || keys < 0) {
+      report(failure, Fault::kLength, b, keys);
+    } else if (keys > p.pages_per_sequence * kPageKeys) {
+      report(failure, Fault::kFull, b, keys);
+    } else {
+      for (int64_t i = 0; i * kPageKeys < keys; ++i) {
+        const int32_t page = p.table[b * p.pages_per_sequence + i];
+        if (page < 0 || page >= p.num_pages) report(failure, Fault::kPage, b, page);
+      }
+    }
+  }
+}
+
+}  // namespace heddle::cuda

@@ -1,0 +1,99 @@
+#include "cuda/kernels.h"
+#include "cuda/reduce.h"
+#include "ops/softmax.h"
+
+namespace heddle::cuda {
+namespace {
+
+constexpr int kMaxThreads = 512;
+
+/// A block a row: the maximum, the sum, the results. The row is read three times, from cache after the first.
+HEDDLE_KERNEL(kMaxThreads) softmax(int64_t width, bool aligned, bool log, const float* x, float* out) {
+  HEDDLE_SHARED(WarpSlots<float>, slots);
+  const int64_t step = num_threads() * 4, first = thread_index() * 4;
+  x += block_x() * width;
+  out += block_x() * width;
+
+  float top = -kInfinity;
+  for (int64_t i = first; i < width; i += step) {
+    const float4 v = load_four(x + i, width - i, aligned);
+    // fmaxf drops a NaN; it comes back in the sum.
+    top = fmaxf(top, v.x);
+    if (i + 1 < width) top = fmaxf(top, v.y);
+    if (i + 2 < width) top = fmaxf(top, v.z);
+    if (i + 3 < width) top = fmaxf(top, v.w);
+  }
+  top = reduce_block(top, slots, Largest{});
+
+  float total = 0.0f;
+  for (int64_t i = first; i < width; i += step) {
+    const float4 v = load_four(x + i, width - i, aligned);
+    total += expf(v.x - top);
+    if (i + 1 < width) total += expf(v.y - top);
+    if (i + 2 < width) total += expf(v.z - top);
+    if (i + 3 < width) total += expf(v.w - top);
+  }
+  total = reduce_block(total, slots, Sum{});
+
+  const float log_total = logf(total);
+  for (int64_t i = first; i < width; i += step) {
+    const float4 v = load_four(x + i, width - i, aligned);
+    const auto result = [=](float a) { return log ? (a - top) - log_total : expf(a - top) / total; };
+    store_four(out + i, map_four(v, result), width - i, aligned);
+  }
+}
+
+struct Best {
+  float value;
+  int32_t index;
+};
+
+/// Whether a comes before b: the larger first, NaN before all, of equals the first.
+HEDDLE_DEVICE bool better(Best a, Best b) {
+  const bool a_nan = a.value != a.value, b_nan = b.value != b.value;
+  if (a_nan != b_nan) return a_nan;
+  if (!a_nan && a.value != b.value) return a.value > b.value;
+  return a.index < b.index;
+}
+
+HEDDLE_KERNEL(kMaxThreads) argmax(int64_t width, const float* x, int32_t* out) {
+  HEDDLE_SHARED(WarpSlots<Best>, slots);
+  x += block_x() * width;
+  Best best{-kInfinity, INT32_MAX};
+  for (int64_t i = thread_index(); i < width; i += num_threads()) {
+    const Best other{x[i], static_cast<int32_t>(i)};
+    if (better(other, best)) best = other;
+  }
+  for (int mask = kWarp / 2; mask > 0; mask /= 2) {
+    const Best other{shuffle_xor(best.value, mask), shuffle_xor(best.index, mask)};
+    if (better(other, best)) best = other;
+  }
+  if (lane_index() == 0) slots[warp_index()] = best;
+  sync_block();
+  if (thread_index() > 0) return;
+  for (int w = 1; w < num_warps(); ++w) {
+    if (better(slots[w], best)) best = slots[w];
+  }
+  out[block_x()] = best.index;
+}
+
+}  // namespace
+
+Status run(const Softmax& op, CudaContext& context) {
+  const int64_t width = op.x->shape[-1];
+  if (op.x->numel() == 0) return kSuccess;
+  const float* x = op.x->data<float>();
+  float* out = op.out->data<float>();
+  const bool aligned = width % 4 == 0 && is_aligned(x) && is_aligned(out);
+  return launch(softmax, {op.x->numel() / width, threads_for_row(width, kMaxThreads)}, context, width, aligned, op.log,
+                x, out);
+}
+
+Status run(const Argmax& op, CudaContext& context) {
+  const int64_t width = op.x->shape[-1];
+  if (op.x->numel() == 0) return kSuccess;
+  return launch(argmax, {op.x->numel() / width, threads_for_row(width, kMaxThreads)}, context, width,
+                op.x->data<float>(), op.out->data<int32_t>());
+}
+
+}  // namespace heddle::cuda

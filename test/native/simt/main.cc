@@ -1,0 +1,37 @@
+#include <cstring>
+
+#include "simt/harness.h"
+#include "simt/tests.h"
+
+// Every CUDA kernel's source, compiled for the host and run by the simulator: against the plain formula in float64,
+// and byte by byte under other schedules, in batches and in chunks. Prints a line an op and `N passed, N failed`.
+// Arguments name the tests to run; without any, all run.
+
+namespace {
+
+struct Test {
+  const char* name;
+  void (*run)();
+};
+
+using namespace heddle::test;
+
+const Test kTests[] = {
+    {"simulator", test_simulator},     {"copy", test_copy},         {"add", test_add},
+    {"activate", test_activate},       {"gated", test_gated},       {"linear", test_linear},
+    {"layer_norm", test_layer_norm},   {"rms_norm", test_rms_norm}, {"rope", test_rope},
+    {"softmax", test_softmax},         {"argmax", test_argmax},     {"embedding", test_embedding},
+    {"gather_rows", test_gather_rows}, {"kv_cache", test_kv_cache}, {"mask", test_mask},
+    {"attention", test_attention},     {"sample", test_sample},     {"end_of_sequence", test_end_of_sequence},
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  for (const Test& test : kTests) {
+    bool wanted = argc == 1;
+    for (int i = 1; i < argc; ++i) wanted = wanted || std::strcmp(argv[i], test.name) == 0;
+    if (wanted) test.run();
+  }
+  return finish();
+}

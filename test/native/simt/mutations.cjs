@@ -1,0 +1,135 @@
+// Do the simulator's tests bite? Each row takes one wait, one barrier or one bounds test out of a scratch copy of a
+// kernel's source; the tests named must then fail. Usage: node test/native/simt/mutations.cjs [build tree]
+'use strict';
+
+const { execFileSync, spawnSync } = require('node:child_process');
+const { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } = require('node:fs');
+const { tmpdir } = require('node:os');
+const { basename, dirname, join, resolve } = require('node:path');
+
+const root = resolve(__dirname, '../../..');
+const build = resolve(process.argv[2] ?? join(root, 'build/simt'));
+const SECONDS = 120; // of a run: one that hangs bites too
+
+// [file, what is taken out, what stands there instead, source that is compiled, tests]
+const mutations = [
+  ['attention.cu', 'wait_copies<kStages - 2>();', '', 'attention.cu', 'attention'],
+  ['attention.cu', 'sync_block();  // the slice', '// the slice', 'attention.cu', 'attention'],
+  ['attention.cu', 'if (rows.first + r >= tile.rows) continue;', '', 'attention.cu', 'attention'],
+  ['attention.cu', 'if (at >= p.pages.value_width) continue;', '', 'attention.cu', 'attention'],
+  ['attention_tile.h', ' || key >= limit_of(p, tile, r)', '', 'attention.cu', 'attention'],
+  ['attention_tile.h', 'page && first + d < p.pages.key_width', 'page', 'attention.cu', 'attention'],
+  ['attention_tile.h', ' && column + offset < p.pages.padded_value_width', '', 'attention.cu', 'attention'],
+  [
+    'attention_tile.h',
+    'return q && first + coordinate + i < p.pages.key_width',
+    'return q',
+    'attention.cu',
+    'attention',
+  ],
+  ['attention_tile.h', 'if (row >= tile.rows) return;', '', 'attention.cu', 'attention'],
+  [
+    'attention_tile.h',
+    'if (whole || (wanted >> (key + i) & 1) != 0) continue;',
+    'continue;',
+    'attention.cu',
+    'attention',
+  ],
+  ['mask.h', ' || j < 0 || j >= shape[3]', '', 'mask.cu', 'mask'],
+  ['mask.h', 'position < 0 || position >= width ? -1 :', 'false ? -1 :', 'mask.cu', 'mask'],
+  ['linear.cu', 'wait_copies<Tile::kStages - 2>();', '', 'linear.cu', 'linear'],
+  ['linear.cu', 'sync_block();  // the slice', '// the slice', 'linear.cu', 'linear'],
+  ['linear.cu', 'const bool wanted = k + row < p.k;', 'const bool wanted = true;', 'linear.cu', 'linear'],
+  [
+    'linear.cu',
+    'first_row + row < p.rows && k + column < p.k;\n      copy_async<16>',
+    'k + column < p.k;\n      copy_async<16>',
+    'linear.cu',
+    'linear',
+  ],
+  ['linear.cu', 'if (m >= p.rows || n >= p.n) continue;', 'if (m >= p.rows) continue;', 'linear.cu', 'linear'],
+  ['linear.cu', 'if (m >= p.rows || n >= p.n) continue;', 'if (n >= p.n) continue;', 'linear.cu', 'linear'],
+  [
+    'linear.cu',
+    'column < n ? weight[column * n_step + i * k_step] : 0.0f',
+    'weight[column * n_step + i * k_step]',
+    'linear.cu',
+    'linear',
+  ],
+  ['reduce.h', '= value;\n  sync_block();', '= value;', 'layer_norm.cu', 'layer_norm'],
+  ['reduce.h', 'sync_block();  // the slots', '// the slots', 'layer_norm.cu', 'layer_norm'],
+  ['layer_norm.cu', 'return at < left ?', 'return true ?', 'layer_norm.cu', 'layer_norm'],
+  ['device.h', 'if (count > 3) p[3] = v.w;', 'p[3] = v.w;', 'rms_norm.cu', 'rms_norm'],
+  ['device.h', 'count > 2 ? p[2] : 0.0f', 'p[2]', 'elementwise.cu', 'activate'],
+  ['softmax.cu', 'if (i + 3 < width) total +=', 'total +=', 'softmax.cu', 'softmax'],
+  ['softmax.cu', '= best;\n  sync_block();', '= best;', 'softmax.cu', 'argmax'],
+  ['rope.cu', 'sync_block();', '', 'rope.cu', 'rope'],
+  ['embedding.cu', 'id >= 0 && id < vocabulary', 'id >= 0', 'embedding.cu', 'embedding'],
+  ['gather.cu', 'from < -1 || ', '', 'gather.cu', 'gather_rows'],
+  ['kv_cache.cu', 'if (any_of_block(wrong)) return;', 'if (wrong) return;', 'kv_cache.cu', 'kv_cache'],
+  ['kv_cache.cu', 'd < p.value_width ? from_v[d * v.step] : 0.0f', 'from_v[d * v.step]', 'kv_cache.cu', 'kv_cache'],
+  [
+    'pages.h',
+    'if (begin < 0 || end < begin || end > p.tokens) return',
+    'if (begin < 0) return',
+    'attention.cu',
+    'attention',
+  ],
+  ['pages.h', 'page < 0 || page >= p.num_pages) return nullptr', 'page < 0) return nullptr', 'kv_cache.cu', 'kv_cache'],
+  ['sample.cu', 'histogram[d] = 0;\n    sync_block();', 'histogram[d] = 0;', 'sample.cu', 'sample'],
+  [
+    'sample.cu',
+    'atomic_add(&histogram[k >> shift & (kDigits - 1)], w);\n    }\n    sync_block();',
+    'atomic_add(&histogram[k >> shift & (kDigits - 1)], w);\n    }',
+    'sample.cu',
+    'sample',
+  ],
+  ['sample.cu', 'sync_block();  // all have read', '// all have read', 'sample.cu', 'sample'],
+  ['sample.cu', 'if (any_of_block(wrong) ||', 'if (wrong ||', 'sample.cu', 'sample'],
+];
+
+const commands = JSON.parse(readFileSync(join(build, 'compile_commands.json'), 'utf8'));
+const objects = commands.filter((c) => / -DHEDDLE_SIMULATOR /.test(`${c.command} `));
+const objectOf = (command) => join(command.directory, / -o (\S+)/.exec(command.command)[1]);
+
+/** Compiles the mutated source and links it with the other objects; runs the tests. Whether they fail. */
+function bites(scratch, [file, find, replacement, source, tests]) {
+  const text = readFileSync(join(root, 'native/cuda', file), 'utf8');
+  if (text.split(find).length !== 2) throw new Error(`${file} must have once: ${find}`);
+  const copy = join(scratch, 'native/cuda', file);
+  mkdirSync(dirname(copy), { recursive: true });
+  writeFileSync(
+    copy,
+    text.replace(find, () => replacement),
+  );
+
+  const own = objects.find((c) => basename(c.file) === source);
+  const object = join(scratch, 'mutant.o');
+  const input = file === source ? copy : own.file;
+  const command = own.command
+    .replace(/ -o \S+/, ` -w -o ${object} -I${join(scratch, 'native')}`)
+    .replace(/-I(?=\S*native )/, `-I${join(scratch, 'native')} -I`)
+    .replace(/ -c \S+$/, ` -c ${input}`);
+  execFileSync('sh', ['-c', command], { cwd: own.directory, stdio: ['ignore', 'inherit', 'inherit'] });
+  const program = join(scratch, 'mutant');
+  const sanitize = /-fsanitize=\S+/.exec(command)?.[0] ?? '-g';
+  // First: of an inline function that several objects have, the linker keeps the copy that it meets first.
+  const linked = [object, ...objects.filter((c) => c !== own).map(objectOf)];
+  execFileSync('c++', [sanitize, '-o', program, ...linked], { stdio: 'inherit' });
+  const run = spawnSync(program, tests.split(' '), { timeout: SECONDS * 1000, stdio: 'ignore' });
+  return run.status !== 0;
+}
+
+let survivors = 0;
+for (const mutation of mutations) {
+  const scratch = mkdtempSync(join(tmpdir(), 'heddle-mutation-'));
+  try {
+    if (bites(scratch, mutation)) continue;
+    survivors += 1;
+    console.log(`survives: ${mutation[0]} without ${JSON.stringify(mutation[1])}`);
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+console.log(`${mutations.length - survivors} bite, ${survivors} survive`);
+process.exitCode = survivors > 0 ? 1 : 0;

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+
+namespace heddle::simt {
+
+/// Runs kernels on the host: the threads of a block are fibers, blocks run one after another. It is there to find
+/// mistakes that a GPU may hide, not to be fast:
+///
+/// - Warps run in an order drawn from a seed, sometimes evenly, sometimes one far ahead; so do the lanes of a warp
+///   between two points where they meet.
+/// - Lanes of a warp that wait in different operations, and a barrier that not all threads of the block reach, end the
+///   process with the block, the warp and the operations.
+/// - Shared memory holds NaN when a block starts. So does the target of an asynchronous copy from its start to the
+///   wait that covers it, and the source is read then, not before.
+/// - Global and shared memory are blocks of the host's heap: AddressSanitizer sees what is out of bounds.
+
+struct Extent {
+  int64_t blocks_x;
+  int64_t blocks_y;
+  int threads;
+  size_t shared_bytes;
+};
+
+/// Where an operation stands in the kernel's source.
+struct Site {
+  const char* file;
+  int line;
+
+  bool operator==(const Site& other) const { return line == other.line && file == other.file; }
+};
+
+/// The order in which warps run from here on.
+void set_seed(uint32_t seed);
+/// What messages call the next kernels.
+void set_name(const char* name);
+
+void launch(const Extent& extent, const std::function<void()>& thread);
+
+// ---- For the thread that runs
+
+int thread_index();
+int64_t block_x();
+int64_t block_y();
+const Extent& extent();
+
+/// Shared memory of the block, found by the address of `tag`.
+void* shared_memory(const void* tag, size_t bytes);
+void* dynamic_shared();
+
+void sync_block(Site site);
+bool any_of_block(bool value, Site site);
+void sync_warp(Site site);
+/// Exchanges `value` with the lane whose number differs by `mask`.
+void shuffle_xor(void* value, size_t bytes, int mask, Site site);
+/// Bit i: the value of lane i.
+uint32_t ballot(bool value, Site site);
+
+void copy_async(void* to, const void* from, size_t bytes, bool wanted);
+void commit_copies();
+void wait_copies(size_t pending);
+
+}  // namespace heddle::simt

@@ -1,0 +1,237 @@
+#include <algorithm>
+#include <cmath>
+
+#include "simt/cache.h"
+#include "simt/harness.h"
+#include "simt/mask_cases.h"
+#include "simt/tests.h"
+
+namespace heddle::test {
+namespace {
+
+struct Given {
+  Ints counts;  // queries of each sequence
+  Ints before;  // keys before them; negative where a query stands before the first key
+  int64_t heads = 2;
+  int64_t kv_heads = 2;
+  int64_t key_width = 16;
+  int64_t value_width = 16;
+  bool causal = true;
+  float scale = 0.25f;
+  int64_t q_padding = 0;  // floats between tokens and before the first
+  MaskBuilder* mask = nullptr;
+};
+
+std::string name_of(const Given& g) {
+  return concat(g.counts.size(), " x ", g.counts[0], " queries after ", g.before[0], " keys, heads ", g.heads, "/",
+                g.kv_heads, ", widths ", g.key_width, "/", g.value_width, g.causal ? ", causal" : "");
+}
+
+/// The numbers of a case, those of a sequence independent of the others.
+struct Numbers {
+  explicit Numbers(const Given& g) : given(g) {
+    for (size_t b = 0; b < g.counts.size(); ++b) {
+      const int64_t keys = std::max(0, g.before[b] + g.counts[b]);
+      q.push_back(normals(g.counts[b] * g.heads * g.key_width, 10 + b));
+      k.push_back(normals(keys * g.kv_heads * g.key_width, 20 + b));
+      v.push_back(normals(keys * g.kv_heads * g.value_width, 30 + b));
+    }
+  }
+  int64_t keys(size_t b) const { return std::max(0, given.before[b] + given.counts[b]); }
+
+  Given given;
+  std::vector<Floats> q, k, v;
+};
+
+/// Queries first … first + count - 1 of each sequence named, in one call.
+Floats attend(const Numbers& numbers, const std::vector<size_t>& sequences, const Ints& first, const Ints& counts) {
+  const Given& g = numbers.given;
+  int64_t pages = 1;
+  for (const size_t b : sequences) pages = std::max(pages, (numbers.keys(b) + kPageKeys - 1) / kPageKeys);
+  Cache cache(static_cast<int64_t>(sequences.size()), g.kv_heads, {g.key_width, g.value_width}, pages);
+  Floats q;
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    const size_t b = sequences[i];
+    cache.lengths()->data<int32_t>()[i] = g.before[b] + first[i];
+    for (int64_t j = 0; j < g.before[b] + first[i] + counts[i]; ++j) {
+      cache.write(static_cast<int64_t>(i), j, &numbers.k[b][j * g.kv_heads * g.key_width],
+                  &numbers.v[b][j * g.kv_heads * g.value_width]);
+    }
+    const int64_t row = g.heads * g.key_width;
+    q.insert(q.end(), numbers.q[b].begin() + first[i] * row, numbers.q[b].begin() + (first[i] + counts[i]) * row);
+  }
+  const int64_t tokens = sum_of(counts), row = g.heads * g.key_width + g.q_padding;
+  const Values queries =
+      Values::of({1, tokens, g.heads, g.key_width}, q, {tokens * row, row, g.key_width, 1}, g.q_padding);
+  const Values out(DType::kFloat32, {1, tokens, g.heads, g.value_width});
+  compute(Attention{queries, offsets_of(counts), cache.paged(), g.scale, g.causal,
+                    g.mask ? g.mask->operand() : MaskOperand{}, out});
+  return out.floats();
+}
+
+template <typename Real>
+std::vector<Real> formula(const Numbers& numbers) {
+  const Given& g = numbers.given;
+  std::vector<Real> out;
+  for (size_t b = 0; b < g.counts.size(); ++b) {
+    for (int64_t i = 0; i < g.counts[b]; ++i) {
+      for (int64_t h = 0; h < g.heads; ++h) {
+        const int64_t kv_head = h / (g.heads / g.kv_heads);
+        const int64_t seen = g.causal ? std::max<int64_t>(0, g.before[b] + i + 1) : numbers.keys(b);
+        std::vector<Real> p;
+        for (int64_t j = 0; j < seen; ++j) {
+          Real dot = 0;
+          for (int64_t d = 0; d < g.key_width; ++d) {
+            dot += Real(numbers.q[b][(i * g.heads + h) * g.key_width + d]) *
+                   Real(numbers.k[b][(j * g.kv_heads + kv_head) * g.key_width + d]);
+          }
+          const bool kept = !g.mask || g.mask->keeps({static_cast<int64_t>(b), h, i, g.before[b] + i, j});
+          p.push_back(kept ? dot * Real(g.scale) : Real(-INFINITY));
+        }
+        const Real top = p.empty() ? 0 : *std::max_element(p.begin(), p.end());
+        Real sum = 0;
+        for (Real& x : p) sum += x = top == Real(-INFINITY) ? 0 : std::exp(x - top);
+        if (sum == 0) sum = 1;  // nothing is seen
+        for (int64_t d = 0; d < g.value_width; ++d) {
+          Real y = 0;
+          for (int64_t j = 0; j < seen; ++j) {
+            if (p[j] == 0) continue;  // what is hidden may be NaN
+            y += p[j] / sum * Real(numbers.v[b][(j * g.kv_heads + kv_head) * g.value_width + d]);
+          }
+          out.push_back(y);
+        }
+      }
+    }
+  }
+  return out;
+}
+
+/// All sequences at once, each alone, the first in chunks, and spans on blocks of their own: the same bytes, and right.
+void check(const Given& given, const Ints& chunks = {}) {
+  begin_case(name_of(given));
+  const Numbers numbers(given);
+  std::vector<size_t> all(given.counts.size());
+  std::iota(all.begin(), all.end(), 0);
+  const Floats whole = attend(numbers, all, Ints(all.size(), 0), given.counts);
+  const auto plain = [&](auto real) { return formula<decltype(real)>(numbers); };
+  HEDDLE_EXPECT_AS_GOOD(whole, plain);
+
+  num_multiprocessors = 1000;
+  expect_same_bytes(attend(numbers, all, Ints(all.size(), 0), given.counts), whole, "spans apart");
+  num_multiprocessors = 1;
+  Floats pieces;
+  for (const size_t b : all) {
+    const Floats alone = attend(numbers, {b}, {0}, {given.counts[b]});
+    pieces.insert(pieces.end(), alone.begin(), alone.end());
+  }
+  expect_same_bytes(pieces, whole, "sequences alone");
+  for (const int32_t size : chunks) {
+    pieces.clear();
+    for (int32_t at = 0; at < given.counts[0]; at += size) {
+      const Floats chunk = attend(numbers, {0}, {at}, {std::min(size, given.counts[0] - at)});
+      pieces.insert(pieces.end(), chunk.begin(), chunk.end());
+    }
+    expect_same_bytes(pieces, Floats(whole.begin(), whole.begin() + static_cast<int64_t>(pieces.size())),
+                      concat("in chunks of ", size));
+  }
+}
+
+/// Two sequences under a mask. What no query of a key head may attend to is NaN.
+void check_masked(const MaskCase& masked, Given given) {
+  begin_case(concat(masked.name, ", ", name_of(given)));
+  MaskBuilder mask;
+  masked.build(mask);
+  given.mask = &mask;
+  Numbers numbers(given);
+  for (size_t b = 0; b < given.counts.size(); ++b) {
+    for (int64_t j = 0; j < numbers.keys(b); ++j) {
+      for (int64_t kv_head = 0; kv_head < given.kv_heads; ++kv_head) {
+        bool seen = false;
+        for (int64_t h = 0; h < given.heads; ++h) {
+          for (int64_t i = 0; i < given.counts[b] && h / (given.heads / given.kv_heads) == kv_head; ++i) {
+            const int64_t position = given.before[b] + i;
+            seen =
+                seen || (mask.keeps({static_cast<int64_t>(b), h, i, position, j}) && (!given.causal || j <= position));
+          }
+        }
+        if (seen) continue;
+        const int64_t at = j * given.kv_heads + kv_head;
+        std::fill_n(&numbers.k[b][at * given.key_width], given.key_width, std::nanf(""));
+        std::fill_n(&numbers.v[b][at * given.value_width], given.value_width, std::nanf(""));
+      }
+    }
+  }
+  const auto plain = [&](auto real) { return formula<decltype(real)>(numbers); };
+  const Floats whole = attend(numbers, {0, 1}, {0, 0}, given.counts);
+  HEDDLE_EXPECT_AS_GOOD(whole, plain);
+  num_multiprocessors = 1000;
+  expect_same_bytes(attend(numbers, {0, 1}, {0, 0}, given.counts), whole, "spans apart");
+  num_multiprocessors = 1;
+}
+
+void attend_wrong() {
+  const Values q = Values::of({1, 6, 1, 1}, normals(6, 1));
+  const auto check = [&](const char* name, const Ints& offsets, const Ints& lengths, int32_t page, cuda::Fault fault,
+                         int64_t index, int32_t value) {
+    begin_case(name);
+    Cache cache(2, 1, {1, 1}, 2);
+    for (int b = 0; b < 2; ++b) cache.lengths()->data<int32_t>()[b] = lengths[b];
+    cache.table()->data<int32_t>()[1] = page;
+    const Values offset_values = Values::of({3}, offsets), out(DType::kFloat32, {1, 6, 1, 1});
+    const Attention op{q, offset_values, cache.paged(), 1.0f, true, {}, out};
+    for (const int multiprocessors : {1, 1000}) {
+      num_multiprocessors = multiprocessors;
+      expect_failure(run(op), fault, index, value);
+    }
+    num_multiprocessors = 1;
+  };
+  check("offsets past the queries", {0, 9, 6}, {0, 0}, 0, cuda::Fault::kOffsets, 2, 6);
+  check("offsets below 0", {0, -2, 6}, {0, 0}, 0, cuda::Fault::kOffsets, 1, -2);
+  check("more keys than pages", {0, 2, 6}, {5, 125}, 0, cuda::Fault::kFull, 1, 129);
+  check("fewer keys than none", {0, 2, 6}, {-3, 0}, 0, cuda::Fault::kLength, 0, -1);
+  check("a page that is not there", {0, 2, 6}, {70, 0}, 4, cuda::Fault::kPage, 0, 4);
+}
+
+}  // namespace
+
+void test_attention() {
+  begin_op(Attention::kName);
+  attend_wrong();
+  for (const bool causal : {true, false}) {
+    const auto both = [&](Given given, const Ints& chunks = {}) {
+      given.causal = causal;
+      check(given, causal ? chunks : Ints{});
+    };
+    both({{1}, {0}});
+    both({{1, 1, 1}, {0, 63, 64}});
+    both({{7, 0, 5}, {0, 3, 60}, 3, 3}, {1, 3});
+    both({{5}, {-3}});  // with causal, three rows see nothing
+    both({{20}, {-17}, 2, 1});
+    both({{70}, {60}, 2, 1, 20, 20}, {1, 33});
+    both({{3, 2}, {67, 0}, 6, 2, 24, 40}, {1});
+    both({{1}, {89}, 12, 3});
+    both({{66}, {0}, 4, 1, 8, 8}, {64});
+    both({{4}, {2}, 2, 2, 40, 1});
+    both({{4}, {2}, 2, 2, 1, 24});
+    both({{3}, {30}, 2, 2, 33, 65, true, 0.25f, 3});
+    both({{3}, {70}, 1, 1, 128, 128, true, 0.1f, 4});
+    both({{2}, {65}, 1, 1, 256, 256, true, 0.05f});
+  }
+  for (const int64_t width : {2, 3, 5, 15, 17, 31, 63, 64, 80, 96, 127, 129, 130}) {
+    check({{3}, {64}, 1, 1, width, width});
+  }
+  // Spans of 512 keys.
+  check({{2, 1}, {510, 520}, 1, 1, 8, 8}, {1});
+  check({{3}, {1100}, 2, 1, 8, 8}, {2});
+  check({{40, 1}, {500, 1023}, 1, 1, 4, 4}, {7});
+  check({{3}, {20}, 2, 2, 16, 16, false, 0.0f});
+  check({{3}, {20}, 2, 2, 16, 16, false, -0.5f});
+  check({{9}, {200}, 2, 2, 16, 16, true, 8.0f});  // scores of some hundreds
+  for (const MaskCase& masked : kMaskCases) {
+    check_masked(masked, {{3, 1}, {130, 66}, 2, 2, 8, 8, false});
+    check_masked(masked, {{90, 10}, {60, 0}, 2, 1, 8, 8, true});
+  }
+  check_masked(kMaskCases[1], {{2, 1}, {600, 1100}, 2, 1, 8, 8});  // whole spans are skipped
+}
+
+}  // namespace heddle::test
