@@ -34,7 +34,7 @@ describe('ending generation early', () => {
   test('leaving the loop frees what it held', async () => {
     const before = memory().live;
     for await (const piece of model.stream(long)) if (piece.tokens.length > 0) break;
-    expect(memory().live).toBe(before);
+    expect(memory().live).toBeLessThanOrEqual(before);
   });
 
   test('stop strings', async () => {
@@ -79,7 +79,7 @@ test('a load that is aborted leaves nothing behind', async () => {
   });
   await expect(loading).rejects.toThrow(/abort/i);
   await sync();
-  expect(memory().live).toBe(before);
+  expect(memory().live).toBeLessThanOrEqual(before);
 });
 
 test('onProgress reaches the total', async () => {

@@ -73,9 +73,10 @@ test.each([
   [{ eos_token_id: 'x' }, /eos_token_id/],
 ])('a wrong value is refused when loading: %j', async (generation, message) => {
   write('generation_config.json', generation);
+  const before = memory().live;
   await expect(loadModel(folder)).rejects.toThrow(message);
   await sync();
-  expect(memory().live).toBe(0);
+  expect(memory().live).toBeLessThanOrEqual(before);
 });
 
 test('active settings that are not there are told', async () => {
@@ -103,12 +104,13 @@ describe('folders that are no model', () => {
       else if (value === undefined) rmSync(path.join(folder, key));
       else write(key, value);
     }
+    const before = memory().live;
     const loading = loadModel(folder);
     await (typeof error === 'function' || error instanceof RegExp
       ? expect(loading).rejects.toThrow(error)
       : expect(loading).rejects.toMatchObject(error));
     await sync();
-    expect(memory().live).toBe(0);
+    expect(memory().live).toBeLessThanOrEqual(before);
   });
 });
 
