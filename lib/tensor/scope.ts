@@ -1,10 +1,18 @@
 import type { Tensor } from './tensor';
 
 const open: Set<Tensor>[] = [];
+let escaped: (tensor: Tensor) => void;
 
-/** For the library: a new tensor belongs to the innermost open scope. */
+/** For the library: what is done with a tensor that no scope will dispose of. */
+export function onEscape(callback: (tensor: Tensor) => void): void {
+  escaped = callback;
+}
+
+/** For the library: a new tensor belongs to the innermost open scope, if there is one. */
 export function enter(tensor: Tensor): void {
-  open.at(-1)?.add(tensor);
+  const scope = open.at(-1);
+  if (scope) scope.add(tensor);
+  else escaped(tensor);
 }
 
 /**

@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 import { native, type DType, type TypedArray } from '../native';
 import { checkInteger, checkOptions, rangeError, typeError } from '../check';
-import { enter } from './scope';
+import { enter, onEscape } from './scope';
 
 export type { DType, TypedArray };
 export type Device = 'cpu';
@@ -29,7 +29,6 @@ export class Tensor implements Disposable {
   constructor(secret: typeof key, handle: number) {
     if (secret !== key) throw new TypeError('[Tensor] use tensor(values, shape) to make a tensor');
     this.#handle = handle;
-    forgotten.register(this, handle, this);
     enter(this);
   }
 
@@ -114,13 +113,17 @@ export class Tensor implements Disposable {
 
   /** Gives the memory back once what is queued has used it. Doing it twice is harmless. */
   dispose(): void {
-    forgotten.unregister(this);
-    native.disposeTensor(this.#handle);
+    if (native.disposeTensor(this.#handle)) forgotten.unregister(this);
   }
   [Symbol.dispose](): void {
     this.dispose();
   }
 }
+
+// What a scope disposes of needs no net, and registering costs: a decoding step makes a hundred tensors.
+onEscape((tensor) => {
+  forgotten.register(tensor, handleOf(tensor), tensor);
+});
 
 /** For the library: a tensor for a native handle. */
 export function wrap(handle: number): Tensor {

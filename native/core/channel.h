@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -48,22 +49,29 @@ class Channel {
   // ---- stream
   bool stopped() const { return stopped_.load(std::memory_order_relaxed); }
   bool aborted() const { return aborted_.load(std::memory_order_relaxed); }
+  /// News from within a loop wakes JavaScript once a millisecond at most: a small model makes ten tokens in that time.
+  /// The loop's end, which is news too, brings the rest.
   template <typename Change>
-  void tell(const Change& change) {
-    bool wake = false;
+  void tell(const Change& change, bool within_loop = false) {
+    const auto now = std::chrono::steady_clock::now();
     {
       std::lock_guard<std::mutex> lock(mutex_);
       change(news_);
-      wake = !std::exchange(told_, true);
       if (news_.done) stop();
+      if (told_ || (within_loop && now - woken_ < std::chrono::milliseconds(1))) return;
+      told_ = true;
+      woken_ = now;
     }
-    if (wake) wake_();
+    wake_();
   }
+  /// Set while a loop runs that will tell of its end.
+  bool looping = false;
 
  private:
   std::mutex mutex_;
   ChannelNews news_;
   bool told_ = false;
+  std::chrono::steady_clock::time_point woken_{};
   std::atomic<bool> stopped_{false};
   std::atomic<bool> aborted_{false};
   std::function<void()> wake_;

@@ -9,11 +9,13 @@ void Loop::run(Stream& stream) const {
   stream.set_abort_source(channel);
   const auto turn_ends = std::chrono::steady_clock::now() + kTurn;
   int64_t steps = 0;
+  channel->looping = true;
   while (steps < max_steps && !channel->stopped() && !stream.stopping()) {
     program->run(stream);
     ++steps;
     if (std::chrono::steady_clock::now() > turn_ends) break;
   }
+  channel->looping = false;
   stream.set_abort_source(outer);
   channel->tell([&](ChannelNews& news) {
     ++news.finished_loops;
@@ -37,10 +39,11 @@ void Emit::run(Stream& stream) const {
   const int64_t rows = tokens->numel();
   const int32_t* ids = tokens->data<int32_t>();
   const int32_t* ends = finished->data<int32_t>();
-  channel->tell([&](ChannelNews& news) {
+  const auto add = [&](ChannelNews& news) {
     news.tokens.insert(news.tokens.end(), ids, ids + rows);
     news.done = std::all_of(ends, ends + rows, [](int32_t end) { return end != 0; });
-  });
+  };
+  channel->tell(add, channel->looping);
 }
 
 }  // namespace heddle
