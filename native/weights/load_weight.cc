@@ -41,12 +41,28 @@ void widen(FileDType dtype, const void* raw, int64_t count, float* out) {
   }
 }
 
-/// Where element (row, column) of the file goes.
-int64_t place(const LoadWeight& op, int64_t row, int64_t column) {
-  const int64_t n = op.transposed ? column : row, k = op.transposed ? row : column;
-  const int64_t width = op.transposed ? op.rows : op.columns;
-  if (op.out->layout == Layout::kStrided) return n * width + k;
-  return (n / kPanelWidth * width + k) * kPanelWidth + n % kPanelWidth;
+/// Puts `count` elements of a row of the file, from `column` on, in their place.
+void scatter(const LoadWeight& op, int64_t row, int64_t column, const float* from, int64_t count, float* out) {
+  const bool packed = op.out->layout == Layout::kPanels;
+  if (!op.transposed) {  // the row is one output n
+    if (!packed) {
+      std::copy_n(from, count, out + row * op.columns + column);
+      return;
+    }
+    float* lane = out + (row / kPanelWidth * op.columns + column) * kPanelWidth + row % kPanelWidth;
+    for (int64_t i = 0; i < count; ++i) lane[i * kPanelWidth] = from[i];
+    return;
+  }
+  if (!packed) {  // the row is one input k
+    for (int64_t i = 0; i < count; ++i) out[(column + i) * op.rows + row] = from[i];
+    return;
+  }
+  for (int64_t i = 0; i < count;) {  // a run of lanes a panel
+    const int64_t n = column + i, lane = n % kPanelWidth;
+    const int64_t run = std::min(count - i, kPanelWidth - lane);
+    std::copy_n(from + i, run, out + (n / kPanelWidth * op.rows + row) * kPanelWidth + lane);
+    i += run;
+  }
 }
 
 }  // namespace
@@ -68,11 +84,11 @@ void dispatch(Device, const LoadWeight& op, KernelContext& context) {
     const int64_t end = std::min(count, begin + kPieceElements);
     op.file->read(raw.get(), static_cast<size_t>((end - begin) * bytes), op.offset + begin * bytes);
     widen(op.dtype, raw.get(), end - begin, floats.get());
-    if (op.out->layout == Layout::kStrided && !op.transposed) {
-      std::copy_n(floats.get(), end - begin, out + begin);
-      continue;
+    for (int64_t i = begin; i < end;) {
+      const int64_t column = i % op.columns, run = std::min(end - i, op.columns - column);
+      scatter(op, i / op.columns, column, floats.get() + (i - begin), run, out);
+      i += run;
     }
-    for (int64_t i = begin; i < end; ++i) out[place(op, i / op.columns, i % op.columns)] = floats.get()[i - begin];
   }
 }
 
