@@ -1,6 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import * as path from 'node:path';
 
+// Measured anew if it fails: what else the machine does can spoil a measurement, not make one.
+jest.retryTimes(2);
+
 test('a timer beside our work is as punctual as beside plain busy threads', () => {
   const script = path.join(__dirname, 'lateness-script.js');
   const output = execFileSync(process.execPath, [script], { encoding: 'utf8', timeout: 120_000 });

@@ -1,6 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import * as path from 'node:path';
 
+// Measured anew if it fails: what else the machine does can spoil a measurement, not make one.
+jest.retryTimes(2);
+
 test('1,000 cycles of load, generate, dispose leave memory flat', () => {
   const script = path.join(__dirname, 'memory-script.js');
   // V8 grows its nursery for thousands of cycles, to 16 MB and more: held small, it does not hide what we leak.
