@@ -41,7 +41,7 @@ export class Tokenizer {
    * Reads `tokenizer.json` and, if there, `tokenizer_config.json`.
    *
    * @returns undefined where the folder has no `tokenizer.json`.
-   * @throws Error naming the file, where it cannot be read, is not JSON or asks for what is not implemented.
+   * @throws Error naming the file, where it cannot be read, is not JSON or asks for what the tokenizers package lacks.
    */
   static async load(folder: string): Promise<Tokenizer | undefined> {
     if (typeof folder !== 'string') {

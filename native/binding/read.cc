@@ -33,21 +33,9 @@ void copy_out(const Tensor& tensor, void* destination) {
   }
 }
 
-const char* array_name(DType dtype) {
-  switch (dtype) {
-    case DType::kFloat32:
-      return "Float32Array";
-    case DType::kInt32:
-      return "Int32Array";
-    case DType::kBool:
-      break;
-  }
-  return "Uint8Array";
-}
-
 /// By JavaScript's own constructor: without memory it throws, where N-API's ends the process.
 Napi::TypedArray new_array(Napi::Env env, DType dtype, int64_t count) {
-  const char* const name = array_name(dtype);
+  const char* const name = array_type(dtype).name;
   try {
     const auto constructor = env.Global().Get(name).As<Napi::Function>();
     return constructor.New({Napi::Number::New(env, static_cast<double>(count))}).As<Napi::TypedArray>();
@@ -191,6 +179,18 @@ Napi::Value submit(Isolate& isolate, std::unique_ptr<Promise> promise, size_t by
 }
 
 }  // namespace
+
+ArrayType array_type(DType dtype) {
+  switch (dtype) {
+    case DType::kFloat32:
+      return {napi_float32_array, "Float32Array"};
+    case DType::kInt32:
+      return {napi_int32_array, "Int32Array"};
+    case DType::kBool:
+      break;
+  }
+  return {napi_uint8_array, "Uint8Array"};
+}
 
 Napi::Value read(Isolate& isolate, const Tensor* tensor) {
   const Napi::TypedArray array = new_array(isolate.env, tensor->dtype, tensor->numel());

@@ -4,6 +4,13 @@
 
 namespace heddle {
 
+/// The typed array that holds a dtype's elements in JavaScript.
+struct ArrayType {
+  napi_typedarray_type type;
+  const char* name;
+};
+ArrayType array_type(DType dtype);
+
 /// The value of a tensor at this point of its stream, in a fresh array.
 Napi::Value read(Isolate& isolate, const Tensor* tensor);
 /// The same into an array of JavaScript's; resolves to it.

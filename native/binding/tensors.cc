@@ -10,23 +10,6 @@ namespace {
 
 Napi::Number number(const Call& c, double value) { return Napi::Number::New(c.env(), value); }
 
-/// The typed array that holds a dtype's elements in JavaScript.
-struct ArrayType {
-  napi_typedarray_type type;
-  const char* name;
-};
-ArrayType array_type(DType dtype) {
-  switch (dtype) {
-    case DType::kFloat32:
-      return {napi_float32_array, "Float32Array"};
-    case DType::kInt32:
-      return {napi_int32_array, "Int32Array"};
-    case DType::kBool:
-      break;
-  }
-  return {napi_uint8_array, "Uint8Array"};
-}
-
 /// (Float32Array | Int32Array | Uint8Array, shape): copied before this returns.
 Napi::Value create_tensor(const Call& c) {
   const auto array = c.value(0).As<Napi::TypedArray>();

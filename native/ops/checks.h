@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cmath>
+
 #include "core/runtime.h"
 
 namespace heddle {
@@ -42,6 +44,13 @@ inline void check_floats(const char* function, const char* argument, const Tenso
   check_strided(function, argument, tensor);
   check_dtype(function, argument, tensor, DType::kFloat32);
   check_rank(function, argument, tensor, 1, kMaxRank);
+}
+
+/// What norms add to a variance or a mean of squares.
+inline void check_eps(const char* function, float eps) {
+  if (!(eps >= 0) || std::isinf(eps)) {
+    throw_range_error("[", function, "] eps must be a finite number of at least 0 but got ", eps);
+  }
 }
 
 /// A dense vector [count] of int32: lengths, positions, offsets.

@@ -1,7 +1,5 @@
 #include "ops/layer_norm.h"
 
-#include <cmath>
-
 #include "ops/checks.h"
 #include "ops/elementwise.h"
 
@@ -16,9 +14,7 @@ LayerNormResult layer_norm(Runtime& runtime, LayerNorm op) {
     check_shape(LayerNorm::kName, name, *vector, Shape{width});
     *vector = dense(runtime, *vector);
   }
-  if (!(op.eps >= 0) || std::isinf(op.eps)) {
-    throw_range_error("[layer_norm] eps must be a finite number of at least 0 but got ", op.eps);
-  }
+  check_eps(LayerNorm::kName, op.eps);
   op.x = dense(runtime, op.x);
   if (op.residual) {
     check_floats(LayerNorm::kName, "residual", op.residual);

@@ -1,7 +1,5 @@
 #include "ops/rms_norm.h"
 
-#include <cmath>
-
 #include "ops/checks.h"
 #include "ops/elementwise.h"
 
@@ -14,9 +12,7 @@ RmsNormResult rms_norm(Runtime& runtime, RmsNorm op) {
     check_shape(RmsNorm::kName, "weight", op.weight, Shape{op.x->shape[-1]});
     op.weight = dense(runtime, op.weight);
   }
-  if (!(op.eps >= 0) || std::isinf(op.eps)) {
-    throw_range_error("[rms_norm] eps must be a finite number of at least 0 but got ", op.eps);
-  }
+  check_eps(RmsNorm::kName, op.eps);
   op.x = dense(runtime, op.x);
   if (op.residual) {
     check_floats(RmsNorm::kName, "residual", op.residual);
