@@ -79,7 +79,7 @@ export interface Native {
   /** The last arguments: offsets, [B, H, Tq, Tk]. */
   maskToArray(...args: [...MaskHandles, offsets: number, shape: readonly number[]]): number;
   countMaskTiles(...args: [...MaskHandles, offsets: number, shape: readonly number[]]): number;
-  pageFloats(keyWidth: number, valueWidth: number): number;
+  pageElements(keyWidth: number, valueWidth: number): number;
 
   beginRecording(): void;
   endRecording(): number;

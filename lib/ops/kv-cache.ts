@@ -5,7 +5,7 @@ import { tensor, unwrap, wrap, type Tensor } from '../tensor/tensor';
 /** Keys of a page: the native kPageKeys. */
 const PAGE_KEYS = 64;
 /** Of all layers: a terabyte. */
-const MAX_FLOATS = 2 ** 38;
+const MAX_ELEMENTS = 2 ** 38;
 
 export interface KVCacheOptions {
   numLayers: number;
@@ -49,8 +49,8 @@ export class KVCache implements Disposable {
     }
     const pagesPerSequence = Math.ceil(capacity / PAGE_KEYS);
     const numPages = batch * pagesPerSequence;
-    const shape = [numPages, numKvHeads, native.pageFloats(headDim, valueDim)];
-    if (numLayers * shape.reduce((product, size) => product * size, 1) > MAX_FLOATS) {
+    const shape = [numPages, numKvHeads, native.pageElements(headDim, valueDim)];
+    if (numLayers * shape.reduce((product, size) => product * size, 1) > MAX_ELEMENTS) {
       throw rangeError(name, 'capacity', 'small enough for pages of less than a terabyte', capacity);
     }
     this.lengths = tensor(new Int32Array(batch));

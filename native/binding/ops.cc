@@ -146,10 +146,10 @@ Napi::Value cached_attention(const Call& c) {
   return c.publish(c.runtime().make_view(out, shape, contiguous_strides(shape), 0));
 }
 
-/// Floats of a page of one head.
-Napi::Value page_floats(const Call& c) {
-  const int64_t floats = PageShape{c.integer(0), c.integer(1)}.floats();
-  return Napi::Number::New(c.env(), static_cast<double>(floats));
+/// Elements of a page of one head.
+Napi::Value page_elements(const Call& c) {
+  const int64_t elements = PageShape{c.integer(0), c.integer(1)}.elements();
+  return Napi::Number::New(c.env(), static_cast<double>(elements));
 }
 
 constexpr Export kOps[] = {
@@ -177,7 +177,7 @@ constexpr Export kOps[] = {
     {"maskToArray", "mask", mask_to_array},
     {"countMaskTiles", "mask", count_mask_tiles},
     {"cachedAttention", "attention", cached_attention},
-    {"pageFloats", "page_floats", page_floats},
+    {"pageElements", "page_elements", page_elements},
 };
 
 }  // namespace

@@ -183,6 +183,8 @@ Napi::Value submit(Isolate& isolate, std::unique_ptr<Promise> promise, size_t by
 ArrayType array_type(DType dtype) {
   switch (dtype) {
     case DType::kFloat32:
+    case DType::kFloat16:
+    case DType::kBFloat16:
       return {napi_float32_array, "Float32Array"};
     case DType::kInt32:
       return {napi_int32_array, "Int32Array"};

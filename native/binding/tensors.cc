@@ -22,11 +22,13 @@ Napi::Value create_tensor(const Call& c) {
   if (shape.numel() != static_cast<int64_t>(array.ElementLength())) {
     throw_range_error("[tensor] shape ", shape, " does not fit ", array.ElementLength(), " values");
   }
-  return c.publish(c.runtime().make_filled(dtype, shape, bytes));
+  return c.publish(c.runtime().make_filled(c.runtime().stream(), dtype, shape, bytes));
 }
 
 /// (shape): float32 with memory still to be written.
-Napi::Value empty_tensor(const Call& c) { return c.publish(c.runtime().make(DType::kFloat32, c.shape(0))); }
+Napi::Value empty_tensor(const Call& c) {
+  return c.publish(c.runtime().make(c.runtime().stream(), DType::kFloat32, c.shape(0)));
+}
 
 Napi::Value describe(const Call& c) {
   const Tensor* tensor = c.tensor(0, "tensor");

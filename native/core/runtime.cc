@@ -30,19 +30,14 @@ Runtime::~Runtime() {
   channels_.each([this](Channel* channel) { disown(channel); });
 }
 
-Tensor* Runtime::make(DType dtype, const Shape& shape) {
+Tensor* Runtime::make(Stream& stream, DType dtype, const Shape& shape, Layout layout) {
   check_size(shape);
-  Storage* const storage = make_storage(static_cast<size_t>(shape.numel()) * size_of(dtype));
-  return adopt(storage, dtype, Layout::kStrided, shape, contiguous_strides(shape), 0);
+  Storage* const storage = make_storage(stream, bytes_of(dtype, shape, layout));
+  return adopt(storage, dtype, layout, shape, contiguous_strides(shape), 0);
 }
 
-Tensor* Runtime::make_panels(DType dtype, const Shape& shape, size_t bytes) {
-  check_size(shape);
-  return adopt(make_storage(bytes), dtype, Layout::kPanels, shape, contiguous_strides(shape), 0);
-}
-
-Tensor* Runtime::make_filled(DType dtype, const Shape& shape, const void* values) {
-  Tensor* const tensor = make(dtype, shape);
+Tensor* Runtime::make_filled(Stream& stream, DType dtype, const Shape& shape, const void* values) {
+  Tensor* const tensor = make(stream, dtype, shape);
   Storage& storage = *tensor->storage;
   // Taken ahead of the queue, which may still hold what was disposed of.
   const size_t held = live_bytes_ + disposed_bytes_ - stream_.freed_bytes();
@@ -64,9 +59,10 @@ void Runtime::fail_limit(size_t bytes, size_t held) const {
                      " are held): dispose of tensors, or await sync()"));
 }
 
-Storage* Runtime::make_storage(size_t bytes) {
+Storage* Runtime::make_storage(Stream& stream, size_t bytes) {
   if (bytes > memory_limit_ || live_bytes_ > memory_limit_ - bytes) fail_limit(bytes, live_bytes_);
   Storage* const storage = new Storage;
+  storage->stream = &stream;
   storage->bytes = bytes;
   storage->recording = recording_ ? recording_id_ : 0;
   live_bytes_ += bytes;

@@ -29,11 +29,16 @@ class Runtime {
 
   /// A dense tensor with memory still to be taken. Throws QUEUE_FULL past the memory limit, RangeError for a size that
   /// no memory has.
-  Tensor* make(DType dtype, const Shape& shape);
-  /// The same in panels, shape [N, K].
-  Tensor* make_panels(DType dtype, const Shape& shape, size_t bytes);
-  /// Memory now, for the caller to fill before anything else is queued.
-  Tensor* make_filled(DType dtype, const Shape& shape, const void* values);
+  Tensor* make(Stream& stream, DType dtype, const Shape& shape, Layout layout = Layout::kStrided);
+  /// The same on the device of another tensor.
+  Tensor* make(const Tensor* beside, DType dtype, const Shape& shape, Layout layout = Layout::kStrided) {
+    return make(*beside->storage->stream, dtype, shape, layout);
+  }
+  /// With `values`, dense, which are copied before this returns.
+  Tensor* make_filled(Stream& stream, DType dtype, const Shape& shape, const void* values);
+  Tensor* make_filled(const Tensor* beside, DType dtype, const Shape& shape, const void* values) {
+    return make_filled(*beside->storage->stream, dtype, shape, values);
+  }
   Tensor* make_view(const Tensor* base, const Shape& shape, const Shape& strides, int64_t offset);
 
   Handle publish(Tensor* tensor);
@@ -86,7 +91,7 @@ class Runtime {
 
  private:
   Tensor* adopt(Storage* storage, DType dtype, Layout layout, const Shape& shape, const Shape& strides, int64_t offset);
-  Storage* make_storage(size_t bytes);
+  Storage* make_storage(Stream& stream, size_t bytes);
   [[noreturn]] void fail_limit(size_t bytes, size_t held) const;
   void record(const Record& record, const Tensor* const* reads, size_t num_reads, Tensor* const* writes,
               size_t num_writes);

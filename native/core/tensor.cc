@@ -2,6 +2,12 @@
 
 namespace heddle {
 
+size_t bytes_of(DType dtype, const Shape& shape, Layout layout) {
+  int64_t elements = shape.numel();
+  if (layout == Layout::kPanels) elements = (shape[0] + kPanelWidth - 1) / kPanelWidth * kPanelWidth * shape[1];
+  return static_cast<size_t>(elements) * size_of(dtype);
+}
+
 bool Tensor::is_contiguous() const {
   if (layout != Layout::kStrided) return false;
   const Shape dense = contiguous_strides(shape);

@@ -9,11 +9,21 @@
 
 namespace heddle {
 
+/// Columns of a panel.
+constexpr int64_t kPanelWidth = 64;
+
 /// How the elements of a tensor lie in its storage.
 enum class Layout : uint8_t {
   kStrided,  // by shape, strides and offset
-  kPanels,   // a matrix [N, K] as ceil(N / kPanelWidth) panels [K][kPanelWidth]; see ops/linear.h
+  /// A matrix [N, K] as ceil(N / 64) panels of [K][64], the last one filled up with zeros: lane n of panel p is row
+  /// 64 p + n. Every kernel of `linear` reads this one layout, in whole vectors.
+  kPanels,
 };
+
+/// Of a dense tensor, or a matrix in panels.
+size_t bytes_of(DType dtype, const Shape& shape, Layout layout);
+
+class Stream;
 
 /// Memory shared by a tensor and its views.
 ///
@@ -21,6 +31,7 @@ enum class Layout : uint8_t {
 /// the stream, and the stream's queue orders the two (whoever drops the last count queues the release).
 struct Storage {
   // JavaScript thread
+  Stream* stream = nullptr;  // of the device that has the memory
   size_t bytes = 0;
   int tensors = 0;        // tensors that view this storage
   int handles = 0;        // those of them that JavaScript can still name

@@ -196,7 +196,7 @@ class Kernel {
   const float* page(const Tile& tile, int64_t index) const {
     const Tensor* table = op_.cache.block_table;
     const int64_t at = table->data<int32_t>()[tile.sequence * table->shape[1] + index];
-    return op_.cache.pages->data<float>() + (at * kv_heads_ + tile.kv_head) * shape_.floats();
+    return op_.cache.pages->data<float>() + (at * kv_heads_ + tile.kv_head) * shape_.elements();
   }
 
   int64_t limit_of(const Tile& tile, int64_t r) const {

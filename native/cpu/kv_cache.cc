@@ -34,7 +34,7 @@ void run(const AppendKV& op, KernelContext& context) {
     const double floats = static_cast<double>(std::min(kPageKeys, end - first) * (shape.key_width + padded));
     context.parallel_for(heads * page_count, floats, [&](int64_t tile) {
       const int64_t h = tile / page_count, page = first_page + tile % page_count;
-      float* keys = pages + (table[b * table_width + page] * heads + h) * shape.floats();
+      float* keys = pages + (table[b * table_width + page] * heads + h) * shape.elements();
       float* values = keys + shape.value_offset();
       const int64_t last = std::min(end, (page + 1) * kPageKeys);
       for (int64_t j = std::max(first, page * kPageKeys); j < last; ++j) {

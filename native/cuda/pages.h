@@ -38,7 +38,7 @@ inline Pages pages_of(const PagedKV& cache, const Tensor* cu_seqlens, int64_t to
           shape.value_width,
           shape.padded_value_width(),
           shape.value_offset(),
-          shape.floats()};
+          shape.elements()};
 }
 
 /// The tokens of one sequence in a call, and how many keys it holds with them.

@@ -28,8 +28,8 @@ const Tensor* heads_inside(Runtime& runtime, const Tensor* x) {
   return runtime.make_view(x, shape, strides, x->offset);
 }
 
-Tensor* int32_vector(Runtime& runtime, const Shape& shape, const std::vector<int32_t>& values) {
-  return runtime.make_filled(DType::kInt32, shape, values.data());
+Tensor* int32_tensor(Runtime& runtime, const Tensor* beside, const Shape& shape, const std::vector<int32_t>& values) {
+  return runtime.make_filled(beside, DType::kInt32, shape, values.data());
 }
 
 /// 0, step, 2 step, …: `count` + 1 values.
@@ -55,7 +55,7 @@ Tensor* attention(Runtime& runtime, Attention op) {
   }
   if (op.q->shape[3] > 1 && op.q->strides[3] != 1) op.q = dense(runtime, op.q);
   const Shape shape{op.q->shape[0], op.q->shape[1], op.q->shape[2], op.cache.shape.value_width};
-  op.out = runtime.make(DType::kFloat32, shape);
+  op.out = runtime.make(op.q, DType::kFloat32, shape);
   runtime.submit(op);
   return op.out;
 }
@@ -78,18 +78,19 @@ Tensor* attention(Runtime& runtime, const DenseAttention& op) {
   if (std::max(batch, int64_t{1}) * std::max({pages, keys, queries, int64_t{1}}) > INT32_MAX) {
     throw_range_error("[attention] q ", op.q->shape, " and k ", op.k->shape, " are too long");
   }
-  Tensor* const storage = runtime.make(DType::kFloat32, Shape{batch * pages, kv_heads, page.floats()});
+  Tensor* const storage = runtime.make(op.k, DType::kFloat32, Shape{batch * pages, kv_heads, page.elements()});
   std::vector<int32_t> table = multiples(batch * pages, 1);
   table.pop_back();
   const std::vector<int32_t> none(batch, 0), before(batch, static_cast<int32_t>(keys - queries));
-  PagedKV cache{storage, int32_vector(runtime, Shape{batch, pages}, table), int32_vector(runtime, Shape{batch}, none),
-                page};
+  PagedKV cache{storage, int32_tensor(runtime, op.q, Shape{batch, pages}, table),
+                int32_tensor(runtime, op.q, Shape{batch}, none), page};
   append_kv(runtime, {heads_inside(runtime, op.k), heads_inside(runtime, op.v),
-                      int32_vector(runtime, Shape{batch + 1}, multiples(batch, keys)), cache});
-  cache.lengths = int32_vector(runtime, Shape{batch}, before);
-  Tensor* const out = attention(runtime, Attention{heads_inside(runtime, op.q),
-                                                   int32_vector(runtime, Shape{batch + 1}, multiples(batch, queries)),
-                                                   cache, op.scale, op.causal, op.mask});
+                      int32_tensor(runtime, op.q, Shape{batch + 1}, multiples(batch, keys)), cache});
+  cache.lengths = int32_tensor(runtime, op.q, Shape{batch}, before);
+  Tensor* const out =
+      attention(runtime, Attention{heads_inside(runtime, op.q),
+                                   int32_tensor(runtime, op.q, Shape{batch + 1}, multiples(batch, queries)), cache,
+                                   op.scale, op.causal, op.mask});
   const Shape shape{batch, op.q->shape[1], queries, page.value_width};
   const Shape strides{out->strides[0], out->strides[2], out->strides[1], out->strides[3]};
   return runtime.make_view(out, shape, strides, 0);

@@ -9,17 +9,19 @@ namespace heddle {
 /// Scaled dot-product attention (Vaswani et al., 2017, section 3.2.1) with grouped heads (Ainslie et al., 2023), in
 /// one pass over the keys without a Tq × Tk matrix (Dao et al., 2022, algorithm 1).
 ///
-///   q           [Bq, Tq, H, Dk] float32, innermost axis dense; H is a multiple of Hkv
+///   q           [Bq, Tq, H, Dk] of a float dtype, innermost axis dense; H is a multiple of Hkv
 ///   cu_seqlens  [B + 1] int32: queries cu[b] … cu[b + 1] - 1, counted along [Bq · Tq], are those of sequence b
 ///   cache       keys and values, those of this call's queries included; lengths without them
-///   out         [Bq, Tq, H, Dv], dense
+///   out         [Bq, Tq, H, Dv], dense, of q's dtype, as the cache is
+///   lse         [Bq, Tq, H] float32, dense, or null: ln Σ_j e^(score_ij) over those keys, -∞ where there is none
 ///
 /// Query i of sequence b stands at key position lengths[b] + i. With `causal` it sees the keys up to that position,
 /// else all lengths[b] + (cu[b + 1] - cu[b]); of these, those that `mask` keeps. A row that sees nothing gives 0.
 ///
-/// Arithmetic: float32. The keys of a row are taken in blocks of kPageKeys within spans of kSpanBlocks blocks, both at
-/// fixed positions; an online softmax runs over the blocks of a span, and spans are merged in order. So a row's bytes
-/// depend on nothing but its own query and keys.
+/// Arithmetic: float32; of half dtypes, p is rounded to the dtype before it meets v, and the sum below it is not. The
+/// keys of a row are taken in blocks of kPageKeys within spans of kSpanBlocks blocks, both at fixed positions; an
+/// online softmax runs over the blocks of a span, and spans are merged in order. So a row's bytes depend on nothing but
+/// its own query and keys.
 struct Attention {
   static constexpr const char* kName = "attention";
   static constexpr int64_t kSpanBlocks = 8;
@@ -31,12 +33,13 @@ struct Attention {
   bool causal;
   MaskOperand mask;
   Tensor* out = nullptr;
+  Tensor* lse = nullptr;
 
   std::array<const Tensor*, 10> reads() const {
     return {q,         cu_seqlens,   cache.pages,  cache.block_table, cache.lengths,
             mask.code, mask.data[0], mask.data[1], mask.data[2],      mask.data[3]};
   }
-  std::array<Tensor*, 1> writes() const { return {out}; }
+  std::array<Tensor*, 2> writes() const { return {out, lse}; }
 };
 
 /// Ragged queries over a cache. Throws TypeError or RangeError for what does not fit, and for a scale that is not a
@@ -45,7 +48,7 @@ Tensor* attention(Runtime& runtime, Attention op);
 
 /// Dense queries over given keys and values:
 ///
-///   q  [B, H, Tq, Dk], k  [B, Hkv, Tk, Dk], v  [B, Hkv, Tk, Dv], float32, any strides
+///   q  [B, H, Tq, Dk], k  [B, Hkv, Tk, Dk], v  [B, Hkv, Tk, Dv], of one float dtype, any strides
 ///
 /// Query i stands at key position Tk - Tq + i. Returns [B, H, Tq, Dv], laid out so that the transpose to
 /// [B, Tq, H · Dv] is dense.

@@ -9,7 +9,7 @@ namespace heddle {
 const Tensor* dense(Runtime& runtime, const Tensor* x) {
   if (x->is_contiguous()) return x;
   Copy op{x};
-  op.out = runtime.make(x->dtype, x->shape);
+  op.out = runtime.make(x, x->dtype, x->shape);
   runtime.submit(op);
   return op.out;
 }
@@ -30,7 +30,7 @@ Tensor* add(Runtime& runtime, Add op) {
     }
     shape.push_back(a == 1 ? b : a);
   }
-  op.out = runtime.make(DType::kFloat32, shape);
+  op.out = runtime.make(op.a, DType::kFloat32, shape);
   runtime.submit(op);
   return op.out;
 }
@@ -41,7 +41,7 @@ Tensor* activate(Runtime& runtime, Activate op) {
                                                                     : "gelu";
   check_floats(function, "x", op.x);
   op.x = dense(runtime, op.x);
-  op.out = runtime.make(DType::kFloat32, op.x->shape);
+  op.out = runtime.make(op.x, DType::kFloat32, op.x->shape);
   runtime.submit(op);
   return op.out;
 }
@@ -52,7 +52,7 @@ Tensor* gated(Runtime& runtime, Gated op) {
   check_shape(Gated::kName, "up", op.up, op.gate->shape);
   op.gate = dense(runtime, op.gate);
   op.up = dense(runtime, op.up);
-  op.out = runtime.make(DType::kFloat32, op.gate->shape);
+  op.out = runtime.make(op.gate, DType::kFloat32, op.gate->shape);
   runtime.submit(op);
   return op.out;
 }

@@ -18,11 +18,23 @@ struct Copy {
   std::array<Tensor*, 1> writes() const { return {out}; }
 };
 
+/// out = x in the dtype of out, any of them to any. Floats are rounded to the nearest, of two to the even one; to int32
+/// they are cut, and NaN gives 0, what lies outside the nearest end. To bool: whether x differs from 0.
+struct Cast {
+  static constexpr const char* kName = "cast";
+  const Tensor* x;  // any strides
+  Tensor* out = nullptr;
+
+  std::array<const Tensor*, 1> reads() const { return {x}; }
+  std::array<Tensor*, 1> writes() const { return {out}; }
+};
+Tensor* cast(Runtime& runtime, Cast op, DType dtype);
+
 /// x itself if it is dense, else a dense copy.
 const Tensor* dense(Runtime& runtime, const Tensor* x);
 
-/// out = a + b, float32, with NumPy's broadcasting: axes are aligned at the last, and a size of 1 is repeated.
-/// Throws RangeError where the shapes do not broadcast.
+/// out = a + b, all of one float dtype, with NumPy's broadcasting: axes are aligned at the last, and a size of 1 is
+/// repeated. Throws RangeError where the shapes do not broadcast.
 struct Add {
   static constexpr const char* kName = "add";
   const Tensor* a;
@@ -42,7 +54,7 @@ enum class Activation : int32_t {
   kRelu,      // max(x, 0); NaN stays
 };
 
-/// out = activation(x), float32, any shape.
+/// out = activation(x), of one float dtype, any shape.
 struct Activate {
   static constexpr const char* kName = "activation";
   const Tensor* x;
@@ -56,7 +68,7 @@ Tensor* activate(Runtime& runtime, Activate op);
 
 /// out = activation(gate) · up: a gated linear unit behind its two projections (Shazeer, 2020, section 2).
 ///
-///   gate, up, out  [..., C] float32
+///   gate, up, out  [..., C] of one float dtype
 struct Gated {
   static constexpr const char* kName = "gated";
   const Tensor* gate;

@@ -15,7 +15,7 @@ Tensor* embedding(Runtime& runtime, Embedding op) {
   op.ids = dense(runtime, op.ids);
   Shape shape = op.ids->shape;
   shape.push_back(op.table->shape[1]);
-  op.out = runtime.make(DType::kFloat32, shape);
+  op.out = runtime.make(op.table, DType::kFloat32, shape);
   runtime.submit(op);
   return op.out;
 }

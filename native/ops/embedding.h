@@ -10,7 +10,7 @@ class Runtime;
 
 /// out[..., :] = table[ids[...], :].
 ///
-///   table  [V, C] float32, dense or packed for linear (a tied head)
+///   table  [V, C] of a float dtype, dense or packed for linear (a tied head)
 ///   ids    int32, any shape of at most kMaxRank - 1 axes
 ///   out    ids.shape + [C]
 ///

@@ -7,8 +7,8 @@ namespace heddle {
 void check_cache(const char* function, const PagedKV& cache, int64_t batch) {
   check_floats(function, "cache.pages", cache.pages);
   check_rank(function, "cache.pages", cache.pages, 3, 3);
-  if (cache.pages->shape[2] != cache.shape.floats() || !cache.pages->is_contiguous()) {
-    throw_range_error("[", function, "] cache.pages must be dense [P, Hkv, ", cache.shape.floats(), "] but got ",
+  if (cache.pages->shape[2] != cache.shape.elements() || !cache.pages->is_contiguous()) {
+    throw_range_error("[", function, "] cache.pages must be dense [P, Hkv, ", cache.shape.elements(), "] but got ",
                       cache.pages->shape);
   }
   check_int32_vector(function, "cache.lengths", cache.lengths, batch);

@@ -25,12 +25,12 @@ struct PageShape {
 
   int64_t padded_value_width() const { return (value_width + kValueAlign - 1) / kValueAlign * kValueAlign; }
   int64_t value_offset() const { return key_width * kPageKeys; }
-  int64_t floats() const { return kPageKeys * (key_width + padded_value_width()); }
+  int64_t elements() const { return kPageKeys * (key_width + padded_value_width()); }
 };
 
 /// The keys and values of one layer for B sequences. Sequence b has its key j in page block_table[b, j / kPageKeys].
 struct PagedKV {
-  Tensor* pages;              // [P, Hkv, PageShape::floats()] float32
+  Tensor* pages;              // [P, Hkv, PageShape::elements()] of a float dtype
   const Tensor* block_table;  // [B, pages per sequence] int32
   const Tensor* lengths;      // [B] int32: keys held before this call's queries
   PageShape shape;
@@ -39,7 +39,7 @@ struct PagedKV {
 /// Writes the keys and values of new tokens behind what each sequence holds. Lengths stay (see AdvanceLengths), since
 /// every layer appends at the same place.
 ///
-///   k           [Bq, Tq, Hkv, Dk] float32, innermost axis dense
+///   k           [Bq, Tq, Hkv, Dk] of the same dtype, innermost axis dense
 ///   v           [Bq, Tq, Hkv, Dv]
 ///   cu_seqlens  [B + 1] int32: tokens cu[b] … cu[b + 1] - 1, counted along [Bq · Tq], are those of sequence b
 ///

@@ -20,9 +20,9 @@ LayerNormResult layer_norm(Runtime& runtime, LayerNorm op) {
     check_floats(LayerNorm::kName, "residual", op.residual);
     check_shape(LayerNorm::kName, "residual", op.residual, op.x->shape);
     op.residual = dense(runtime, op.residual);
-    op.sum = runtime.make(DType::kFloat32, op.x->shape);
+    op.sum = runtime.make(op.x, DType::kFloat32, op.x->shape);
   }
-  op.out = runtime.make(DType::kFloat32, op.x->shape);
+  op.out = runtime.make(op.x, DType::kFloat32, op.x->shape);
   runtime.submit(op);
   return {op.out, op.sum};
 }

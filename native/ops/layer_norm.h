@@ -11,7 +11,7 @@ class Runtime;
 /// sum = x + residual;  out = (sum - mean) / sqrt(variance + eps) · weight + bias, over the last axis.
 /// Layer normalization (Ba, Kiros and Hinton, 2016, section 3), with the biased variance.
 ///
-///   x, residual, out, sum  [..., C] float32; residual and sum may be null (then sum is x)
+///   x, residual, out, sum  [..., C] of one float dtype; residual and sum may be null (then sum is x)
 ///   weight, bias           [C] or null
 ///
 /// Mean and variance take two passes in float32, in an order fixed by C. Throws RangeError if eps is negative or not

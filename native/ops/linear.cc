@@ -4,15 +4,10 @@
 
 namespace heddle {
 
-size_t panel_bytes(int64_t n, int64_t k) {
-  return static_cast<size_t>((n + kPanelWidth - 1) / kPanelWidth * kPanelWidth * k) * sizeof(float);
-}
-
 Tensor* pack(Runtime& runtime, PackPanels op) {
   check_floats(PackPanels::kName, "weight", op.weight);
   check_rank(PackPanels::kName, "weight", op.weight, 2, 2);
-  const Shape& shape = op.weight->shape;
-  op.out = runtime.make_panels(DType::kFloat32, shape, panel_bytes(shape[0], shape[1]));
+  op.out = runtime.make(op.weight, DType::kFloat32, op.weight->shape, Layout::kPanels);
   runtime.submit(op);
   return op.out;
 }
@@ -40,7 +35,7 @@ Tensor* linear(Runtime& runtime, Linear op) {
   }
   op.x = dense(runtime, op.x);
   if (op.weight->layout == Layout::kStrided) op.weight = pack(runtime, {op.weight});
-  op.out = runtime.make(DType::kFloat32, shape);
+  op.out = runtime.make(op.x, DType::kFloat32, shape);
   runtime.submit(op);
   return op.out;
 }

@@ -9,17 +9,10 @@ namespace heddle {
 
 class Runtime;
 
-/// Columns of a panel. A weight [N, K] is packed as ceil(N / 64) panels of [K][64], the last one filled up with
-/// zeros: lane n of panel p is output 64 p + n. Every instruction set reads this one layout, in whole vectors.
-constexpr int64_t kPanelWidth = 64;
-
-/// Bytes of a weight [n, k] packed into panels.
-size_t panel_bytes(int64_t n, int64_t k);
-
-/// out = weight in panels.
+/// out = weight in panels, see Layout::kPanels.
 struct PackPanels {
   static constexpr const char* kName = "pack_weight";
-  const Tensor* weight;  // [N, K] float32, any strides
+  const Tensor* weight;  // [N, K] of a float dtype, any strides
   Tensor* out = nullptr;
 
   std::array<const Tensor*, 1> reads() const { return {weight}; }
@@ -29,11 +22,11 @@ Tensor* pack(Runtime& runtime, PackPanels op);
 
 /// out = activation(x · weightᵀ + bias) + residual.
 ///
-///   x         [..., K] float32
-///   weight    [N, K] float32, packed or not (then it is packed for this call)
-///   bias      [N] or null
-///   residual  [..., N] or null
-///   out       [..., N]
+///   x         [..., K] of a float dtype T
+///   weight    [N, K] T, packed or not (then it is packed for this call)
+///   bias      [N] T or null
+///   residual  [..., N], of out's dtype, or null
+///   out       [..., N] T or float32
 ///
 /// Each output is one chain of multiply-adds along k = 0 … K - 1 in float32, whatever the number of rows: a row gives
 /// the same bytes alone and among others.
@@ -45,6 +38,7 @@ struct Linear {
   const Tensor* residual;
   Activation activation;
   Tensor* out = nullptr;
+  bool float32_out = false;
 
   std::array<const Tensor*, 4> reads() const { return {x, weight, bias, residual}; }
   std::array<Tensor*, 1> writes() const { return {out}; }

@@ -63,7 +63,7 @@ void check_mask(const char* function, const MaskOperand& mask, int64_t batch, in
 Tensor* mask_to_array(Runtime& runtime, MaskToArray op, const Shape& shape) {
   check_mask(MaskToArray::kName, op.mask, shape[0], shape[1]);
   check_int32_vector(MaskToArray::kName, "offsets", op.offsets, shape[0]);
-  op.out = runtime.make(DType::kInt32, shape);
+  op.out = runtime.make(op.offsets, DType::kInt32, shape);
   runtime.submit(op);
   return op.out;
 }
@@ -71,7 +71,7 @@ Tensor* mask_to_array(Runtime& runtime, MaskToArray op, const Shape& shape) {
 Tensor* count_mask_tiles(Runtime& runtime, CountMaskTiles op, int64_t batch, int64_t heads) {
   check_mask(CountMaskTiles::kName, op.mask, batch, heads);
   check_int32_vector(CountMaskTiles::kName, "offsets", op.offsets, batch);
-  op.out = runtime.make(DType::kInt32, Shape{batch, heads, (op.queries + 63) / 64, 4});
+  op.out = runtime.make(op.offsets, DType::kInt32, Shape{batch, heads, (op.queries + 63) / 64, 4});
   runtime.submit(op);
   return op.out;
 }

@@ -18,9 +18,9 @@ RmsNormResult rms_norm(Runtime& runtime, RmsNorm op) {
     check_floats(RmsNorm::kName, "residual", op.residual);
     check_shape(RmsNorm::kName, "residual", op.residual, op.x->shape);
     op.residual = dense(runtime, op.residual);
-    op.sum = runtime.make(DType::kFloat32, op.x->shape);
+    op.sum = runtime.make(op.x, DType::kFloat32, op.x->shape);
   }
-  op.out = runtime.make(DType::kFloat32, op.x->shape);
+  op.out = runtime.make(op.x, DType::kFloat32, op.x->shape);
   runtime.submit(op);
   return {op.out, op.sum};
 }

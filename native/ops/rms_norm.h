@@ -11,7 +11,7 @@ class Runtime;
 /// sum = x + residual;  out = sum / sqrt(mean(sum²) + eps) · (weight + offset), over the last axis.
 /// Root mean square layer normalization (Zhang and Sennrich, 2019, section 4).
 ///
-///   x, residual, out, sum  [..., C] float32; residual and sum may be null (then sum is x)
+///   x, residual, out, sum  [..., C] of one float dtype; residual and sum may be null (then sum is x)
 ///   weight                 [C] or null
 ///
 /// `offset` is 0, or 1 for weights that are stored as their difference from 1. The mean of squares is taken in

@@ -20,7 +20,7 @@ Tensor* rope(Runtime& runtime, Rope op) {
   }
   if (!std::isfinite(op.factor)) throw_range_error("[rope] factor must be a finite number but got ", op.factor);
   if (op.x->shape[2] > 1 && op.x->strides[2] != 1) op.x = dense(runtime, op.x);
-  op.out = runtime.make(DType::kFloat32, op.x->shape);
+  op.out = runtime.make(op.x, DType::kFloat32, op.x->shape);
   runtime.submit(op);
   return op.out;
 }
@@ -31,7 +31,7 @@ Tensor* dynamic_frequencies(Runtime& runtime, DynamicFrequencies op) {
     throw_range_error("[dynamic_frequencies] base ", op.base, ", factor ", op.factor, ", maxPositions ",
                       op.max_positions, " and rotary width ", op.rotary_width, " do not make frequencies");
   }
-  op.out = runtime.make(DType::kFloat32, Shape{op.rotary_width / 2});
+  op.out = runtime.make(op.last, DType::kFloat32, Shape{op.rotary_width / 2});
   runtime.submit(op);
   return op.out;
 }

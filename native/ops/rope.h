@@ -11,7 +11,7 @@ class Runtime;
 /// Rotary position embedding (Su et al., 2021, section 3.2.2): coordinate pairs of the first R turn by
 /// position · frequency, the other D - R stay.
 ///
-///   x            [N, H, D] float32
+///   x            [N, H, D] of a float dtype
 ///   positions    [N] int32
 ///   frequencies  [R / 2] float32: radians per position
 ///   out          [N, H, D]

@@ -23,7 +23,7 @@ Tensor* sample(Runtime& runtime, Sample op) {
   if (!(op.top_p > 0 && op.top_p <= 1)) throw_range_error("[sample] topP must be in (0, 1] but got ", op.top_p);
   if (op.top_k < 0) throw_range_error("[sample] topK must be at least 0 (0: off) but got ", op.top_k);
   op.logits = dense(runtime, op.logits);
-  op.out = runtime.make(DType::kInt32, Shape{rows});
+  op.out = runtime.make(op.logits, DType::kInt32, Shape{rows});
   runtime.submit(op);
   return op.out;
 }

@@ -8,7 +8,7 @@ namespace heddle {
 Tensor* softmax(Runtime& runtime, Softmax op) {
   check_floats(op.log ? "log_softmax" : Softmax::kName, "x", op.x);
   op.x = dense(runtime, op.x);
-  op.out = runtime.make(DType::kFloat32, op.x->shape);
+  op.out = runtime.make(op.x, DType::kFloat32, op.x->shape);
   runtime.submit(op);
   return op.out;
 }
@@ -19,7 +19,7 @@ Tensor* argmax(Runtime& runtime, Argmax op) {
   op.x = dense(runtime, op.x);
   Shape shape;
   for (int axis = 0; axis + 1 < op.x->shape.rank(); ++axis) shape.push_back(op.x->shape[axis]);
-  op.out = runtime.make(DType::kInt32, shape);
+  op.out = runtime.make(op.x, DType::kInt32, shape);
   runtime.submit(op);
   return op.out;
 }

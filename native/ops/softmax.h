@@ -10,7 +10,7 @@ class Runtime;
 
 /// out = exp(x - m) / Σ exp(x - m) over the last axis, m its maximum; or the logarithm of that.
 ///
-///   x, out  [..., C] float32
+///   x, out  [..., C] of one float dtype
 ///
 /// A row of only -∞ gives NaN, as the formula does.
 struct Softmax {
@@ -26,7 +26,7 @@ Tensor* softmax(Runtime& runtime, Softmax op);
 
 /// out = index of the largest element of the last axis, the first of equals; NaN counts as largest.
 ///
-///   x    [..., C] float32, C ≥ 1
+///   x    [..., C] of a float dtype, C ≥ 1
 ///   out  [...] int32
 struct Argmax {
   static constexpr const char* kName = "argmax";

@@ -93,14 +93,14 @@ void dispatch(Device, const LoadWeight& op, KernelContext& context) {
 }
 
 Tensor* load_dense(Runtime& runtime, LoadWeight op, const Shape& shape) {
-  op.out = runtime.make(DType::kFloat32, shape);
+  op.out = runtime.make(runtime.stream(), DType::kFloat32, shape);
   runtime.submit(op);
   return op.out;
 }
 
 Tensor* load_panels(Runtime& runtime, LoadWeight op) {
   const Shape shape = op.transposed ? Shape{op.columns, op.rows} : Shape{op.rows, op.columns};
-  op.out = runtime.make_panels(DType::kFloat32, shape, panel_bytes(shape[0], shape[1]));
+  op.out = runtime.make(runtime.stream(), DType::kFloat32, shape, Layout::kPanels);
   runtime.submit(op);
   return op.out;
 }

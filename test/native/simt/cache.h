@@ -13,7 +13,7 @@ class Cache {
       : batch_(batch),
         kv_heads_(kv_heads),
         shape_(shape),
-        pages_(DType::kFloat32, {batch * pages_per_sequence, kv_heads, shape.floats()}),
+        pages_(DType::kFloat32, {batch * pages_per_sequence, kv_heads, shape.elements()}),
         table_(DType::kInt32, {batch, pages_per_sequence}),
         lengths_(Values::of({batch}, Ints(static_cast<size_t>(batch), 0))) {
     for (int64_t i = 0; i < batch * pages_per_sequence; ++i) {
@@ -30,7 +30,7 @@ class Cache {
   void write(int64_t b, int64_t j, const float* k, const float* v) {
     const int64_t page = table_.ints()[b * table_->shape[1] + j / kPageKeys], slot = j % kPageKeys;
     for (int64_t h = 0; h < kv_heads_; ++h) {
-      float* const keys = pages_->data<float>() + (page * kv_heads_ + h) * shape_.floats();
+      float* const keys = pages_->data<float>() + (page * kv_heads_ + h) * shape_.elements();
       for (int64_t d = 0; d < shape_.key_width; ++d) keys[d * kPageKeys + slot] = k[h * shape_.key_width + d];
       float* const values = keys + shape_.value_offset() + slot * shape_.padded_value_width();
       for (int64_t d = 0; d < shape_.padded_value_width(); ++d) {
