@@ -31,18 +31,18 @@ async function loop(name, model, prompt, maxNewTokens) {
     let steps = 0;
     let began = 0;
     let kernels = 0;
-    native.setProfiling(true);
+    native.setProfiling(true, -1);
     for await (const piece of model.stream(prompt, { maxNewTokens, doSample: false, eosTokenId: null })) {
       if (began === 0) {
         began = performance.now(); // from the first token on: the prompt is not a step
-        kernels = native.kernelNs();
+        kernels = native.kernelNs(-1);
       } else {
         steps += piece.tokens.length;
       }
     }
     const wall = (performance.now() - began) * 1000;
-    rows.push({ wall: wall / steps, kernels: (native.kernelNs() - kernels) / 1000 / steps });
-    native.setProfiling(false);
+    rows.push({ wall: wall / steps, kernels: (native.kernelNs(-1) - kernels) / 1000 / steps });
+    native.setProfiling(false, -1);
   }
   const wall = median(rows.map((row) => row.wall));
   const beyond = median(rows.map((row) => row.wall - row.kernels));

@@ -57,7 +57,8 @@ function run(
 ): ForwardResult {
   const length = rows[0]?.length ?? 0;
   const kept = (values: readonly Ids[]) => values.flatMap((row, b) => [...row].filter((_, i) => masks[b]?.[i] !== 0));
-  const int32 = (values: readonly number[]) => tensor(Int32Array.from(values));
+  const { device } = decoder;
+  const int32 = (values: readonly number[]) => tensor(Int32Array.from(values), [values.length], { device });
   const cuSeqlens = [0];
   const places: number[] = []; // of each padded position among the tokens; -1: padding
   for (const row of masks) {

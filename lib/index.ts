@@ -20,16 +20,22 @@ export { logSoftmax, softmax } from './ops/softmax';
 export { loadModel, Model, type FinishReason, type Generated, type LoadModelOptions, type Piece } from './pipeline';
 export type { Ids, ManyPrompts, OnePrompt, Prompt } from './prompt';
 export {
-  trimMemory,
+  defaultDevice,
   devices,
   memory,
+  setDefaultDevice,
   setMemoryLimit,
   setNumThreads,
   sync,
+  trimMemory,
+  type CpuInfo,
+  type CudaInfo,
+  type Device,
   type DeviceInfo,
+  type DeviceName,
   type MemoryInfo,
 } from './tensor/device';
 export { scope } from './tensor/scope';
-export { tensor, Tensor, type Device, type DType, type TypedArray } from './tensor/tensor';
+export { tensor, Tensor, type DType, type TypedArray } from './tensor/tensor';
 export { Detokenizer } from './tokenizer/detokenizer';
 export { Tokenizer } from './tokenizer/tokenizer';

@@ -3,37 +3,48 @@ import load = require('node-gyp-build');
 
 /** Element types. Token ids, positions and lengths are int32; a bool is a byte, 0 or 1. */
 export type DType = 'float32' | 'int32' | 'bool';
+/** Devices by number: 'cuda' is the first. */
+export type DeviceName = 'cpu' | `cuda:${number}`;
 /** What their elements come in. */
 export type TypedArray = Float32Array | Int32Array | Uint8Array;
 
 /**
  * The one typed door to the addon. Tensors, programs, channels and files are numbers here; 0 stands for an absent
- * tensor. The native side checks what a tensor is (shapes, dtypes, disposal); kinds of arguments are checked before.
+ * tensor. Devices are numbers too: -1 the CPU, n CUDA device n. The native side checks what a tensor is (shapes, dtypes, disposal); kinds of arguments are checked before.
  */
 export interface Native {
-  createTensor(values: TypedArray, shape: readonly number[]): number;
-  emptyTensor(shape: readonly number[]): number;
-  describe(tensor: number): { dtype: DType; shape: number[]; packed: boolean };
+  createTensor(values: TypedArray, shape: readonly number[], device: number): number;
+  emptyTensor(shape: readonly number[], device: number): number;
+  describe(tensor: number): { dtype: DType; shape: number[]; device: DeviceName; packed: boolean };
   isAlive(tensor: number): boolean;
   disposeTensor(tensor: number): boolean;
   reshape(tensor: number, shape: readonly number[]): number;
   transpose(tensor: number, a: number, b: number): number;
   slice(tensor: number, axis: number, begin: number, end: number): number;
+  toDevice(tensor: number, device: number): number;
   read(tensor: number): Promise<TypedArray>;
   readInto(tensor: number, into: TypedArray): Promise<TypedArray>;
   /** Resolves when the tensor has its value. */
   ready(tensor: number): Promise<void>;
-  sync(): Promise<void>;
+  /** A promise a device that was used. */
+  sync(): Promise<void>[];
 
-  memory(): { live: number; used: number; cached: number; peak: number; pending: number };
-  trim(): void;
+  /** Opens the CUDA library, if nobody has: some tenths of a second where there is a driver. */
+  cudaDevices(): {
+    reason: string;
+    devices: { name: string; memory: number; computeCapability: string; reason: string }[];
+  };
+  /** The same in the background. */
+  findDevices(): Promise<void>;
+  memory(device: number): { live: number; used: number; cached: number; peak: number; pending: number };
+  trim(device: number): void;
   /** Below 0: no limit. */
-  setMemoryLimit(bytes: number): void;
+  setMemoryLimit(bytes: number, device: number): void;
   numThreads(): number;
   setNumThreads(count: number): void;
   instructionSet(): string;
-  setProfiling(on: boolean): void;
-  kernelNs(): number;
+  setProfiling(on: boolean, device: number): void;
+  kernelNs(device: number): number;
   defineQueueFullError(errorClass: typeof QueueFullError): void;
 
   add(a: number, b: number): number;
@@ -91,6 +102,7 @@ export interface Native {
   hold(): void;
   letGo(): void;
   openChannel(
+    device: number,
     callback: (
       tokens: Int32Array,
       finishedLoops: number,
@@ -103,14 +115,15 @@ export interface Native {
   abortChannel(channel: number): void;
   disposeChannel(channel: number): boolean;
   emit(tokens: number, finished: number, channel: number): void;
-  setAbortSource(channel: number): void;
+  /** What is queued on the channel's device from here on runs only while the source, a channel or 0, is not aborted. */
+  setAbortSource(channel: number, source: number): void;
 
   readSafetensorsHeader(file: string): {
     dataStart: number;
     metadata: Record<string, string>;
     entries: { name: string; dtype: string; shape: number[]; begin: number; end: number }[];
   };
-  openFile(file: string): number;
+  openFile(file: string, device: number): number;
   closeFile(file: number): void;
   loadWeight(
     file: number,
@@ -123,8 +136,8 @@ export interface Native {
   ): number;
 }
 
-/** A mask's code (0: every key) and the tensors that its pieces name. */
-export type MaskHandles = [code: number, data0: number, data1: number, data2: number, data3: number];
+/** A mask's code (undefined: every key) and the tensors that its pieces name. */
+export type MaskHandles = [code: Int32Array | undefined, data0: number, data1: number, data2: number, data3: number];
 
 /** Too much is queued, or the memory limit is reached: `await sync()`, or dispose of tensors. */
 export class QueueFullError extends Error {

@@ -8,7 +8,7 @@ import { loadDecoder, readConfig, readJson, type LoadOptions } from './models/lo
 import type { Decoder } from './nn/decoder';
 import { resolvePrompt, type ManyPrompts, type OnePrompt, type Prompt } from './prompt';
 import { checkOneOf, checkOptions, rangeError, typeError } from './check';
-import { sync } from './tensor/device';
+import { findDevice, sync, type Device, type DeviceName } from './tensor/device';
 import { Detokenizer } from './tokenizer/detokenizer';
 import { Tokenizer } from './tokenizer/tokenizer';
 
@@ -35,8 +35,8 @@ export interface Piece {
 }
 
 export interface LoadModelOptions extends LoadOptions {
-  /** 'cpu' or 'auto'. Default 'auto': the best device that there is. */
-  device?: 'auto' | 'cpu' | undefined;
+  /** Default 'auto': the first GPU that can be used, else the CPU; the model's `device` says which. */
+  device?: 'auto' | Device | undefined;
   /** Of activations, weights and cache. Default 'float32'. */
   dtype?: 'float32' | undefined;
 }
@@ -77,7 +77,6 @@ class Row {
 
 /** A loaded model: text in, text out. Free it with `dispose()` or `await using`. */
 export class Model implements AsyncDisposable {
-  readonly device = 'cpu';
   readonly dtype = 'float32';
   readonly #decoder: Decoder;
   readonly #defaults: GenerationOptions;
@@ -98,6 +97,10 @@ export class Model implements AsyncDisposable {
     this.#defaults = defaults;
   }
 
+  /** Where it runs. */
+  get device(): DeviceName {
+    return this.#decoder.device;
+  }
   get vocabSize(): number {
     return this.#decoder.options.vocabSize;
   }
@@ -244,7 +247,6 @@ async function folderOf(source: unknown): Promise<string> {
 export async function loadModel(folder: string, options: LoadModelOptions = {}): Promise<Model> {
   checkOptions('loadModel', options, ['device', 'dtype', 'onProgress', 'signal']);
   const { device = 'auto', dtype = 'float32', onProgress, signal } = options;
-  checkOneOf('loadModel', 'device', device, ['auto', 'cpu']);
   checkOneOf('loadModel', 'dtype', dtype, ['float32']);
   if (onProgress !== undefined && typeof onProgress !== 'function') {
     throw typeError('loadModel', 'onProgress', 'a function', onProgress);
@@ -253,13 +255,14 @@ export async function loadModel(folder: string, options: LoadModelOptions = {}):
     throw typeError('loadModel', 'signal', 'an AbortSignal', signal);
   }
   signal?.throwIfAborted();
+  const target = await findDevice('loadModel', device);
   const place = await folderOf(folder);
   const config = await readConfig(place);
   const [tokenizer, generation] = await Promise.all([
     Tokenizer.load(place),
     readJson(path.join(place, 'generation_config.json')),
   ]);
-  const decoder = await loadDecoder(place, config, { onProgress, signal });
+  const decoder = await loadDecoder(place, config, target, { onProgress, signal });
   try {
     const defaults = readDefaults(config.values, generation, decoder.options.vocabSize);
     if (defaults.unsupported.length > 0) {

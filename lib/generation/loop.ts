@@ -1,7 +1,7 @@
 import { argmax } from '../ops/argmax';
 import type { KVCache } from '../ops/kv-cache';
 import { endOfSequence, samplingKeys, sampleStep } from '../ops/sample';
-import { memory } from '../tensor/device';
+import { memory, type DeviceName } from '../tensor/device';
 import { Channel, Program } from '../tensor/program';
 import { scope } from '../tensor/scope';
 import { tensor, type Tensor } from '../tensor/tensor';
@@ -9,6 +9,7 @@ import type { GenerationSettings } from './options';
 
 /** All that generation knows of a model. */
 export interface DecoderModel {
+  readonly device: DeviceName;
   createCache(batch: number, capacity: number): KVCache;
   /** Runs ragged tokens, advances the cache and returns logits [R, V] of `rows` [R] (default: all tokens). */
   forward(input: {
@@ -30,14 +31,17 @@ const LOOPS_QUEUED = 2;
 const BUSY_QUEUE = 1024;
 
 /** Resolves once what is queued now has run. */
-async function roomInQueue(): Promise<void> {
+async function roomInQueue(device: DeviceName): Promise<void> {
   await Promise.resolve();
-  if (memory().pending <= BUSY_QUEUE) return;
-  using marker = tensor(new Int32Array(0));
+  if (memory(device).pending <= BUSY_QUEUE) return;
+  using marker = tensor(new Int32Array(0), [0], { device });
   await marker.ready();
 }
 
-const int32 = (values: Iterable<number>): Tensor => tensor(Int32Array.from(values));
+/** [n] int32 */
+function int32(device: DeviceName, values: readonly number[] | Int32Array): Tensor {
+  return tensor(Int32Array.from(values), [values.length], { device });
+}
 
 /** 0, then running totals. */
 function cumulative(lengths: readonly number[]): number[] {
@@ -60,11 +64,12 @@ class State implements Disposable {
     const batch = prompts.length;
     const longest = Math.max(...prompts.map((prompt) => prompt.length));
     this.cache = model.createCache(batch, longest + settings.maxSteps);
-    this.tokens = tensor(new Int32Array(batch));
-    this.finished = tensor(new Int32Array(batch));
-    this.ends = int32(settings.eosTokenIds);
-    this.keys = samplingKeys(settings.rows);
-    this.single = int32(cumulative(prompts.map(() => 1)));
+    const { device } = model;
+    this.tokens = int32(device, new Int32Array(batch));
+    this.finished = int32(device, new Int32Array(batch));
+    this.ends = int32(device, settings.eosTokenIds);
+    this.keys = samplingKeys(settings.rows, device);
+    this.single = int32(device, cumulative(prompts.map(() => 1)));
   }
 
   [Symbol.dispose](): void {
@@ -112,17 +117,21 @@ function readChunk(
   from: number,
   to: number,
 ): Tensor {
+  const { device } = model;
   return scope(() => {
     const begins = prompts.map((prompt) => Math.max(0, prompt.length - from));
     const tokens = prompts.map((prompt, b) => prompt.subarray(begins[b], Math.max(0, prompt.length - to)));
     const ends = cumulative(tokens.map((row) => row.length));
     const { logits } = model.forward({
-      ids: int32(tokens.flatMap((row) => [...row])),
-      positions: int32(tokens.flatMap((row, b) => Array.from(row, (_, i) => (begins[b] ?? 0) + i))),
-      cuSeqlens: int32(ends),
+      ids: int32(device, tokens.flatMap((row) => [...row])),
+      positions: int32(
+        device,
+        tokens.flatMap((row, b) => Array.from(row, (_, i) => (begins[b] ?? 0) + i)),
+      ),
+      cuSeqlens: int32(device, ends),
       cache: state.cache,
-      last: int32(prompts.map((prompt) => prompt.length - 1)),
-      rows: int32(to === 0 ? ends.slice(1).map((end) => end - 1) : []),
+      last: int32(device, prompts.map((prompt) => prompt.length - 1)),
+      rows: int32(device, to === 0 ? ends.slice(1).map((end) => end - 1) : []),
     });
     return logits;
   });
@@ -142,10 +151,10 @@ export async function* decode(
 ): AsyncGenerator<Int32Array, void, undefined> {
   const { signal, maxSteps } = settings;
   // Also a turn of the microtasks: the caller may stand in a scope, which would take the tensors made here.
-  do await roomInQueue();
-  while (memory().pending > BUSY_QUEUE);
+  do await roomInQueue(model.device);
+  while (memory(model.device).pending > BUSY_QUEUE);
   signal?.throwIfAborted();
-  using channel = new Channel();
+  using channel = new Channel(model.device);
   const abort = () => {
     channel.abort();
   };

@@ -1,4 +1,5 @@
 import type { ParameterSource } from '../nn/parameters';
+import type { DeviceName } from '../tensor/device';
 import type { Tensor } from '../tensor/tensor';
 import { SafetensorsFile, type SafetensorsEntry } from '../weights/safetensors';
 import type { Recipe } from './recipe';
@@ -11,6 +12,10 @@ export class Checkpoint implements ParameterSource, Disposable {
     private readonly file: SafetensorsFile,
     private readonly recipe: Recipe,
   ) {}
+
+  get device(): DeviceName {
+    return this.file.device;
+  }
 
   matrix(path: string, shape: readonly [number, number]): Tensor {
     return this.#load(path, shape, true);

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { Decoder } from '../nn/decoder';
 import { show } from '../check';
+import type { DeviceName } from '../tensor/device';
 import { Channel } from '../tensor/program';
 import { SafetensorsFile } from '../weights/safetensors';
 import { Checkpoint } from './checkpoint';
@@ -70,16 +71,21 @@ export async function readConfig(folder: string): Promise<Config> {
 }
 
 /**
- * Loads the decoder of a Hugging Face folder from its model.safetensors.
+ * Loads the decoder of a Hugging Face folder from its model.safetensors, onto a device.
  *
  * @throws Error with code FILE_NOT_FOUND or READ_FAILED; RangeError for what the files say; the signal's reason.
  */
-export async function loadDecoder(folder: string, config: Config, { onProgress, signal }: LoadOptions): Promise<Decoder> {
+export async function loadDecoder(
+  folder: string,
+  config: Config,
+  device: DeviceName,
+  { onProgress, signal }: LoadOptions,
+): Promise<Decoder> {
   signal?.throwIfAborted();
   const recipe = recipeOf(config);
-  using weights = new SafetensorsFile(path.join(folder, 'model.safetensors'));
+  using weights = new SafetensorsFile(path.join(folder, 'model.safetensors'), device);
   const checkpoint = new Checkpoint(weights, recipe);
-  using channel = new Channel(); // carries the wish to abort to the native side
+  using channel = new Channel(device); // carries the wish to abort to the native side
   const abort = () => {
     channel.abort();
   };

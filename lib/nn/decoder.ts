@@ -1,6 +1,7 @@
 import { add } from '../ops/add';
 import { gatherRows } from '../ops/gather-rows';
 import { KVCache } from '../ops/kv-cache';
+import type { DeviceName } from '../tensor/device';
 import { scope } from '../tensor/scope';
 import type { Tensor } from '../tensor/tensor';
 import { TransformerBlock, type BlockOptions, type Step } from './block';
@@ -45,12 +46,14 @@ export class Decoder implements Disposable {
   readonly #blocks: TransformerBlock[];
   readonly #norm: Norm;
   readonly #head: Linear;
+  readonly device: DeviceName;
 
   constructor(
     source: ParameterSource,
     readonly options: DecoderOptions,
   ) {
     const { vocabSize, contextLength, width, numLayers, norm, attentionScale, tiedHead, positions } = options;
+    this.device = source.device;
     const table = [vocabSize, width] as const;
     // A tied table is packed for the head, and its rows are picked from there.
     this.#tokens = new Embedding(
@@ -59,7 +62,7 @@ export class Decoder implements Disposable {
     this.#positions =
       positions === 'learned'
         ? new Embedding(source.dense('positions.weight', [contextLength, width]))
-        : new Rotary(positions);
+        : new Rotary(positions, source.device);
     this.#blocks = Array.from(
       { length: numLayers },
       (_, layer) =>
@@ -81,7 +84,7 @@ export class Decoder implements Disposable {
 
   createCache(batch: number, capacity: number): KVCache {
     const { numLayers, numKvHeads, headDim } = this.options;
-    return new KVCache({ numLayers, batch, capacity, numKvHeads, headDim });
+    return new KVCache({ numLayers, batch, capacity, numKvHeads, headDim, device: this.device });
   }
 
   /** Runs a step and advances its cache. */

@@ -1,3 +1,4 @@
+import type { DeviceName } from '../tensor/device';
 import type { Tensor } from '../tensor/tensor';
 
 /**
@@ -5,6 +6,8 @@ import type { Tensor } from '../tensor/tensor';
  * how it stores them, is the business of lib/models.
  */
 export interface ParameterSource {
+  /** Where it puts them. */
+  readonly device: DeviceName;
   /** A weight of shape [N, K], packed for `linear`. */
   matrix(path: string, shape: readonly [number, number]): Tensor;
   /** Any other parameter, dense. */

@@ -1,4 +1,5 @@
 import { dynamicFrequencies } from '../ops/rope';
+import { defaultDevice, type DeviceName } from '../tensor/device';
 import { tensor, type Tensor } from '../tensor/tensor';
 
 /** How frequencies are stretched for contexts longer than the trained one, by the names of Hugging Face configs. */
@@ -72,8 +73,12 @@ export interface Rotation {
 export class Rotary implements Disposable {
   readonly #fixed: Tensor;
 
-  constructor(readonly options: RotaryOptions) {
-    this.#fixed = tensor(Float32Array.from(rotaryFrequencies(options)));
+  constructor(
+    readonly options: RotaryOptions,
+    device: DeviceName = defaultDevice(),
+  ) {
+    const frequencies = rotaryFrequencies(options);
+    this.#fixed = tensor(Float32Array.from(frequencies), [frequencies.length], { device });
   }
 
   /** @param last [M] int32: last positions of the rows, whose largest fixes a dynamic base. */

@@ -50,7 +50,7 @@ export function attention(
     unwrap('attention', 'v', third),
   ];
   const scale = scaleOf(q, options);
-  return withMask(options, (causal, handles) => wrap(native.attention(qHandle, k, v, scale, causal, ...handles)));
+  return withMask(q, options, (causal, handles) => wrap(native.attention(qHandle, k, v, scale, causal, ...handles)));
 }
 
 function isLayerCache(value: unknown): value is LayerCache {
@@ -69,7 +69,7 @@ function cachedAttention(q: Tensor, cache: LayerCache, options: CachedAttentionO
     cache.valueDim,
     scaleOf(q, options),
   ] as const;
-  return withMask(options, (causal, handles) => wrap(native.cachedAttention(...args, causal, ...handles)));
+  return withMask(q, options, (causal, handles) => wrap(native.cachedAttention(...args, causal, ...handles)));
 }
 
 function scaleOf(q: Tensor, { scale }: AttentionOptions): number {
@@ -79,8 +79,8 @@ function scaleOf(q: Tensor, { scale }: AttentionOptions): number {
 }
 
 /** Plain causal masks, the common case, are a flag of the kernel. */
-function withMask<T>({ mask }: AttentionOptions, body: (causal: boolean, handles: MaskHandles) => T): T {
-  if (mask === undefined) return body(false, [0, 0, 0, 0, 0]);
+function withMask<T>(q: Tensor, { mask }: AttentionOptions, body: (causal: boolean, handles: MaskHandles) => T): T {
+  if (mask === undefined) return body(false, [undefined, 0, 0, 0, 0]);
   checkMask('attention', 'mask', mask);
-  return mask.kind === 'causal' ? body(true, [0, 0, 0, 0, 0]) : mask.lower((handles) => body(false, handles));
+  return mask.kind === 'causal' ? body(true, [undefined, 0, 0, 0, 0]) : mask.lower(q.device, (handles) => body(false, handles));
 }

@@ -1,5 +1,6 @@
 import { native } from '../native';
 import { checkInteger, checkOptions, rangeError, typeError } from '../check';
+import { defaultDevice, deviceNumber, type Device } from '../tensor/device';
 import { tensor, unwrap, wrap, type Tensor } from '../tensor/tensor';
 
 /** Keys of a page: the native kPageKeys. */
@@ -18,6 +19,8 @@ export interface KVCacheOptions {
   headDim: number;
   /** Width of a value. Default: headDim. */
   valueDim?: number | undefined;
+  /** Default: see setDefaultDevice. */
+  device?: Device | undefined;
 }
 
 /** One layer's keys and values: what `attention` reads. */
@@ -41,7 +44,7 @@ export class KVCache implements Disposable {
 
   constructor(options: KVCacheOptions) {
     const name = 'KVCache';
-    checkOptions(name, options, ['numLayers', 'batch', 'capacity', 'numKvHeads', 'headDim', 'valueDim']);
+    checkOptions(name, options, ['numLayers', 'batch', 'capacity', 'numKvHeads', 'headDim', 'valueDim', 'device']);
     if (options === undefined) throw typeError(name, 'options', 'an object', options);
     const { numLayers, batch, capacity, numKvHeads, headDim, valueDim = headDim } = options;
     for (const [key, value] of Object.entries({ numLayers, batch, capacity, numKvHeads, headDim, valueDim })) {
@@ -53,13 +56,16 @@ export class KVCache implements Disposable {
     if (numLayers * shape.reduce((product, size) => product * size, 1) > MAX_ELEMENTS) {
       throw rangeError(name, 'capacity', 'small enough for pages of less than a terabyte', capacity);
     }
-    this.lengths = tensor(new Int32Array(batch));
+    const { device = defaultDevice() } = options;
+    const number = deviceNumber(name, 'device', device);
+    this.lengths = tensor(new Int32Array(batch), [batch], { device });
     this.#blockTable = tensor(
       Int32Array.from({ length: numPages }, (_, page) => page),
       [batch, pagesPerSequence],
+      { device },
     );
     this.#layers = Array.from({ length: numLayers }, () => ({
-      pages: wrap(native.emptyTensor(shape)),
+      pages: wrap(native.emptyTensor(shape, number)),
       blockTable: this.#blockTable,
       lengths: this.lengths,
       valueDim,

@@ -1,6 +1,7 @@
 import { types } from 'node:util';
 import { native, type MaskHandles } from '../native';
 import { checkInteger, checkOptions, rangeError, typeError } from '../check';
+import { defaultDevice, type Device } from '../tensor/device';
 import { shapeOf, Tensor, tensor, unwrap, wrap } from '../tensor/tensor';
 
 /** Kinds of nodes, in the order of the native MaskKind. */
@@ -83,8 +84,8 @@ export class Mask {
     return { density: pairs === 0 ? 0 : kept / pairs, tiles: { none, all, mixed } };
   }
 
-  /** For the library: calls back with the native form, which lives for the call. */
-  lower<T>(body: (handles: MaskHandles) => T): T {
+  /** For the library: calls back with the native form on a device, which lives for the call. */
+  lower<T>(device: Device, body: (handles: MaskHandles) => T): T {
     const nodes: number[] = [];
     const data: Tensor[] = [];
     const made: Tensor[] = [];
@@ -92,7 +93,9 @@ export class Mask {
       const children = operands.map(visit);
       const [a, b] = own === undefined ? [children[0] ?? args[0], children[1] ?? args[1]] : [data.length, 0];
       if (own !== undefined) {
-        const given = own instanceof Tensor ? own : tensor(own, kind === 'documents' ? [1, own.length] : [own.length]);
+        const upload = (values: Int32Array) =>
+          tensor(values, kind === 'documents' ? [1, values.length] : [values.length], { device });
+        const given = own instanceof Tensor ? own : upload(own);
         data.push(given);
         if (given !== own) made.push(given);
       }
@@ -103,13 +106,17 @@ export class Mask {
       if (data.length > MAX_TENSORS) {
         throw new RangeError(`[Mask] a mask may name ${MAX_TENSORS} lists or tensors but names ${data.length}`);
       }
-      const code = tensor(Int32Array.from(nodes), [nodes.length / 4, 4]);
-      made.push(code);
       const [d0 = 0, d1 = 0, d2 = 0, d3 = 0] = data.map((one) => unwrap('Mask', 'mask', one));
-      return body([unwrap('Mask', 'mask', code), d0, d1, d2, d3]);
+      return body([Int32Array.from(nodes), d0, d1, d2, d3]);
     } finally {
       for (const one of made) one.dispose();
     }
+  }
+
+  /** Of a tensor that it names. */
+  get #device(): Device | undefined {
+    const own = this.data instanceof Tensor ? this.data.device : undefined;
+    return own ?? this.operands.map((operand) => operand.#device).find((device) => device !== undefined);
   }
 
   #ask(
@@ -117,8 +124,9 @@ export class Mask {
     shape: readonly [number, number, number, number],
     query: (...args: [...MaskHandles, offsets: number, shape: readonly number[]]) => number,
   ): Tensor {
-    using offsets = tensor(new Int32Array(shape[0]).fill(offset));
-    return this.lower((handles) => wrap(query(...handles, unwrap('Mask', 'offset', offsets), shape)));
+    const device = this.#device ?? defaultDevice();
+    using offsets = tensor(new Int32Array(shape[0]).fill(offset), [shape[0]], { device });
+    return this.lower(device, (handles) => wrap(query(...handles, unwrap('Mask', 'offset', offsets), shape)));
   }
 }
 

@@ -1,5 +1,6 @@
 import { native } from '../native';
 import { checkInteger, checkNumber, checkOptions, rangeError } from '../check';
+import type { DeviceName } from '../tensor/device';
 import { shapeOf, tensor, unwrap, wrap, type Tensor } from '../tensor/tensor';
 
 /** How a token is drawn from logits. */
@@ -28,9 +29,12 @@ export function checkSampling(name: string, { temperature = 1, topK = 0, topP = 
 }
 
 /** Keys of the random generator for rows of sequences: [rows, 3] int32 (seed's low and high half, sequence). */
-export function samplingKeys(rows: readonly { seed: number; sequence: number }[]): Tensor {
+export function samplingKeys(
+  rows: readonly { seed: number; sequence: number }[],
+  device: DeviceName,
+): Tensor {
   const values = rows.flatMap(({ seed, sequence }) => [(seed % 2 ** 32) | 0, Math.floor(seed / 2 ** 32), sequence]);
-  return tensor(Int32Array.from(values), [rows.length, 3]);
+  return tensor(Int32Array.from(values), [rows.length, 3], { device });
 }
 
 /**
@@ -50,8 +54,12 @@ export function sample(logits: Tensor, options: SampleOptions = {}): Tensor {
   const shape = shapeOf('sample', 'logits', logits);
   if (shape.length !== 2) throw rangeError('sample', 'logits', 'of shape [B, V]', shape);
   const rows = shape[0] ?? 0;
-  using keys = samplingKeys(Array.from({ length: rows }, (_, sequence) => ({ seed, sequence })));
-  using steps = tensor(new Int32Array(rows).fill(step));
+  const { device } = logits;
+  using keys = samplingKeys(
+    Array.from({ length: rows }, (_, sequence) => ({ seed, sequence })),
+    device,
+  );
+  using steps = tensor(new Int32Array(rows).fill(step), [rows], { device });
   return sampleStep(logits, keys, steps, options);
 }
 

@@ -1,4 +1,5 @@
 import { native } from '../native';
+import { defaultDevice, deviceNumber, type DeviceName } from './device';
 import { scope } from './scope';
 import { unwrap, type Tensor } from './tensor';
 
@@ -57,8 +58,10 @@ export class Channel implements Disposable {
   #wake: (() => void) | undefined;
   #closed = false;
 
-  constructor() {
-    this.handle = native.openChannel((tokens, finishedLoops, steps, done, error) => {
+  /** For work on one device. */
+  constructor(readonly device: DeviceName = defaultDevice()) {
+    const number = deviceNumber('Channel', 'device', device);
+    this.handle = native.openChannel(number, (tokens, finishedLoops, steps, done, error) => {
       this.#news.push({ tokens, finishedLoops, steps, done, error });
       this.#wake?.();
     });
@@ -84,11 +87,11 @@ export class Channel implements Disposable {
   /** What `body` queues runs only while this channel is not aborted. */
   guard<T>(body: () => T): T {
     const outer = guarding;
-    native.setAbortSource((guarding = this.handle));
+    native.setAbortSource(this.handle, (guarding = this.handle));
     try {
       return body();
     } finally {
-      native.setAbortSource((guarding = outer));
+      native.setAbortSource(this.handle, (guarding = outer));
     }
   }
 

@@ -1,10 +1,10 @@
 import { types } from 'node:util';
 import { native, type DType, type TypedArray } from '../native';
 import { checkInteger, checkOptions, rangeError, typeError } from '../check';
+import { deviceNumber, deviceOrDefault, type Device, type DeviceName } from './device';
 import { enter, onEscape } from './scope';
 
 export type { DType, TypedArray };
-export type Device = 'cpu';
 
 const MAX_RANK = 6;
 const key = Symbol('tensor');
@@ -19,7 +19,7 @@ let handleOf: (tensor: Tensor) => number;
  */
 export class Tensor implements Disposable {
   readonly #handle: number;
-  #facts?: { dtype: DType; shape: readonly number[]; packed: boolean };
+  #facts?: ReturnType<typeof native.describe>;
 
   static {
     handleOf = (tensor) => tensor.#handle;
@@ -32,7 +32,7 @@ export class Tensor implements Disposable {
     enter(this);
   }
 
-  get #described(): { dtype: DType; shape: readonly number[]; packed: boolean } {
+  get #described(): ReturnType<typeof native.describe> {
     return (this.#facts ??= native.describe(this.#handle));
   }
 
@@ -42,8 +42,8 @@ export class Tensor implements Disposable {
   get shape(): readonly number[] {
     return this.#described.shape;
   }
-  get device(): Device {
-    return 'cpu';
+  get device(): DeviceName {
+    return this.#described.device;
   }
   /** Whether this is a weight packed for `linear`, which has no data to read. */
   get packed(): boolean {
@@ -91,6 +91,15 @@ export class Tensor implements Disposable {
     return wrap(native.reshape(this.#handle, shape.with(open, this.size / known)));
   }
 
+  /**
+   * The same value on another device: a copy, queued on both; where it is there already, a view.
+   *
+   * @throws RangeError if the device cannot be used.
+   */
+  to(device: Device): Tensor {
+    return wrap(native.toDevice(this.#handle, deviceNumber('Tensor.to', 'device', device)));
+  }
+
   /** A view with axes `a` and `b` exchanged; negative axes count from the end. */
   transpose(a = -2, b = -1): Tensor {
     checkInteger('Tensor.transpose', 'a', a, -MAX_RANK, MAX_RANK);
@@ -108,7 +117,7 @@ export class Tensor implements Disposable {
 
   /** Shown by console.log. */
   [Symbol.for('nodejs.util.inspect.custom')](): string {
-    return this.disposed ? 'Tensor (disposed)' : `Tensor ${this.dtype} [${this.shape.join(', ')}]`;
+    return this.disposed ? 'Tensor (disposed)' : `Tensor ${this.dtype} [${this.shape.join(', ')}] on ${this.device}`;
   }
 
   /** Gives the memory back once what is queued has used it. Doing it twice is harmless. */
@@ -163,21 +172,23 @@ function checkShape(name: string, shape: readonly number[]): readonly number[] {
  * @param values Float32Array, Int32Array or Uint8Array (bool: 0 or 1), which give the dtype; or plain numbers.
  * @param shape sizes whose product is the number of values; default: one axis.
  * @param options.dtype for plain numbers: 'float32' (default), 'int32' or 'bool'.
+ * @param options.device where it is made; default: see setDefaultDevice.
  * @throws TypeError, RangeError for what does not fit; QueueFullError past the memory limit.
  */
 export function tensor(
   values: TypedArray | readonly number[],
   shape?: readonly number[],
-  options?: { dtype?: DType },
+  options?: { dtype?: DType | undefined; device?: Device | undefined },
 ): Tensor {
-  checkOptions('tensor', options, ['dtype']);
+  checkOptions('tensor', options, ['dtype', 'device']);
+  const device = deviceOrDefault('tensor', options?.device);
   const array = toTypedArray(values, options?.dtype);
   const sizes = checkShape('tensor', shape ?? [array.length]);
   const count = sizes.reduce((product, size) => product * size, 1);
   if (count !== array.length) {
     throw new RangeError(`[tensor] shape [${sizes.join(', ')}] has ${count} elements but got ${array.length} values`);
   }
-  return wrap(native.createTensor(array, sizes));
+  return wrap(native.createTensor(array, sizes, device));
 }
 
 /** Of what a typed array holds; undefined for other values. */

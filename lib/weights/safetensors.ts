@@ -1,4 +1,5 @@
 import { native } from '../native';
+import { defaultDevice, deviceNumber, type DeviceName } from '../tensor/device';
 import { wrap, type Tensor } from '../tensor/tensor';
 
 /** A tensor of a safetensors file. */
@@ -33,12 +34,16 @@ export class SafetensorsFile implements Disposable {
   readonly dataStart: number;
   readonly #file: number;
 
-  constructor(readonly path: string) {
+  constructor(
+    readonly path: string,
+    /** Where its weights are put. */
+    readonly device: DeviceName = defaultDevice(),
+  ) {
     const { entries, metadata, dataStart } = native.readSafetensorsHeader(path);
     this.entries = new Map(entries.map((entry) => [entry.name, entry]));
     this.metadata = metadata;
     this.dataStart = dataStart;
-    this.#file = native.openFile(path);
+    this.#file = native.openFile(path, deviceNumber('safetensors', 'device', device));
   }
 
   /** Queues the reading of an F32, F16 or BF16 tensor, as float32. */

@@ -38,6 +38,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   export_ops(env, exports);
   export_programs(env, exports);
   export_weights(env, exports);
+  export_devices(env, exports);
   return exports;
 }
 

@@ -25,6 +25,13 @@ class Call {
   bool flag(size_t index) const { return info_[index].As<Napi::Boolean>().Value(); }
   std::string text(size_t index) const { return info_[index].As<Napi::String>().Utf8Value(); }
   Shape shape(size_t index) const;
+  /// -1: the CPU; n: CUDA device n.
+  Device device(size_t index) const {
+    const int64_t number = integer(index);
+    return number < 0 ? Device{} : Device{DeviceKind::kCuda, static_cast<int>(number)};
+  }
+  /// Of a device that an argument names.
+  Stream& stream(size_t index) const { return runtime().stream(device(index)); }
 
   /// Throws TypeError if the tensor was disposed.
   Tensor* tensor(size_t index, const char* argument) const {
@@ -61,5 +68,6 @@ void export_tensors(Napi::Env env, Napi::Object exports);
 void export_ops(Napi::Env env, Napi::Object exports);
 void export_programs(Napi::Env env, Napi::Object exports);
 void export_weights(Napi::Env env, Napi::Object exports);
+void export_devices(Napi::Env env, Napi::Object exports);
 
 }  // namespace heddle

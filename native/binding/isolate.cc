@@ -18,7 +18,7 @@ Isolate::Isolate(Napi::Env environment) : env(environment), mailbox(env), runtim
 }
 
 Isolate::~Isolate() {
-  files.each([](File* file) { delete file; });
+  files.each([](OpenFile* file) { delete file; });
 }
 
 Napi::Error Isolate::to_javascript(const Error& error) const {

@@ -12,6 +12,12 @@
 
 namespace heddle {
 
+/// A file whose weights go to one device.
+struct OpenFile {
+  File file;
+  Stream& stream;
+};
+
 /// What one JavaScript isolate (the main thread, or a worker) holds of heddle.
 struct Isolate {
   explicit Isolate(Napi::Env environment);
@@ -28,7 +34,7 @@ struct Isolate {
   Napi::Env env;
   Mailbox mailbox;
   std::unique_ptr<Runtime> runtime;  // null once the environment is being torn down
-  HandleTable<File> files;
+  HandleTable<OpenFile> files;
   std::unordered_map<Runtime::Handle, Napi::FunctionReference> channel_callbacks;
   Napi::FunctionReference queue_full_error;  // the class that JavaScript knows
 

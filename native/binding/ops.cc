@@ -114,23 +114,24 @@ Napi::Value advance_lengths(const Call& c) {
   return c.undefined();
 }
 
-/// Five arguments from `first` on: code (0: no mask) and what its pieces name.
-MaskOperand mask_of(const Call& c, size_t first) {
-  MaskOperand mask;
-  mask.code = c.optional_tensor(first, "mask");
+/// Five arguments from `first` on: code (Int32Array; undefined: no mask) and what its pieces name.
+MaskExpression mask_of(const Call& c, size_t first) {
+  MaskExpression mask;
+  if (c.value(first).IsUndefined()) return mask;
+  const auto code = c.value(first).As<Napi::Int32Array>();
+  mask.code = code.Data();
+  mask.nodes = static_cast<int64_t>(code.ElementLength() / 4);
   for (size_t i = 0; i < MaskOperand::kMaxData; ++i) mask.data[i] = c.optional_tensor(first + 1 + i, "mask");
   return mask;
 }
 
 /// (mask: 5, offsets, [B, H, Tq, Tk])
 Napi::Value mask_to_array(const Call& c) {
-  return c.publish(mask_to_array(c.runtime(), MaskToArray{mask_of(c, 0), c.tensor(5, "offsets")}, c.shape(6)));
+  return c.publish(mask_to_array(c.runtime(), mask_of(c, 0), c.tensor(5, "offsets"), c.shape(6)));
 }
 
 Napi::Value count_mask_tiles(const Call& c) {
-  const Shape shape = c.shape(6);
-  const CountMaskTiles op{mask_of(c, 0), c.tensor(5, "offsets"), shape[2], shape[3]};
-  return c.publish(count_mask_tiles(c.runtime(), op, shape[0], shape[1]));
+  return c.publish(count_mask_tiles(c.runtime(), mask_of(c, 0), c.tensor(5, "offsets"), c.shape(6)));
 }
 
 Napi::Value attention(const Call& c) {
@@ -140,8 +141,8 @@ Napi::Value attention(const Call& c) {
 
 Napi::Value cached_attention(const Call& c) {
   const Tensor* q = as_row(c, c.tensor(0, "q"), "q");
-  Tensor* const out = attention(c.runtime(), Attention{q, c.tensor(1, "cuSeqlens"), cache_of(c, 2, q->shape[3]),
-                                                       c.real(6), c.flag(7), mask_of(c, 8)});
+  const Attention op{q, c.tensor(1, "cuSeqlens"), cache_of(c, 2, q->shape[3]), c.real(6), c.flag(7)};
+  Tensor* const out = attention(c.runtime(), op, mask_of(c, 8));
   const Shape shape{out->shape[1], out->shape[2], out->shape[3]};
   return c.publish(c.runtime().make_view(out, shape, contiguous_strides(shape), 0));
 }

@@ -63,15 +63,23 @@ void check_not_recording(const Call& c) {
 
 Napi::Value run_program(const Call& c) {
   check_not_recording(c);
-  c.runtime().check_depth("program");
-  c.runtime().push(RunProgram{program_of(c, 0)});
+  Program* const program = program_of(c, 0);
+  if (!program->stream) return c.undefined();  // of no ops
+  c.runtime().check_depth("program", *program->stream);
+  program->stream->push(Record::of(RunProgram{program}));
   return c.undefined();
 }
 
 /// (program, channel, max steps)
 Napi::Value run_loop(const Call& c) {
   check_not_recording(c);
-  c.runtime().push(Loop{program_of(c, 0), channel_of(c, 1), c.integer(2)});
+  Program* const program = program_of(c, 0);
+  Channel* const channel = channel_of(c, 1);
+  if (program->stream && program->stream != &channel->stream) {
+    throw_type_error("[program] its ops are on ", name_of(program->stream->device()), " but the channel is for ",
+                     name_of(channel->stream.device()));
+  }
+  channel->stream.push(Record::of(Loop{program, channel, c.integer(2)}));
   return c.undefined();
 }
 
@@ -79,12 +87,13 @@ Napi::Value dispose_program(const Call& c) {
   return Napi::Boolean::New(c.env(), c.runtime().dispose_program(c.integer(0)));
 }
 
-/// (callback(tokens, finishedLoops, steps, done, error))
+/// (device, callback(tokens, finishedLoops, steps, done, error))
 Napi::Value open_channel(const Call& c) {
   Isolate& isolate = c.isolate();
   auto handle = std::make_shared<Runtime::Handle>(0);
-  *handle = c.runtime().open_channel([&isolate, handle] { isolate.mailbox.post(std::make_unique<Delivery>(*handle)); });
-  isolate.channel_callbacks[*handle] = Napi::Persistent(c.value(0).As<Napi::Function>());
+  const auto wake = [&isolate, handle] { isolate.mailbox.post(std::make_unique<Delivery>(*handle)); };
+  *handle = c.runtime().open_channel(c.stream(0), wake);
+  isolate.channel_callbacks[*handle] = Napi::Persistent(c.value(1).As<Napi::Function>());
   return Napi::Number::New(c.env(), static_cast<double>(*handle));
 }
 
@@ -124,9 +133,11 @@ Napi::Value emit(const Call& c) {
   return c.undefined();
 }
 
-/// (channel, or 0): what is queued from here on runs only while the channel is not aborted.
+/// (channel, source or 0): what is queued on the channel's device from here on runs only while the source, a channel
+/// too, is not aborted.
 Napi::Value set_abort_source(const Call& c) {
-  c.runtime().push(SetAbortSource{c.integer(0) == 0 ? nullptr : channel_of(c, 0)});
+  Channel* const source = c.integer(1) == 0 ? nullptr : channel_of(c, 1);
+  channel_of(c, 0)->stream.push(Record::of(SetAbortSource{source}));
   return c.undefined();
 }
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "binding/call.h"
+#include "ops/elementwise.h"
 
 namespace heddle {
 namespace {
@@ -14,23 +15,24 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kLongestBurst{4};
 constexpr size_t kMaxBytesAtOnce = size_t{1} << 20;
 
-/// Row-major copy of any strides.
-void copy_out(const Tensor& tensor, void* destination) {
-  const size_t size = size_of(tensor.dtype);
-  const auto* source = static_cast<const uint8_t*>(tensor.storage->data) + tensor.offset * size;
-  if (tensor.is_contiguous()) {
-    if (tensor.numel() > 0) std::memcpy(destination, source, static_cast<size_t>(tensor.numel()) * size);
-    return;
+/// The elements, row-major, into host memory; the error if they have no value.
+std::shared_ptr<const Error> copy_out(Stream& stream, const Tensor& tensor, void* destination) {
+  const size_t bytes = bytes_of(tensor.dtype, tensor.shape, Layout::kStrided);
+  Storage dense;
+  Tensor copy{&dense, tensor.dtype, Layout::kStrided, tensor.shape, contiguous_strides(tensor.shape)};
+  const Tensor* source = &tensor;
+  if (!tensor.is_contiguous()) {
+    dense.bytes = bytes;
+    stream.run(Copy{&tensor, &copy});
+    source = &copy;
   }
-  auto* out = static_cast<uint8_t*>(destination);
-  for (int64_t i = 0; i < tensor.numel(); ++i) {
-    int64_t rest = i, offset = 0;
-    for (int axis = tensor.shape.rank() - 1; axis >= 0; --axis) {
-      offset += rest % tensor.shape[axis] * tensor.strides[axis];
-      rest /= tensor.shape[axis];
-    }
-    std::memcpy(out + i * size, source + offset * size, size);
+  if (source->storage->data) {
+    const auto* from = static_cast<const uint8_t*>(source->storage->data);
+    stream.copy_out(destination, from + source->offset * size_of(tensor.dtype), bytes);
   }
+  stream.settle();
+  stream.drop(dense);
+  return stream.error_of(*source->storage);
 }
 
 /// By JavaScript's own constructor: without memory it throws, where N-API's ends the process.
@@ -76,7 +78,8 @@ class Promise : public Completion {
 
   /// Why a storage has no value, if so; whoever waits for it is told.
   bool find_error(const Storage& storage, Stream& stream) {
-    error_ = storage.poison;
+    stream.settle();
+    error_ = stream.error_of(storage);
     if (error_) {
       stream.observe(error_);
     } else if (!storage.data) {
@@ -110,7 +113,8 @@ class Read : public Promise {
   void perform(Stream& stream) override {
     const Storage& storage = *tensor_->storage;
     if (find_error(storage, stream)) return;
-    copy_out(*tensor_, destination_);
+    error_ = copy_out(stream, *tensor_, destination_);
+    if (error_) stream.observe(error_);
   }
 
  protected:
@@ -144,7 +148,25 @@ class Ready : public Promise {
 class Synchronize : public Promise {
  public:
   using Promise::Promise;
-  void perform(Stream& stream) override { error_ = stream.take_unobserved(); }
+  void perform(Stream& stream) override {
+    stream.settle();
+    error_ = stream.take_unobserved();
+  }
+
+ protected:
+  Napi::Value value(Napi::Env env) override { return env.Undefined(); }
+};
+
+class FindDevices : public Promise {
+ public:
+  using Promise::Promise;
+  void perform(Stream&) override {
+    try {
+      cuda_devices();
+    } catch (const Error& error) {
+      error_ = std::make_shared<const Error>(error);
+    }
+  }
 
  protected:
   Napi::Value value(Napi::Env env) override { return env.Undefined(); }
@@ -161,19 +183,18 @@ struct Perform {
 };
 
 /// At once if nothing is queued (and the event loop has not been kept waiting), else in stream order.
-Napi::Value submit(Isolate& isolate, std::unique_ptr<Promise> promise, size_t bytes) {
+Napi::Value submit(Isolate& isolate, Stream& stream, std::unique_ptr<Promise> promise, size_t bytes) {
   const Napi::Promise result = promise->promise();
   const auto now = Clock::now();
   if (!isolate.in_burst) {
     isolate.in_burst = true;
     isolate.burst_began = now;
   }
-  Stream& stream = isolate.runtime->stream();
-  if (stream.idle() && bytes <= kMaxBytesAtOnce && now - isolate.burst_began < kLongestBurst) {
+  if (stream.on_host() && stream.idle() && bytes <= kMaxBytesAtOnce && now - isolate.burst_began < kLongestBurst) {
     promise->perform(stream);
     promise->deliver(isolate.env);
   } else {
-    isolate.runtime->push(Perform{promise.release()}, true);
+    stream.push(Record::of(Perform{promise.release()}, true));
   }
   return result;
 }
@@ -196,17 +217,31 @@ ArrayType array_type(DType dtype) {
 
 Napi::Value read(Isolate& isolate, const Tensor* tensor) {
   const Napi::TypedArray array = new_array(isolate.env, tensor->dtype, tensor->numel());
-  return submit(isolate, std::make_unique<Read>(isolate, tensor, array, true), array.ByteLength());
+  return submit(isolate, *tensor->storage->stream, std::make_unique<Read>(isolate, tensor, array, true),
+                array.ByteLength());
 }
 
 Napi::Value read_into(Isolate& isolate, const Tensor* tensor, Napi::TypedArray into) {
-  return submit(isolate, std::make_unique<Read>(isolate, tensor, into, false), into.ByteLength());
+  return submit(isolate, *tensor->storage->stream, std::make_unique<Read>(isolate, tensor, into, false),
+                into.ByteLength());
 }
 
 Napi::Value ready(Isolate& isolate, const Tensor* tensor) {
-  return submit(isolate, std::make_unique<Ready>(isolate, tensor), 0);
+  return submit(isolate, *tensor->storage->stream, std::make_unique<Ready>(isolate, tensor), 0);
 }
 
-Napi::Value synchronize(Isolate& isolate) { return submit(isolate, std::make_unique<Synchronize>(isolate), 0); }
+Napi::Value synchronize(Isolate& isolate) {
+  auto promises = Napi::Array::New(isolate.env);
+  for (const auto& stream : isolate.runtime->streams()) {
+    promises.Set(promises.Length(), submit(isolate, *stream, std::make_unique<Synchronize>(isolate), 0));
+  }
+  return promises;
+}
+
+Napi::Value find_devices(Isolate& isolate) {
+  // On the CPU's thread: it takes a while, once.
+  const size_t bytes = cuda_devices_known() ? 0 : SIZE_MAX;
+  return submit(isolate, isolate.runtime->cpu(), std::make_unique<FindDevices>(isolate), bytes);
+}
 
 }  // namespace heddle

@@ -17,7 +17,10 @@ Napi::Value read(Isolate& isolate, const Tensor* tensor);
 Napi::Value read_into(Isolate& isolate, const Tensor* tensor, Napi::TypedArray into);
 /// Resolves when the tensor has its value; rejects with the reason why it has none.
 Napi::Value ready(Isolate& isolate, const Tensor* tensor);
-/// Resolves when all work queued so far is done; rejects with the oldest failure that nobody has read.
+/// A promise a device: resolves when all work queued there so far is done; rejects with the oldest failure that nobody
+/// has read.
 Napi::Value synchronize(Isolate& isolate);
+/// Resolves when the CUDA library was opened, or was not.
+Napi::Value find_devices(Isolate& isolate);
 
 }  // namespace heddle

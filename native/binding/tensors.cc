@@ -3,6 +3,7 @@
 #include "binding/call.h"
 #include "binding/read.h"
 #include "ops/checks.h"
+#include "ops/elementwise.h"
 #include "ops/view.h"
 
 namespace heddle {
@@ -10,7 +11,7 @@ namespace {
 
 Napi::Number number(const Call& c, double value) { return Napi::Number::New(c.env(), value); }
 
-/// (Float32Array | Int32Array | Uint8Array, shape): copied before this returns.
+/// (Float32Array | Int32Array | Uint8Array, shape, device): copied before this returns.
 Napi::Value create_tensor(const Call& c) {
   const auto array = c.value(0).As<Napi::TypedArray>();
   const napi_typedarray_type type = array.TypedArrayType();
@@ -22,12 +23,12 @@ Napi::Value create_tensor(const Call& c) {
   if (shape.numel() != static_cast<int64_t>(array.ElementLength())) {
     throw_range_error("[tensor] shape ", shape, " does not fit ", array.ElementLength(), " values");
   }
-  return c.publish(c.runtime().make_filled(c.runtime().stream(), dtype, shape, bytes));
+  return c.publish(c.runtime().make_filled(c.stream(2), dtype, shape, bytes));
 }
 
-/// (shape): float32 with memory still to be written.
+/// (shape, device): float32 with memory still to be written.
 Napi::Value empty_tensor(const Call& c) {
-  return c.publish(c.runtime().make(c.runtime().stream(), DType::kFloat32, c.shape(0)));
+  return c.publish(c.runtime().make(c.stream(1), DType::kFloat32, c.shape(0)));
 }
 
 Napi::Value describe(const Call& c) {
@@ -39,6 +40,7 @@ Napi::Value describe(const Call& c) {
   auto result = Napi::Object::New(c.env());
   result.Set("dtype", name_of(tensor->dtype));
   result.Set("shape", shape);
+  result.Set("device", name_of(tensor->storage->stream->device()));
   result.Set("packed", tensor->layout == Layout::kPanels);
   return result;
 }
@@ -51,6 +53,15 @@ Napi::Value reshape(const Call& c) { return c.publish(reshape(c.runtime(), c.ten
 
 Napi::Value transpose(const Call& c) {
   return c.publish(transpose(c.runtime(), c.tensor(0, "tensor"), c.integer(1), c.integer(2)));
+}
+
+/// (tensor, device): a copy on another device, or a view.
+Napi::Value to_device(const Call& c) {
+  const Tensor* tensor = c.tensor(0, "tensor");
+  Stream& stream = c.stream(1);
+  if (tensor->storage->stream == &stream) return c.publish(c.runtime().make_alias(tensor));
+  if (tensor->layout == Layout::kStrided) tensor = dense(c.runtime(), tensor);
+  return c.publish(c.runtime().transfer(tensor, stream));
 }
 
 Napi::Value slice(const Call& c) {
@@ -79,45 +90,6 @@ Napi::Value ready(const Call& c) { return ready(c.isolate(), c.tensor(0, "tensor
 
 Napi::Value sync(const Call& c) { return synchronize(c.isolate()); }
 
-Napi::Value memory(const Call& c) {
-  const AllocatorStats stats = c.runtime().stream().allocator().stats();
-  auto result = Napi::Object::New(c.env());
-  result.Set("live", number(c, static_cast<double>(c.runtime().live_bytes())));
-  result.Set("used", number(c, static_cast<double>(stats.used)));
-  result.Set("cached", number(c, static_cast<double>(stats.cached)));
-  result.Set("peak", number(c, static_cast<double>(stats.peak)));
-  result.Set("pending", number(c, static_cast<double>(c.runtime().stream().pending_work())));
-  return result;
-}
-
-Napi::Value trim(const Call& c) {
-  c.runtime().stream().allocator().trim();
-  return c.undefined();
-}
-
-/// (bytes), or a number below 0 for none.
-Napi::Value set_memory_limit(const Call& c) {
-  const double bytes = c.number(0);
-  c.runtime().set_memory_limit(bytes < 0 ? SIZE_MAX : static_cast<size_t>(bytes));
-  return c.undefined();
-}
-
-Napi::Value num_threads(const Call& c) { return number(c, ThreadPool::instance().num_threads()); }
-
-Napi::Value set_num_threads(const Call& c) {
-  ThreadPool::instance().set_num_threads(static_cast<int>(c.integer(0)));
-  return c.undefined();
-}
-
-Napi::Value instruction_set(const Call& c) { return Napi::String::New(c.env(), cpu_instruction_set()); }
-
-Napi::Value set_profiling(const Call& c) {
-  c.runtime().stream().set_profiling(c.flag(0));
-  return c.undefined();
-}
-
-Napi::Value kernel_ns(const Call& c) { return number(c, static_cast<double>(c.runtime().stream().kernel_ns())); }
-
 /// The error class that JavaScript defines.
 Napi::Value define_queue_full_error(const Call& c) {
   c.isolate().queue_full_error = Napi::Persistent(c.value(0).As<Napi::Function>());
@@ -133,18 +105,11 @@ constexpr Export kTensors[] = {
     {"reshape", "reshape", reshape},
     {"transpose", "transpose", transpose},
     {"slice", "slice", slice},
+    {"toDevice", "to", to_device},
     {"read", "data", read_tensor},
     {"readInto", "data", read_tensor_into},
     {"ready", "ready", ready},
     {"sync", "sync", sync},
-    {"memory", "memory", memory},
-    {"trim", "trim", trim},
-    {"setMemoryLimit", "set_memory_limit", set_memory_limit},
-    {"numThreads", "num_threads", num_threads},
-    {"setNumThreads", "set_num_threads", set_num_threads},
-    {"instructionSet", "instruction_set", instruction_set},
-    {"setProfiling", "set_profiling", set_profiling},
-    {"kernelNs", "kernel_ns", kernel_ns},
     {"defineQueueFullError", "define_queue_full_error", define_queue_full_error},
 };
 

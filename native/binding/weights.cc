@@ -33,19 +33,21 @@ Napi::Value read_header(const Call& c) {
   return result;
 }
 
+/// (path, device that its weights are for)
 Napi::Value open_file(const Call& c) {
-  return Napi::Number::New(c.env(), static_cast<double>(c.isolate().files.open(new File(c.text(0)))));
+  auto* const file = new OpenFile{File(c.text(0)), c.stream(1)};
+  return Napi::Number::New(c.env(), static_cast<double>(c.isolate().files.open(file)));
 }
 
 Napi::Value close_file(const Call& c) {
-  File* const file = c.isolate().files.close(c.integer(0));
-  if (file) c.runtime().push(Delete<File>{file}, true);
+  OpenFile* const file = c.isolate().files.close(c.integer(0));
+  if (file) file->stream.push(Record::of(Delete<OpenFile>{file}, true));
   return c.undefined();
 }
 
 /// (file, offset, dtype, shape in the file, transposed, packed, name)
 Napi::Value load_weight(const Call& c) {
-  const File* file = c.isolate().files.get(c.integer(0));
+  const OpenFile* file = c.isolate().files.get(c.integer(0));
   if (!file) throw_type_error("[load_weight] the file was closed");
   const Shape shape = c.shape(3);
   const bool transposed = c.flag(4), packed = c.flag(5);
@@ -54,10 +56,10 @@ Napi::Value load_weight(const Call& c) {
   }
   const int64_t columns = shape.rank() == 0 ? 1 : shape[-1];
   const int64_t rows = columns == 0 ? 0 : shape.numel() / columns;
-  const LoadWeight op{file,   static_cast<uint64_t>(c.number(1)), file_dtype_of(c.text(2), c.text(6)), transposed, rows,
-                      columns};
-  if (packed) return c.publish(load_panels(c.runtime(), op));
-  return c.publish(load_dense(c.runtime(), op, transposed ? Shape{columns, rows} : shape));
+  const LoadWeight op{
+      &file->file, static_cast<uint64_t>(c.number(1)), file_dtype_of(c.text(2), c.text(6)), transposed, rows, columns};
+  if (packed) return c.publish(load_panels(c.runtime(), file->stream, op));
+  return c.publish(load_dense(c.runtime(), file->stream, op, transposed ? Shape{columns, rows} : shape));
 }
 
 constexpr Export kWeights[] = {

@@ -1,14 +1,11 @@
 #include "core/allocator.h"
 
 #include <algorithm>
-#include <new>
 
 #include "core/error.h"
 
 namespace heddle {
 namespace {
-
-constexpr std::align_val_t kAlign{Allocator::kAlignment};
 
 /// Sizes are rounded up to eight classes per power of two: at most an eighth is wasted.
 size_t size_class(size_t bytes) {
@@ -31,10 +28,10 @@ void* Allocator::allocate(size_t bytes) {
     found->second.pop_back();
     stats_.cached -= size;
   } else {
-    block = ::operator new(size, kAlign, std::nothrow);
+    block = source_.take(size);
     if (!block) {
       trim_locked();
-      block = ::operator new(size, kAlign, std::nothrow);
+      block = source_.take(size);
     }
     if (!block) {
       throw Error(ErrorKind::kRuntime, "OUT_OF_MEMORY",
@@ -53,9 +50,9 @@ void Allocator::free(void* block) {
   const auto found = sizes_.find(block);
   const size_t size = found->second;
   stats_.used -= size;
-  if (stats_.cached + size > kMaxCached) {
+  if (stats_.cached + size > max_cached_) {
     sizes_.erase(found);
-    ::operator delete(block, kAlign);
+    source_.give_back(block);
     return;
   }
   stats_.cached += size;
@@ -71,7 +68,7 @@ void Allocator::trim_locked() {
   for (auto& [size, blocks] : free_blocks_) {
     for (void* block : blocks) {
       sizes_.erase(block);
-      ::operator delete(block, kAlign);
+      source_.give_back(block);
     }
   }
   free_blocks_.clear();

@@ -14,14 +14,23 @@ struct AllocatorStats {
   size_t peak = 0;    // largest `used` so far
 };
 
-/// Caching allocator of one device's memory. Blocks are 64-byte aligned and rounded up to size classes, so that a
-/// decode step finds the blocks of the step before. What is cached is bounded; the rest goes back to the system.
+/// Where an allocator's blocks come from, aligned to Allocator::kAlignment.
+class MemorySource {
+ public:
+  virtual ~MemorySource() = default;
+  /// Null where there is none.
+  virtual void* take(size_t bytes) = 0;
+  virtual void give_back(void* block) = 0;
+};
+
+/// Caching allocator of one stream's memory: a block that is freed can be handed out at once, since what used it comes
+/// before in the stream. Blocks are rounded up to size classes, so that a decode step finds the blocks of the step
+/// before. What is cached is bounded; the rest goes back to where it came from.
 class Allocator {
  public:
   static constexpr size_t kAlignment = 64;
-  static constexpr size_t kMaxCached = size_t{256} << 20;
 
-  Allocator() = default;
+  Allocator(MemorySource& source, size_t max_cached) : source_(source), max_cached_(max_cached) {}
   ~Allocator();
   Allocator(const Allocator&) = delete;
   Allocator& operator=(const Allocator&) = delete;
@@ -29,13 +38,15 @@ class Allocator {
   /// Uninitialised memory. Throws Error "OUT_OF_MEMORY".
   void* allocate(size_t bytes);
   void free(void* block);
-  /// Gives cached blocks back to the system.
+  /// Gives cached blocks back.
   void trim();
   AllocatorStats stats() const;
 
  private:
   void trim_locked();
 
+  MemorySource& source_;
+  const size_t max_cached_;
   mutable std::mutex mutex_;  // stats are read from the JavaScript thread
   std::map<size_t, std::vector<void*>> free_blocks_;
   std::unordered_map<void*, size_t> sizes_;

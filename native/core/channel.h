@@ -13,6 +13,8 @@
 
 namespace heddle {
 
+class Stream;
+
 /// What a native decoding loop tells JavaScript since the last look.
 struct ChannelNews {
   std::vector<int32_t> tokens;  // rows of one step each
@@ -25,8 +27,11 @@ struct ChannelNews {
 /// Carries tokens from a stream to JavaScript, and the wish to end back.
 class Channel {
  public:
-  /// `wake` is called from the stream when there is news and JavaScript has seen all earlier news.
-  explicit Channel(std::function<void()> wake) : wake_(std::move(wake)) {}
+  /// For work on one device. `wake` is called from the stream when there is news and JavaScript has seen all earlier
+  /// news.
+  Channel(Stream& stream, std::function<void()> wake) : stream(stream), wake_(std::move(wake)) {}
+
+  Stream& stream;
 
   // ---- JavaScript thread
   int owners = 1;  // the handle, and each program that emits to it

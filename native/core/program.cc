@@ -24,8 +24,16 @@ void Loop::run(Stream& stream) const {
 }
 
 void Emit::run(Stream& stream) const {
+  const size_t rows = static_cast<size_t>(tokens->numel());
+  std::vector<int32_t> ids(rows), ends(rows);
+  const auto copy = [&](const Tensor* tensor, int32_t* to) {
+    if (tensor->storage->data) stream.copy_out(to, tensor->data<int32_t>(), rows * sizeof(int32_t));
+  };
+  copy(tokens, ids.data());
+  copy(finished, ends.data());
+  stream.settle();
   for (const Tensor* tensor : reads()) {
-    auto poison = tensor->storage->poison;
+    auto poison = stream.error_of(*tensor->storage);
     if (!poison && !tensor->storage->data) {
       poison = std::make_shared<Error>(ErrorKind::kRuntime, "NO_VALUE", "[emit] the tokens have no value yet");
     }
@@ -36,12 +44,9 @@ void Emit::run(Stream& stream) const {
       return;
     }
   }
-  const int64_t rows = tokens->numel();
-  const int32_t* ids = tokens->data<int32_t>();
-  const int32_t* ends = finished->data<int32_t>();
   const auto add = [&](ChannelNews& news) {
-    news.tokens.insert(news.tokens.end(), ids, ids + rows);
-    news.done = std::all_of(ends, ends + rows, [](int32_t end) { return end != 0; });
+    news.tokens.insert(news.tokens.end(), ids.begin(), ids.end());
+    news.done = std::all_of(ends.begin(), ends.end(), [](int32_t end) { return end != 0; });
   };
   channel->tell(add, channel->looping);
 }

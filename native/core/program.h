@@ -13,6 +13,7 @@ struct Program {
   std::vector<Record> records;
   std::vector<Tensor*> tensors;    // each owned once
   std::vector<Channel*> channels;  // each owned once
+  Stream* stream = nullptr;        // of its ops; null if it has none
 
   void run(Stream& stream) const {
     for (const Record& record : records) record.run(record.payload, stream);

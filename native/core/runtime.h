@@ -18,12 +18,16 @@ class Runtime {
   /// Ops that may wait in the queue before a call throws QUEUE_FULL.
   static constexpr size_t kMaxPending = 4096;
 
-  Runtime() = default;
+  Runtime() : cpu_(stream(Device{})) {}
   ~Runtime();
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;
 
-  Stream& stream() { return stream_; }
+  /// The stream of a device, opened when first asked for. Throws RangeError, with the reason, if it cannot be used.
+  Stream& stream(Device device);
+  Stream& cpu() const { return cpu_; }
+  /// Those that are open, the CPU's first.
+  const std::vector<std::unique_ptr<Stream>>& streams() const { return streams_; }
 
   // ---- tensors. A tensor made here is dropped by `settle` unless it was published.
 
@@ -39,6 +43,12 @@ class Runtime {
   Tensor* make_filled(const Tensor* beside, DType dtype, const Shape& shape, const void* values) {
     return make_filled(*beside->storage->stream, dtype, shape, values);
   }
+  /// The same value on another device: a copy in the order of both streams. x is dense or in panels.
+  Tensor* transfer(const Tensor* x, Stream& to);
+  /// The same tensor under another name.
+  Tensor* make_alias(const Tensor* base) {
+    return adopt(base->storage, base->dtype, base->layout, base->shape, base->strides, base->offset);
+  }
   Tensor* make_view(const Tensor* base, const Shape& shape, const Shape& strides, int64_t offset);
 
   Handle publish(Tensor* tensor);
@@ -51,22 +61,19 @@ class Runtime {
 
   // ---- work
 
+  /// Queues an op on the device of its tensors. Throws TypeError if they are on several, QUEUE_FULL.
   template <typename Op>
   void submit(const Op& op) {
-    if (recording_) {
-      record(Record::of(RunOp<Op>{op}), op.reads().data(), op.reads().size(), op.writes().data(), op.writes().size());
-      return;
-    }
-    check_depth(Op::kName);
-    stream_.push(Record::of(RunOp<Op>{op}));
+    const auto reads = op.reads();
+    const auto writes = op.writes();
+    Stream& stream = common_stream(Op::kName, reads.data(), reads.size(), writes.data(), writes.size());
+    const Record record = Record::of(RunOp<Op>{op});
+    if (recording_) return this->record(stream, record, reads.data(), reads.size(), writes.data(), writes.size());
+    check_depth(Op::kName, stream);
+    stream.push(record);
   }
   void submit(const Emit& op);
-  /// A command that is never recorded.
-  template <typename Command>
-  void push(const Command& command, bool cleanup = false) {
-    stream_.push(Record::of(command, cleanup));
-  }
-  void check_depth(const char* function) const;
+  void check_depth(const char* function, const Stream& stream) const;
 
   // ---- programs and channels
 
@@ -76,24 +83,25 @@ class Runtime {
   bool recording() const { return recording_ != nullptr; }
   Program* find_program(Handle handle) const { return programs_.get(handle); }
   bool dispose_program(Handle handle);
-  Handle open_channel(std::function<void()> wake) { return channels_.open(new Channel(std::move(wake))); }
+  /// For work on one device.
+  Handle open_channel(Stream& stream, std::function<void()> wake) {
+    return channels_.open(new Channel(stream, std::move(wake)));
+  }
   Channel* find_channel(Handle handle) const { return channels_.get(handle); }
   bool dispose_channel(Handle handle);
 
   // ---- memory
 
-  /// Bytes of all tensors that are alive, in program order.
-  size_t live_bytes() const { return live_bytes_; }
-  size_t memory_limit() const { return memory_limit_; }
-  void set_memory_limit(size_t bytes) { memory_limit_ = bytes; }
-  /// Change of live_bytes since the last call: what V8 should be told.
+  /// Change of the bytes of all live tensors since the last call: what V8 should be told.
   int64_t take_live_bytes_change();
 
  private:
   Tensor* adopt(Storage* storage, DType dtype, Layout layout, const Shape& shape, const Shape& strides, int64_t offset);
   Storage* make_storage(Stream& stream, size_t bytes);
-  [[noreturn]] void fail_limit(size_t bytes, size_t held) const;
-  void record(const Record& record, const Tensor* const* reads, size_t num_reads, Tensor* const* writes,
+  [[noreturn]] static void fail_limit(const Stream& stream, size_t bytes, size_t held);
+  static Stream& common_stream(const char* function, const Tensor* const* reads, size_t num_reads,
+                               Tensor* const* writes, size_t num_writes);
+  void record(Stream& stream, const Record& record, const Tensor* const* reads, size_t num_reads, Tensor* const* writes,
               size_t num_writes);
   void own(Program& program, Tensor* tensor);
   void release(Tensor* tensor);
@@ -101,17 +109,15 @@ class Runtime {
   void release_program(Program* program);
   void disown(Channel* channel);
 
-  Stream stream_{Device{}};
+  std::vector<std::unique_ptr<Stream>> streams_;
+  Stream& cpu_;
   HandleTable<Tensor> tensors_;
   HandleTable<Program> programs_;
   HandleTable<Channel> channels_;
   std::vector<Tensor*> unpublished_;
   Program* recording_ = nullptr;
   int64_t recording_id_ = 0;
-  size_t live_bytes_ = 0;
-  size_t disposed_bytes_ = 0;  // in all; the stream counts what it has freed
   size_t told_bytes_ = 0;
-  size_t memory_limit_ = SIZE_MAX;
 };
 
 }  // namespace heddle

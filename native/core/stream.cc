@@ -3,17 +3,21 @@
 #include <algorithm>
 
 #include "core/channel.h"
-#include "core/compute_thread.h"
 
 namespace heddle {
 
-Stream::Stream(Device device) : device_(device), tail_(new Block), thread_([this, head = tail_] { work(head); }) {}
+Stream::Stream(std::unique_ptr<Backend> backend)
+    : backend_(std::move(backend)), tail_(new Block), thread_([this, head = tail_] { work(head); }) {}
 
 Stream::~Stream() {
-  stopping_.store(true, std::memory_order_release);  // whoever sees it sees all that was pushed
-  waiter_.notify();
+  stop();
   thread_.join();
   delete tail_;
+}
+
+void Stream::stop() {
+  stopping_.store(true, std::memory_order_release);  // whoever sees it sees all that was pushed
+  waiter_.notify();
 }
 
 void Stream::push(const Record& record) {
@@ -29,11 +33,11 @@ void Stream::push(const Record& record) {
 }
 
 void Stream::work(Block* head) {
-  ask_for_long_slices();
+  backend_->start();
   for (size_t index = 0;; ++index) {
     waiter_.wait(
         [&] { return pushed_.load(std::memory_order_acquire) > index || stopping_.load(std::memory_order_acquire); });
-    if (pushed_.load(std::memory_order_acquire) == index) return;  // stopping, and nothing is left
+    if (pushed_.load(std::memory_order_acquire) == index) break;  // stopping, and nothing is left
     if (index > 0 && index % kBlockRecords == 0) {
       Block* const done = head;
       head = head->next;
@@ -44,6 +48,29 @@ void Stream::work(Block* head) {
     if (!record.cleanup) finished_work_.fetch_add(1, std::memory_order_release);
     finished_.store(index + 1, std::memory_order_release);
   }
+  settle();
+  backend_->finish();
+}
+
+void Stream::settle() {
+  if (!backend_->runs_behind()) return;
+  try {
+    if (!lost_) backend_->wait();
+  } catch (const Error& error) {  // the device is lost, and with it all that it held
+    lost_ = std::make_shared<const Error>(error);
+    unobserved_.push_back(lost_);
+  }
+  for (size_t i = 0; i < launched_.size(); ++i) {
+    launched_[i].conclude(*this, launched_[i].op, lost_ ? Backend::kNoFailure : backend_->outcome(i));
+  }
+  launched_.clear();
+  buried_.clear();
+  backend_->forget_outcomes();
+}
+
+void Stream::bury(Tensor* tensor, Storage* storage) {
+  buried_.emplace_back(tensor, storage);
+  if (launched_.empty()) buried_.clear();
 }
 
 std::shared_ptr<const Error> Stream::first_poison(const Tensor* const* reads, size_t count) {
@@ -59,25 +86,42 @@ void Stream::spread(const std::shared_ptr<const Error>& poison, Tensor* const* w
   }
 }
 
+/// An op did not run.
 void Stream::fail(const Error& error, Tensor* const* writes, size_t count) {
+  settle();
+  if (lost_) return spread(lost_, writes, count);
+  poison(error, writes, count);
+}
+
+void Stream::poison(const Error& error, Tensor* const* writes, size_t count) {
   const auto poison = std::make_shared<const Error>(error);
   spread(poison, writes, count);
   if (error.code() != "ABORTED" && unobserved_.size() < kMaxUnobserved) unobserved_.push_back(poison);
 }
 
 void Stream::prepare(Tensor* const* writes, size_t num_writes, const Tensor* const* reads, size_t num_reads) {
+  if (lost_) throw Error(*lost_);
   if (abort_source_ && abort_source_->aborted()) throw Error(ErrorKind::kRuntime, "ABORTED", "the work was aborted");
   for (size_t i = 0; i < num_writes; ++i) {
     if (!writes[i]) continue;
     Storage& storage = *writes[i]->storage;
-    if (!storage.data) storage.data = allocator_.allocate(storage.bytes);
-    const bool updated = std::find(reads, reads + num_reads, writes[i]) != reads + num_reads;
-    if (!updated) storage.poison.reset();
+    if (!storage.data) storage.data = allocator().allocate(storage.bytes);
+    if (storage.poison) settle();
+    if (lost_) throw Error(*lost_);
   }
+  forget_poison(writes, num_writes, reads, num_reads);
   for (size_t i = 0; i < num_reads; ++i) {
     if (reads[i] && !reads[i]->storage->data) {
       throw Error(ErrorKind::kRuntime, "NO_VALUE", "a tensor was read before the program that computes it ran");
     }
+  }
+}
+
+/// What an op overwrites has a value again; what it updates had one.
+void Stream::forget_poison(Tensor* const* writes, size_t num_writes, const Tensor* const* reads, size_t num_reads) {
+  for (size_t i = 0; i < num_writes; ++i) {
+    const bool updated = std::find(reads, reads + num_reads, writes[i]) != reads + num_reads;
+    if (writes[i] && !updated) writes[i]->storage->poison.reset();
   }
 }
 
@@ -92,7 +136,7 @@ void Stream::observe(const std::shared_ptr<const Error>& error) {
 }
 
 void Stream::drop(Storage& storage) {
-  allocator_.free(storage.data);
+  allocator().free(storage.data);
   storage.data = nullptr;
 }
 

@@ -10,10 +10,8 @@
 #include <type_traits>
 #include <vector>
 
-#include "core/allocator.h"
-#include "core/device.h"
+#include "core/backend.h"
 #include "core/dispatch.h"
-#include "core/kernel_context.h"
 #include "core/tensor.h"
 #include "core/waiter.h"
 
@@ -47,12 +45,21 @@ struct Record {
 /// An op is a plain struct with `kName`, `reads()` and `writes()` (arrays of tensors, null where absent; a tensor in
 /// both is updated in place). Memory of what it writes is taken when it runs. An op that fails poisons what it
 /// writes; an op that reads poison does not run and passes it on.
+///
+/// On a device that runs behind, an op may turn out to have failed when others that read its result were launched
+/// already. So those launched are remembered until the device is waited for, and what became of them is settled then,
+/// in order. In between no storage's poison changes.
 class Stream {
  public:
+  /// Ops that a device may run behind.
+  static constexpr size_t kMaxLaunched = 1024;
+
   /// Records that wait in the queue are bounded by the caller: see Runtime::submit.
-  explicit Stream(Device device);
+  explicit Stream(std::unique_ptr<Backend> backend);
   /// Stops the thread. What is queued is dropped, but for records that give something back.
   ~Stream();
+  /// What is queued is dropped from here on.
+  void stop();
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
@@ -63,8 +70,16 @@ class Stream {
   size_t pending_work() const { return pushed_work_ - finished_work_.load(std::memory_order_acquire); }
   /// Nothing runs and nothing waits: the JavaScript thread may look at memory itself.
   bool idle() const { return pending() == 0; }
-  Device device() const { return device_; }
-  Allocator& allocator() { return allocator_; }
+  Device device() const { return backend_->device(); }
+  /// Whether the JavaScript thread may fill and read the device's memory itself.
+  bool on_host() const { return device().kind == DeviceKind::kCpu; }
+  Allocator& allocator() { return backend_->allocator(); }
+  /// Bytes of the tensors on this device, in program order.
+  struct Account {
+    size_t live = 0;
+    size_t disposed = 0;  // in all; freed_bytes() says how much of that is done
+    size_t limit = SIZE_MAX;
+  } account;
   void set_profiling(bool on) { profiling_.store(on, std::memory_order_relaxed); }
   /// Bytes of storages that have ended, in all.
   size_t freed_bytes() const { return freed_bytes_.load(std::memory_order_relaxed); }
@@ -74,24 +89,59 @@ class Stream {
   // ---- stream thread (or the JavaScript thread while idle)
   template <typename Op>
   void run(const Op& op) {
+    const bool launched = attempt(op, [&] {
+      const Stopwatch stopwatch(*this);
+      dispatch(*backend_, op);
+    });
+    if (!launched || !backend_->runs_behind()) return;
+    new (launched_.emplace_back(Launched{&conclude<Op>, {}}).op) Op(op);
+    if (launched_.size() == kMaxLaunched) settle();
+  }
+
+  /// Calls body() for an op whose inputs have values and whose outputs have memory. What it throws becomes poison.
+  /// False if it did not run through.
+  template <typename Op, typename Body>
+  bool attempt(const Op& op, const Body& body) {
     const auto reads = op.reads();
     const auto writes = op.writes();
-    if (auto poison = first_poison(reads.data(), reads.size())) return spread(poison, writes.data(), writes.size());
+    if (first_poison(reads.data(), reads.size())) {
+      settle();
+      spread(first_poison(reads.data(), reads.size()), writes.data(), writes.size());
+      return false;
+    }
     try {
       prepare(writes.data(), writes.size(), reads.data(), reads.size());
-      KernelContext context{ThreadPool::instance(), allocator_};
-      const Stopwatch stopwatch(*this);
-      dispatch(device_, op, context);
+      body();
+      return true;
     } catch (const Error& error) {
       fail(error, writes.data(), writes.size());
     } catch (const std::bad_alloc&) {
       fail(Error(ErrorKind::kRuntime, "OUT_OF_MEMORY", concat("[", Op::kName, "] out of memory")), writes.data(),
            writes.size());
     }
+    return false;
   }
+
+  /// What an op writes has no value, because of an error that the stream it came from will tell.
+  template <typename Op>
+  void pass_on(const std::shared_ptr<const Error>& error, const Op& op) {
+    settle();
+    spread(error, op.writes().data(), op.writes().size());
+  }
+
+  /// Waits for the device and settles what became of the ops launched.
+  void settle();
+  /// Why a storage has no value; null if it has one, or will have.
+  std::shared_ptr<const Error> error_of(const Storage& storage) const { return lost_ ? lost_ : storage.poison; }
+  /// Host memory to a storage's; `from` may go when this returns.
+  void copy_in(void* to, const void* from, size_t bytes) { backend_->copy_in(to, from, bytes); }
+  /// To host memory, once settled.
+  void copy_out(void* to, const void* from, size_t bytes) { backend_->copy_out(to, from, bytes); }
 
   /// Gives the memory of a storage back; it may be taken again.
   void drop(Storage& storage);
+  /// The end of a tensor and, unless null, of its storage: not before the ops that were launched with them are settled.
+  void bury(Tensor* tensor, Storage* storage);
   void count_freed(size_t bytes) { freed_bytes_.fetch_add(bytes, std::memory_order_relaxed); }
   /// Ops between run only while `channel` is not aborted; null ends that.
   void set_abort_source(Channel* channel) { abort_source_ = channel; }
@@ -128,14 +178,36 @@ class Stream {
     std::chrono::steady_clock::time_point began_;
   };
 
+  /// An op that was launched: what to do when the device has caught up.
+  struct Launched {
+    void (*conclude)(Stream& stream, const void* op, uint64_t outcome);  // any outcome if the device is lost
+    alignas(8) std::byte op[Record::kPayloadBytes];
+  };
+
+  template <typename Op>
+  static void conclude(Stream& stream, const void* payload, uint64_t outcome) {
+    const Op& op = *static_cast<const Op*>(payload);
+    const auto reads = op.reads();
+    const auto writes = op.writes();
+    const auto poison = stream.lost_ ? stream.lost_ : first_poison(reads.data(), reads.size());
+    if (poison) return spread(poison, writes.data(), writes.size());
+    if (outcome == Backend::kNoFailure) return forget_poison(writes.data(), writes.size(), reads.data(), reads.size());
+    try {
+      fail_late(op, outcome);
+    } catch (const Error& error) {
+      stream.poison(error, writes.data(), writes.size());
+    }
+  }
+
   void work(Block* head);
   static std::shared_ptr<const Error> first_poison(const Tensor* const* reads, size_t count);
-  void spread(const std::shared_ptr<const Error>& poison, Tensor* const* writes, size_t count);
+  static void spread(const std::shared_ptr<const Error>& poison, Tensor* const* writes, size_t count);
   void fail(const Error& error, Tensor* const* writes, size_t count);
+  void poison(const Error& error, Tensor* const* writes, size_t count);
+  static void forget_poison(Tensor* const* writes, size_t num_writes, const Tensor* const* reads, size_t num_reads);
   void prepare(Tensor* const* writes, size_t num_writes, const Tensor* const* reads, size_t num_reads);
 
-  const Device device_;
-  Allocator allocator_;
+  const std::unique_ptr<Backend> backend_;
   std::atomic<bool> profiling_{false};
   std::atomic<int64_t> kernel_ns_{0};
   std::atomic<size_t> freed_bytes_{0};
@@ -150,6 +222,9 @@ class Stream {
 
   Channel* abort_source_ = nullptr;
   std::vector<std::shared_ptr<const Error>> unobserved_;  // oldest first
+  std::shared_ptr<const Error> lost_;                     // why the device is no more
+  std::vector<Launched> launched_;                        // not settled yet, in order
+  std::vector<std::pair<std::unique_ptr<Tensor>, std::unique_ptr<Storage>>> buried_;
 
   std::thread thread_;  // last: starts when all else is ready
 };
@@ -161,11 +236,23 @@ struct Delete {
   void run(Stream&) const { delete object; }
 };
 
-/// Runs an op as a command.
+template <typename Op, typename = void>
+struct RunsItself : std::false_type {};
+template <typename Op>
+struct RunsItself<Op, std::void_t<decltype(std::declval<const Op&>().run(std::declval<Stream&>()))>> : std::true_type {
+};
+
+/// Runs an op as a command: by the kernel of its device, unless it knows itself how.
 template <typename Op>
 struct RunOp {
   Op op;
-  void run(Stream& stream) const { stream.run(op); }
+  void run(Stream& stream) const {
+    if constexpr (RunsItself<Op>::value) {
+      op.run(stream);
+    } else {
+      stream.run(op);
+    }
+  }
 };
 
 }  // namespace heddle

@@ -3,20 +3,13 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "ops/fault.h"
+
 // What both sides of the CUDA library know; nothing of CUDA itself.
 
 namespace heddle::cuda {
 
-/// What a kernel can find wrong with an op's data. Of several the first in this order is told, and of those the one
-/// with the lowest index.
-enum class Fault : uint32_t {
-  kIndex,    // an index, id or row: `value` is what stood at `index`
-  kOffsets,  // cuSeqlens[index] = value does not rise from 0 to the number of tokens
-  kLength,   // sequence `index` would have `value` keys
-  kFull,     // the same, and they outgrow its pages
-  kPage,     // the block table of sequence `index` names page `value`
-};
-
+/// What a kernel found wrong: see Fault.
 struct Failure {
   Fault fault;
   int64_t index;

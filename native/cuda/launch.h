@@ -36,8 +36,8 @@ Status launch(void (*kernel)(Parameters...), const Grid& grid, CudaContext& cont
   if (grid.blocks_x == 0 || grid.blocks_y == 0) return kSuccess;
   if (grid.blocks_x > INT32_MAX || grid.blocks_y > 65535) return kInvalidValue;
 #if defined(HEDDLE_SIMULATOR)
-  (void)context;
-  simt::launch({grid.blocks_x, grid.blocks_y, grid.threads, grid.shared_bytes}, [&] { kernel(arguments...); });
+  const simt::Extent extent{grid.blocks_x, grid.blocks_y, grid.threads, grid.shared_bytes};
+  simt::launch_on(context.stream, extent, [=] { kernel(arguments...); });
   return kSuccess;
 #else
   cudaLaunchConfig_t config{};

@@ -41,7 +41,7 @@ std::vector<int32_t> multiples(int64_t count, int64_t step) {
 
 }  // namespace
 
-Tensor* attention(Runtime& runtime, Attention op) {
+Tensor* attention(Runtime& runtime, Attention op, const MaskExpression& mask) {
   check_floats(Attention::kName, "q", op.q);
   check_rank(Attention::kName, "q", op.q, 4, 4);
   const int64_t batch = op.cache.block_table->shape[0];
@@ -49,7 +49,7 @@ Tensor* attention(Runtime& runtime, Attention op) {
   check_int32_vector(Attention::kName, "cuSeqlens", op.cu_seqlens, batch + 1);
   check_heads(op.q->shape[2], op.cache.pages->shape[1]);
   check_scale(op.scale);
-  check_mask(Attention::kName, op.mask, batch, op.q->shape[2]);
+  op.mask = mask.operand(runtime, Attention::kName, op.q, batch, op.q->shape[2]);
   if (op.q->shape[3] != op.cache.shape.key_width) {
     throw_range_error("[attention] q must have head width ", op.cache.shape.key_width, " but got shape ", op.q->shape);
   }
@@ -87,10 +87,10 @@ Tensor* attention(Runtime& runtime, const DenseAttention& op) {
   append_kv(runtime, {heads_inside(runtime, op.k), heads_inside(runtime, op.v),
                       int32_tensor(runtime, op.q, Shape{batch + 1}, multiples(batch, keys)), cache});
   cache.lengths = int32_tensor(runtime, op.q, Shape{batch}, before);
-  Tensor* const out =
-      attention(runtime, Attention{heads_inside(runtime, op.q),
-                                   int32_tensor(runtime, op.q, Shape{batch + 1}, multiples(batch, queries)), cache,
-                                   op.scale, op.causal, op.mask});
+  const Attention ragged{heads_inside(runtime, op.q),
+                         int32_tensor(runtime, op.q, Shape{batch + 1}, multiples(batch, queries)), cache, op.scale,
+                         op.causal};
+  Tensor* const out = attention(runtime, ragged, op.mask);
   const Shape shape{batch, op.q->shape[1], queries, page.value_width};
   const Shape strides{out->strides[0], out->strides[2], out->strides[1], out->strides[3]};
   return runtime.make_view(out, shape, strides, 0);

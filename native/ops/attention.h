@@ -31,7 +31,7 @@ struct Attention {
   PagedKV cache;
   float scale;
   bool causal;
-  MaskOperand mask;
+  MaskOperand mask{};
   Tensor* out = nullptr;
   Tensor* lse = nullptr;
 
@@ -42,9 +42,9 @@ struct Attention {
   std::array<Tensor*, 2> writes() const { return {out, lse}; }
 };
 
-/// Ragged queries over a cache. Throws TypeError or RangeError for what does not fit, and for a scale that is not a
-/// finite number.
-Tensor* attention(Runtime& runtime, Attention op);
+/// Ragged queries over a cache; op.mask is made of `mask`. Throws TypeError or RangeError for what does not fit, and
+/// for a scale that is not a finite number.
+Tensor* attention(Runtime& runtime, Attention op, const MaskExpression& mask);
 
 /// Dense queries over given keys and values:
 ///
@@ -58,7 +58,7 @@ struct DenseAttention {
   const Tensor* v;
   float scale;
   bool causal;
-  MaskOperand mask;
+  MaskExpression mask;
 };
 Tensor* attention(Runtime& runtime, const DenseAttention& op);
 

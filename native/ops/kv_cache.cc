@@ -21,29 +21,47 @@ void check_cache(const char* function, const PagedKV& cache, int64_t batch) {
   }
 }
 
-void check_values(const char* function, const Tensor* cu_seqlens, int64_t tokens, const PagedKV& cache, int64_t least) {
+void fail_values(const char* function, Fault fault, int64_t index, int64_t value, int64_t tokens,
+                 const PagedKV& cache) {
   const auto fail = [&](const char* code, const auto&... parts) {
     throw Error(ErrorKind::kRange, code, concat("[", function, "] ", parts...));
+  };
+  switch (fault) {
+    case Fault::kOffsets:
+      fail("INDEX_OUT_OF_RANGE", "cuSeqlens must rise from 0 to ", tokens, " but cuSeqlens[", index, "] is ", value);
+      break;
+    case Fault::kFull:
+      fail("CACHE_FULL", "sequence ", index, " would hold ", value, " keys but its pages take ",
+           cache.block_table->shape[1] * kPageKeys);
+      break;
+    case Fault::kPage:
+      fail("INDEX_OUT_OF_RANGE", "the block table names page ", value, " of ", cache.pages->shape[0]);
+      break;
+    case Fault::kIndex:
+    case Fault::kLength:
+      break;
+  }
+  throw Error(ErrorKind::kRange, "INDEX_OUT_OF_RANGE",
+              concat("[", function, "] sequence ", index, " has ", value, " keys"));
+}
+
+void check_values(const char* function, const Tensor* cu_seqlens, int64_t tokens, const PagedKV& cache, int64_t least) {
+  const auto fail = [&](Fault fault, int64_t index, int64_t value) {
+    fail_values(function, fault, index, value, tokens, cache);
   };
   const int32_t* cu = cu_seqlens->data<int32_t>();
   const int32_t* table = cache.block_table->data<int32_t>();
   const int64_t batch = cache.lengths->numel(), pages = cache.block_table->shape[1];
   for (int64_t b = 0; b <= batch; ++b) {
-    if (b == 0 ? cu[0] != 0 : cu[b] < cu[b - 1] || (b == batch && cu[b] != tokens)) {
-      fail("INDEX_OUT_OF_RANGE", "cuSeqlens must rise from 0 to ", tokens, " but cuSeqlens[", b, "] is ", cu[b]);
-    }
+    if (b == 0 ? cu[0] != 0 : cu[b] < cu[b - 1] || (b == batch && cu[b] != tokens)) fail(Fault::kOffsets, b, cu[b]);
   }
   for (int64_t b = 0; b < batch; ++b) {
     const int64_t length = cache.lengths->data<int32_t>()[b], keys = length + cu[b + 1] - cu[b];
-    if (length < least || keys < 0) fail("INDEX_OUT_OF_RANGE", "sequence ", b, " has ", keys, " keys");
-    if (keys > pages * kPageKeys) {
-      fail("CACHE_FULL", "sequence ", b, " would hold ", keys, " keys but its pages take ", pages * kPageKeys);
-    }
+    if (length < least || keys < 0) fail(Fault::kLength, b, keys);
+    if (keys > pages * kPageKeys) fail(Fault::kFull, b, keys);
     for (int64_t i = 0; i * kPageKeys < keys; ++i) {
       const int32_t page = table[b * pages + i];
-      if (page < 0 || page >= cache.pages->shape[0]) {
-        fail("INDEX_OUT_OF_RANGE", "the block table names page ", page, " of ", cache.pages->shape[0]);
-      }
+      if (page < 0 || page >= cache.pages->shape[0]) fail(Fault::kPage, b, page);
     }
   }
 }

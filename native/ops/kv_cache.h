@@ -3,6 +3,7 @@
 #include <array>
 
 #include "core/tensor.h"
+#include "ops/fault.h"
 
 namespace heddle {
 
@@ -77,6 +78,9 @@ void check_cache(const char* function, const PagedKV& cache, int64_t batch);
 /// For kernels, once the values are there (in host memory): `cu_seqlens` divides `tokens` among the sequences, and
 /// every key that a sequence holds with them has a page. Lengths are at least `least`.
 void check_values(const char* function, const Tensor* cu_seqlens, int64_t tokens, const PagedKV& cache, int64_t least);
+/// What check_values throws: see Fault.
+[[noreturn]] void fail_values(const char* function, Fault fault, int64_t index, int64_t value, int64_t tokens,
+                              const PagedKV& cache);
 /// k and v are [N, Hkv, D]: see AppendKV.
 void append_kv(Runtime& runtime, AppendKV op);
 void advance_lengths(Runtime& runtime, const AdvanceLengths& op);

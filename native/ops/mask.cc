@@ -24,18 +24,14 @@ void check_data(const char* function, MaskKind kind, const Tensor* data, int64_t
 
 }  // namespace
 
-void check_mask(const char* function, const MaskOperand& mask, int64_t batch, int64_t heads) {
-  if (!mask.code) return;
-  check_strided(function, "mask", mask.code);
-  check_dtype(function, "mask", mask.code, DType::kInt32);
-  const int64_t nodes = mask.code->shape[0];
-  check_shape(function, "mask", mask.code, Shape{nodes, 4});
+MaskOperand MaskExpression::operand(Runtime& runtime, const char* function, const Tensor* beside, int64_t batch,
+                                    int64_t heads) const {
+  MaskOperand operand;
+  if (!code) return operand;
   if (nodes < 1 || nodes > MaskOperand::kMaxNodes) {
     throw_range_error("[", function, "] mask has ", nodes, " pieces and combinations but may have 1 to ",
                       MaskOperand::kMaxNodes);
   }
-  // The code is a constant, made by the caller a moment ago: it can be read here, and then trusted by kernels.
-  const auto* code = static_cast<const int32_t*>(mask.code->storage->data);
   for (int64_t i = 0; i < nodes; ++i) {
     const auto kind = static_cast<MaskKind>(code[4 * i]);
     const int32_t a = code[4 * i + 1], b = code[4 * i + 2];
@@ -47,7 +43,7 @@ void check_mask(const char* function, const MaskOperand& mask, int64_t batch, in
       case MaskKind::kDocuments:
       case MaskKind::kGlobal:
       case MaskKind::kDense:
-        check_data(function, kind, a >= 0 && a < 4 ? mask.data[a] : nullptr, batch, heads);
+        check_data(function, kind, a >= 0 && a < 4 ? data[a] : nullptr, batch, heads);
         break;
       case MaskKind::kAnd:
       case MaskKind::kOr:
@@ -58,20 +54,24 @@ void check_mask(const char* function, const MaskOperand& mask, int64_t batch, in
         throw_range_error("[", function, "] mask has a piece of unknown kind ", code[4 * i]);
     }
   }
+  operand.code = runtime.make_filled(beside, DType::kInt32, Shape{nodes, 4}, code);
+  operand.data = data;
+  return operand;
 }
 
-Tensor* mask_to_array(Runtime& runtime, MaskToArray op, const Shape& shape) {
-  check_mask(MaskToArray::kName, op.mask, shape[0], shape[1]);
-  check_int32_vector(MaskToArray::kName, "offsets", op.offsets, shape[0]);
-  op.out = runtime.make(op.offsets, DType::kInt32, shape);
+Tensor* mask_to_array(Runtime& runtime, const MaskExpression& mask, const Tensor* offsets, const Shape& shape) {
+  check_int32_vector(MaskToArray::kName, "offsets", offsets, shape[0]);
+  MaskToArray op{mask.operand(runtime, MaskToArray::kName, offsets, shape[0], shape[1]), offsets};
+  op.out = runtime.make(offsets, DType::kInt32, shape);
   runtime.submit(op);
   return op.out;
 }
 
-Tensor* count_mask_tiles(Runtime& runtime, CountMaskTiles op, int64_t batch, int64_t heads) {
-  check_mask(CountMaskTiles::kName, op.mask, batch, heads);
-  check_int32_vector(CountMaskTiles::kName, "offsets", op.offsets, batch);
-  op.out = runtime.make(op.offsets, DType::kInt32, Shape{batch, heads, (op.queries + 63) / 64, 4});
+Tensor* count_mask_tiles(Runtime& runtime, const MaskExpression& mask, const Tensor* offsets, const Shape& shape) {
+  check_int32_vector(CountMaskTiles::kName, "offsets", offsets, shape[0]);
+  CountMaskTiles op{mask.operand(runtime, CountMaskTiles::kName, offsets, shape[0], shape[1]), offsets, shape[2],
+                    shape[3]};
+  op.out = runtime.make(offsets, DType::kInt32, Shape{shape[0], shape[1], (op.queries + 63) / 64, 4});
   runtime.submit(op);
   return op.out;
 }

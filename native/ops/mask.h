@@ -36,8 +36,16 @@ struct MaskOperand {
   std::array<const Tensor*, kMaxData> data{};
 };
 
-/// Throws TypeError or RangeError for what does not fit `batch` sequences and `heads` query heads.
-void check_mask(const char* function, const MaskOperand& mask, int64_t batch, int64_t heads);
+/// A mask as JavaScript gives it.
+struct MaskExpression {
+  const int32_t* code = nullptr;  // [nodes, 4], the caller's; null: every key
+  int64_t nodes = 0;
+  std::array<const Tensor*, MaskOperand::kMaxData> data{};
+
+  /// The operand of an op over `batch` sequences and `heads` query heads, on the device of `beside`. Throws TypeError
+  /// or RangeError for what does not fit, and for a code that kernels could not trust.
+  MaskOperand operand(Runtime& runtime, const char* function, const Tensor* beside, int64_t batch, int64_t heads) const;
+};
 
 /// Writes the mask out, for people and for tests.
 ///
@@ -54,7 +62,7 @@ struct MaskToArray {
   }
   std::array<Tensor*, 1> writes() const { return {out}; }
 };
-Tensor* mask_to_array(Runtime& runtime, MaskToArray op, const Shape& shape);
+Tensor* mask_to_array(Runtime& runtime, const MaskExpression& mask, const Tensor* offsets, const Shape& shape);
 
 /// Counts tiles of 64 queries × 64 keys by what the mask says of them.
 ///
@@ -73,6 +81,7 @@ struct CountMaskTiles {
   }
   std::array<Tensor*, 1> writes() const { return {out}; }
 };
-Tensor* count_mask_tiles(Runtime& runtime, CountMaskTiles op, int64_t batch, int64_t heads);
+/// `shape` is that of the mask written out.
+Tensor* count_mask_tiles(Runtime& runtime, const MaskExpression& mask, const Tensor* offsets, const Shape& shape);
 
 }  // namespace heddle

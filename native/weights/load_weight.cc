@@ -65,21 +65,12 @@ void scatter(const LoadWeight& op, int64_t row, int64_t column, const float* fro
   }
 }
 
-}  // namespace
-
-FileDType file_dtype_of(const std::string& dtype, const std::string& tensor) {
-  if (dtype == "F32") return FileDType::kF32;
-  if (dtype == "F16") return FileDType::kF16;
-  if (dtype == "BF16") return FileDType::kBF16;
-  throw_type_error("[load_weight] ", tensor, " has dtype ", dtype, ": weights are read from F32, F16 and BF16");
-}
-
-void dispatch(Device, const LoadWeight& op, KernelContext& context) {
+/// The whole weight, into host memory.
+void load(const LoadWeight& op, float* out) {
   const int64_t count = op.rows * op.columns;
   const int64_t bytes = op.dtype == FileDType::kF32 ? 4 : 2;
-  float* out = op.out->data<float>();
-  if (op.out->layout == Layout::kPanels) std::memset(op.out->storage->data, 0, op.out->storage->bytes);
-  const Scratch<float> raw(context.allocator, kPieceElements), floats(context.allocator, kPieceElements);
+  if (op.out->layout == Layout::kPanels) std::memset(out, 0, op.out->storage->bytes);
+  const auto raw = std::make_unique<float[]>(kPieceElements), floats = std::make_unique<float[]>(kPieceElements);
   for (int64_t begin = 0; begin < count; begin += kPieceElements) {
     const int64_t end = std::min(count, begin + kPieceElements);
     op.file->read(raw.get(), static_cast<size_t>((end - begin) * bytes), op.offset + begin * bytes);
@@ -92,15 +83,34 @@ void dispatch(Device, const LoadWeight& op, KernelContext& context) {
   }
 }
 
-Tensor* load_dense(Runtime& runtime, LoadWeight op, const Shape& shape) {
-  op.out = runtime.make(runtime.stream(), DType::kFloat32, shape);
+}  // namespace
+
+FileDType file_dtype_of(const std::string& dtype, const std::string& tensor) {
+  if (dtype == "F32") return FileDType::kF32;
+  if (dtype == "F16") return FileDType::kF16;
+  if (dtype == "BF16") return FileDType::kBF16;
+  throw_type_error("[load_weight] ", tensor, " has dtype ", dtype, ": weights are read from F32, F16 and BF16");
+}
+
+void LoadWeight::run(Stream& stream) const {
+  stream.attempt(*this, [&] {
+    const Storage& storage = *out->storage;
+    if (stream.on_host()) return load(*this, static_cast<float*>(storage.data));
+    const auto staged = std::make_unique<float[]>((storage.bytes + sizeof(float) - 1) / sizeof(float));
+    load(*this, staged.get());
+    stream.copy_in(storage.data, staged.get(), storage.bytes);
+  });
+}
+
+Tensor* load_dense(Runtime& runtime, Stream& stream, LoadWeight op, const Shape& shape) {
+  op.out = runtime.make(stream, DType::kFloat32, shape);
   runtime.submit(op);
   return op.out;
 }
 
-Tensor* load_panels(Runtime& runtime, LoadWeight op) {
+Tensor* load_panels(Runtime& runtime, Stream& stream, LoadWeight op) {
   const Shape shape = op.transposed ? Shape{op.columns, op.rows} : Shape{op.rows, op.columns};
-  op.out = runtime.make(runtime.stream(), DType::kFloat32, shape, Layout::kPanels);
+  op.out = runtime.make(stream, DType::kFloat32, shape, Layout::kPanels);
   runtime.submit(op);
   return op.out;
 }

@@ -15,7 +15,8 @@ enum class FileDType : uint8_t { kF32, kF16, kBF16 };
 /// Throws TypeError naming the tensor if weights of this type cannot be read.
 FileDType file_dtype_of(const std::string& dtype, const std::string& tensor);
 
-/// Reads a weight from a file, in pieces, straight into its place. Not of a device: it runs on the stream.
+/// Reads a weight from a file, in pieces, straight into its place: of a device that is not the host, by way of host
+/// memory.
 ///
 /// The file holds [rows, columns] elements, row-major, at `offset`; if `transposed` they are the weight's transpose
 /// (as in GPT-2's files). `out` is dense, or a matrix in panels.
@@ -31,13 +32,12 @@ struct LoadWeight {
 
   std::array<const Tensor*, 0> reads() const { return {}; }
   std::array<Tensor*, 1> writes() const { return {out}; }
+  void run(Stream& stream) const;
 };
 
-void dispatch(Device device, const LoadWeight& op, KernelContext& context);
-
-/// A dense tensor of `shape`.
-Tensor* load_dense(Runtime& runtime, LoadWeight op, const Shape& shape);
+/// A dense tensor of `shape`, on the device of `stream`.
+Tensor* load_dense(Runtime& runtime, Stream& stream, LoadWeight op, const Shape& shape);
 /// A weight [N, K] in panels for linear.
-Tensor* load_panels(Runtime& runtime, LoadWeight op);
+Tensor* load_panels(Runtime& runtime, Stream& stream, LoadWeight op);
 
 }  // namespace heddle

@@ -1,5 +1,5 @@
 import * as path from 'node:path';
-import { loadModel, scope, setNumThreads, tensor, type Model } from 'heddle';
+import { defaultDevice, loadModel, scope, setNumThreads, tensor, type Model } from 'heddle';
 import { loadDecoder, readConfig } from '#lib/models/load';
 
 // Idea 6 of the design: a prompt gives the same bytes alone, in a batch, with any threads, whole or in chunks.
@@ -55,7 +55,7 @@ describe('one prompt, however it is run', () => {
 });
 
 test('logits: a prompt in chunks of 1, 7 and 64, and by single steps', async () => {
-  const decoder = await loadDecoder(folder, await readConfig(folder), {});
+  const decoder = await loadDecoder(folder, await readConfig(folder), defaultDevice(), {});
   const ids = Int32Array.from({ length: 200 }, (_, i) => (i * 7) % 65);
   const run = async (chunk: number): Promise<Buffer> => {
     using cache = decoder.createCache(1, ids.length);

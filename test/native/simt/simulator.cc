@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "simt/fiber.h"
@@ -194,6 +195,22 @@ void launch(const Extent& extent, const std::function<void()>& body) {
   for (block.y = 0; block.y < extent.blocks_y; ++block.y) {
     for (block.x = 0; block.x < extent.blocks_x; ++block.x) run_block();
   }
+}
+
+void Queue::push(std::function<void()> work) { items_.push_back({name, std::move(work)}); }
+
+void Queue::run() {
+  const char* const outer = name;
+  for (const Item& item : std::exchange(items_, {})) {
+    name = item.name;
+    item.work();
+  }
+  name = outer;
+}
+
+void launch_on(void* queue, const Extent& extent, std::function<void()> thread) {
+  if (!queue) return launch(extent, thread);
+  static_cast<Queue*>(queue)->push([extent, thread = std::move(thread)] { launch(extent, thread); });
 }
 
 int thread_index() { return current->index; }

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 namespace heddle::simt {
 
@@ -38,6 +39,24 @@ void set_seed(uint32_t seed);
 void set_name(const char* name);
 
 void launch(const Extent& extent, const std::function<void()>& thread);
+
+/// Work in order, as a CUDA stream holds it: done when somebody waits for it, not before, so that whoever does not wait
+/// is found out.
+class Queue {
+ public:
+  void push(std::function<void()> work);
+  void run();
+
+ private:
+  struct Item {
+    const char* name;
+    std::function<void()> work;
+  };
+  std::vector<Item> items_;
+};
+
+/// At once without a queue.
+void launch_on(void* queue, const Extent& extent, std::function<void()> thread);
 
 // ---- For the thread that runs
 

@@ -1,0 +1,221 @@
+#include "cuda/library.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <unordered_map>
+
+#include "cuda/kernels.h"
+#include "simt/simulator.h"
+
+// The CUDA library's table with devices that the simulator plays. Streams do their work when somebody waits for them.
+//
+//   HEDDLE_SIMULATOR_DEVICES      how many there are (2)
+//   HEDDLE_SIMULATOR_MEMORY       bytes of memory of each (2^33)
+//   HEDDLE_SIMULATOR_LOSE_AFTER   launches after which a device is lost
+
+namespace heddle::cuda {
+namespace {
+
+enum : int { kDeviceOutOfMemory = 2, kBadDevice = 101, kNotSupported = 801, kLaunchFailure = 719 };
+
+int64_t setting(const char* name, int64_t otherwise) {
+  const char* const text = std::getenv(name);
+  return text ? std::atoll(text) : otherwise;
+}
+
+int num_devices() { return static_cast<int>(setting("HEDDLE_SIMULATOR_DEVICES", 2)); }
+size_t memory_bytes() { return static_cast<size_t>(setting("HEDDLE_SIMULATOR_MEMORY", int64_t{1} << 33)); }
+
+/// One simulator, whichever threads feed it. Kernels know no device: only memory and launches are counted by device.
+struct World {
+  std::recursive_mutex mutex;
+  size_t used[16] = {};
+  int64_t launches[16] = {};
+  std::unordered_map<void*, std::pair<int, size_t>> blocks;
+};
+
+World& world() {
+  static World* const one = new World;
+  return *one;
+}
+
+thread_local int device = 0;
+
+struct Stream {
+  simt::Queue queue;
+  int device;
+};
+
+struct Event {
+  Stream* recorded = nullptr;
+};
+
+bool is_lost(int index) {
+  static const int64_t most = setting("HEDDLE_SIMULATOR_LOSE_AFTER", INT64_MAX);
+  return world().launches[index] > most;
+}
+
+int count_devices(int* count) {
+  *count = num_devices();
+  return 0;
+}
+
+int describe_device(int index, DeviceInfo* info) {
+  if (index < 0 || index >= num_devices()) return kBadDevice;
+  std::strcpy(info->name, "SIMT simulator");
+  info->memory_bytes = memory_bytes();
+  info->major = 8;
+  info->minor = 0;
+  info->multiprocessors = 8;
+  return 0;
+}
+
+int use_device(int index) {
+  device = index;
+  return index >= 0 && index < num_devices() ? 0 : kBadDevice;
+}
+
+int create_stream(void** stream) {
+  *stream = new Stream{{}, device};
+  return 0;
+}
+
+int synchronize(void* stream) {
+  Stream& self = *static_cast<Stream*>(stream);
+  const std::lock_guard<std::recursive_mutex> lock(world().mutex);
+  if (is_lost(self.device)) return kLaunchFailure;
+  self.queue.run();
+  return 0;
+}
+
+int record(void* event, void* stream) {
+  static_cast<Event*>(event)->recorded = static_cast<Stream*>(stream);
+  return 0;
+}
+
+int wait(void* event) {
+  Stream* const stream = static_cast<Event*>(event)->recorded;
+  return stream ? synchronize(stream) : 0;
+}
+
+int allocate(void** memory, size_t bytes, void* stream) {
+  const int index = static_cast<Stream*>(stream)->device;
+  const std::lock_guard<std::recursive_mutex> lock(world().mutex);
+  if (is_lost(index)) return kLaunchFailure;
+  if (world().used[index] + bytes > memory_bytes()) return kDeviceOutOfMemory;
+  *memory = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+  if (!*memory) return kDeviceOutOfMemory;
+  std::memset(*memory, 0xff, bytes);
+  world().used[index] += bytes;
+  world().blocks[*memory] = {index, bytes};
+  return 0;
+}
+
+int free_block(void* memory, void* stream) {
+  static_cast<Stream*>(stream)->queue.push([memory] {
+    const auto found = world().blocks.find(memory);
+    world().used[found->second.first] -= found->second.second;
+    std::memset(memory, 0xff, found->second.second);
+    world().blocks.erase(found);
+    std::free(memory);
+  });
+  return 0;
+}
+
+int allocate_pinned(void** memory, size_t bytes) {
+  *memory = std::malloc(bytes);
+  return *memory ? 0 : kDeviceOutOfMemory;
+}
+
+int copy(void* to, const void* from, size_t bytes, void* stream) {
+  static_cast<Stream*>(stream)->queue.push([=] { std::memcpy(to, from, bytes); });
+  return 0;
+}
+
+int fill(void* to, int byte, size_t bytes, void* stream) {
+  static_cast<Stream*>(stream)->queue.push([=] { std::memset(to, byte, bytes); });
+  return 0;
+}
+
+const char* describe_status(int status) {
+  switch (status) {
+    case kDeviceOutOfMemory:
+      return "out of memory";
+    case kBadDevice:
+      return "invalid device ordinal";
+    case kNotSupported:
+      return "operation not supported";
+    case kLaunchFailure:
+      return "unspecified launch failure";
+    default:
+      return "invalid argument";
+  }
+}
+
+template <typename Op>
+int run_op(const Op* op, CudaContext* context) {
+  Stream& stream = *static_cast<Stream*>(context->stream);
+  const std::lock_guard<std::recursive_mutex> lock(world().mutex);
+  ++world().launches[stream.device];
+  if (is_lost(stream.device)) return kLaunchFailure;
+  simt::set_name(Op::kName);
+  CudaContext inner = *context;
+  inner.stream = &stream.queue;
+  return run(*op, inner);
+}
+
+const Library kLibrary = [] {
+  Library table{};
+  table.describe_status = describe_status;
+  table.count_devices = count_devices;
+  table.describe_device = describe_device;
+  table.use_device = use_device;
+  table.create_stream = create_stream;
+  table.destroy_stream = [](void* stream) -> int {
+    delete static_cast<Stream*>(stream);
+    return 0;
+  };
+  table.synchronize = synchronize;
+  table.create_event = [](void** event) -> int {
+    *event = new Event;
+    return 0;
+  };
+  table.destroy_event = [](void* event) -> int {
+    delete static_cast<Event*>(event);
+    return 0;
+  };
+  table.record = record;
+  table.poll = [](void*, bool* passed) -> int {
+    *passed = false;  // until somebody waits
+    return 0;
+  };
+  table.wait = wait;
+  table.allocate = allocate;
+  table.free = free_block;
+  table.allocate_pinned = allocate_pinned;
+  table.free_pinned = [](void* memory) -> int {
+    std::free(memory);
+    return 0;
+  };
+  table.copy = copy;
+  table.fill = fill;
+  table.begin_capture = [](void*) -> int { return kNotSupported; };
+  table.end_capture = [](void*, void**) -> int { return kNotSupported; };
+  table.launch_graph = [](void*, void*) -> int { return kNotSupported; };
+  table.destroy_graph = [](void*) -> int { return kNotSupported; };
+#define HEDDLE_FILL_ENTRY(Op) table.run_##Op = run_op<Op>;
+  HEDDLE_OPS(HEDDLE_FILL_ENTRY)
+#undef HEDDLE_FILL_ENTRY
+  return table;
+}();
+
+}  // namespace
+
+extern "C" __attribute__((visibility("default"))) const Library* heddle_cuda_library(int version) {
+  return version == Library::kVersion ? &kLibrary : nullptr;
+}
+
+}  // namespace heddle::cuda
