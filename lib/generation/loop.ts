@@ -123,14 +123,20 @@ function readChunk(
     const tokens = prompts.map((prompt, b) => prompt.subarray(begins[b], Math.max(0, prompt.length - to)));
     const ends = cumulative(tokens.map((row) => row.length));
     const { logits } = model.forward({
-      ids: int32(device, tokens.flatMap((row) => [...row])),
+      ids: int32(
+        device,
+        tokens.flatMap((row) => [...row]),
+      ),
       positions: int32(
         device,
         tokens.flatMap((row, b) => Array.from(row, (_, i) => (begins[b] ?? 0) + i)),
       ),
       cuSeqlens: int32(device, ends),
       cache: state.cache,
-      last: int32(device, prompts.map((prompt) => prompt.length - 1)),
+      last: int32(
+        device,
+        prompts.map((prompt) => prompt.length - 1),
+      ),
       rows: int32(device, to === 0 ? ends.slice(1).map((end) => end - 1) : []),
     });
     return logits;

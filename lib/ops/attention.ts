@@ -82,5 +82,7 @@ function scaleOf(q: Tensor, { scale }: AttentionOptions): number {
 function withMask<T>(q: Tensor, { mask }: AttentionOptions, body: (causal: boolean, handles: MaskHandles) => T): T {
   if (mask === undefined) return body(false, [undefined, 0, 0, 0, 0]);
   checkMask('attention', 'mask', mask);
-  return mask.kind === 'causal' ? body(true, [undefined, 0, 0, 0, 0]) : mask.lower(q.device, (handles) => body(false, handles));
+  return mask.kind === 'causal'
+    ? body(true, [undefined, 0, 0, 0, 0])
+    : mask.lower(q.device, (handles) => body(false, handles));
 }

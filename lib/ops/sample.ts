@@ -29,10 +29,7 @@ export function checkSampling(name: string, { temperature = 1, topK = 0, topP = 
 }
 
 /** Keys of the random generator for rows of sequences: [rows, 3] int32 (seed's low and high half, sequence). */
-export function samplingKeys(
-  rows: readonly { seed: number; sequence: number }[],
-  device: DeviceName,
-): Tensor {
+export function samplingKeys(rows: readonly { seed: number; sequence: number }[], device: DeviceName): Tensor {
   const values = rows.flatMap(({ seed, sequence }) => [(seed % 2 ** 32) | 0, Math.floor(seed / 2 ** 32), sequence]);
   return tensor(Int32Array.from(values), [rows.length, 3], { device });
 }

@@ -58,7 +58,7 @@ void Stream::settle() {
     if (!lost_) backend_->wait();
   } catch (const Error& error) {  // the device is lost, and with it all that it held
     lost_ = std::make_shared<const Error>(error);
-    unobserved_.push_back(lost_);
+    remember(lost_);
   }
   for (size_t i = 0; i < launched_.size(); ++i) {
     launched_[i].conclude(*this, launched_[i].op, lost_ ? Backend::kNoFailure : backend_->outcome(i));
@@ -96,7 +96,12 @@ void Stream::fail(const Error& error, Tensor* const* writes, size_t count) {
 void Stream::poison(const Error& error, Tensor* const* writes, size_t count) {
   const auto poison = std::make_shared<const Error>(error);
   spread(poison, writes, count);
-  if (error.code() != "ABORTED" && unobserved_.size() < kMaxUnobserved) unobserved_.push_back(poison);
+  remember(poison);
+}
+
+/// For who asks: see take_unobserved.
+void Stream::remember(const std::shared_ptr<const Error>& error) {
+  if (error->code() != "ABORTED" && unobserved_.size() < kMaxUnobserved) unobserved_.push_back(error);
 }
 
 void Stream::prepare(Tensor* const* writes, size_t num_writes, const Tensor* const* reads, size_t num_reads) {
@@ -131,8 +136,11 @@ std::shared_ptr<const Error> Stream::take_unobserved() {
   return first;
 }
 
-void Stream::observe(const std::shared_ptr<const Error>& error) {
-  unobserved_.erase(std::remove(unobserved_.begin(), unobserved_.end(), error), unobserved_.end());
+bool Stream::observe(const std::shared_ptr<const Error>& error) {
+  const auto last = std::remove(unobserved_.begin(), unobserved_.end(), error);
+  const bool found = last != unobserved_.end();
+  unobserved_.erase(last, unobserved_.end());
+  return found;
 }
 
 void Stream::drop(Storage& storage) {

@@ -122,11 +122,12 @@ class Stream {
     return false;
   }
 
-  /// What an op writes has no value, because of an error that the stream it came from will tell.
+  /// What an op writes has no value because of an error on another stream. `unobserved`: nobody was told of it there.
   template <typename Op>
-  void pass_on(const std::shared_ptr<const Error>& error, const Op& op) {
+  void pass_on(const std::shared_ptr<const Error>& error, bool unobserved, const Op& op) {
     settle();
     spread(error, op.writes().data(), op.writes().size());
+    if (unobserved) remember(error);
   }
 
   /// Waits for the device and settles what became of the ops launched.
@@ -150,8 +151,8 @@ class Stream {
 
   /// The oldest failure that no read has reported, or null; forgets the others too.
   std::shared_ptr<const Error> take_unobserved();
-  /// Somebody is told of this failure.
-  void observe(const std::shared_ptr<const Error>& error);
+  /// Somebody is told of this failure. False if somebody was before.
+  bool observe(const std::shared_ptr<const Error>& error);
 
  private:
   static constexpr size_t kMaxUnobserved = 16;
@@ -203,6 +204,7 @@ class Stream {
   static std::shared_ptr<const Error> first_poison(const Tensor* const* reads, size_t count);
   static void spread(const std::shared_ptr<const Error>& poison, Tensor* const* writes, size_t count);
   void fail(const Error& error, Tensor* const* writes, size_t count);
+  void remember(const std::shared_ptr<const Error>& error);
   void poison(const Error& error, Tensor* const* writes, size_t count);
   static void forget_poison(Tensor* const* writes, size_t num_writes, const Tensor* const* reads, size_t num_reads);
   void prepare(Tensor* const* writes, size_t num_writes, const Tensor* const* reads, size_t num_reads);

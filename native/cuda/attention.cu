@@ -22,7 +22,7 @@ attend(HEDDLE_PARAMETER Problem p, unsigned long long* failure) {
   const RowTile tile = tile_at(p, block_x(), kRows);
   if (tile.rows == 0) return;
   const int64_t most = limit_of(p, tile, tile.rows - 1);
-  const int64_t column_slices = (p.pages.value_width + Width - 1) / Width;
+  const int64_t column_slices = p.pages.value_width > Width ? (p.pages.value_width + Width - 1) / Width : 1;
   const int64_t column = block_y() % column_slices * Width, span = block_y() / column_slices;
   const int64_t first = p.split ? span * Attention::kSpanBlocks : 0;
   int64_t end = (most + kKeys - 1) / kKeys;

@@ -1,5 +1,6 @@
 import {
   attention,
+  defaultDevice,
   devices,
   KVCache,
   layerNorm,
@@ -19,7 +20,7 @@ import { Random } from './random';
 // thread and with four, and with the queries whole and in chunks. Prints what differs, as JSON.
 
 const BATCH = 8;
-const THREADS = [1, 2, 4];
+const THREADS = defaultDevice() === 'cpu' ? [1, 2, 4] : [1];
 const CHUNKS = [1, 7, 64];
 
 const differences: string[] = [];

@@ -61,10 +61,10 @@ test('memory() counts live bytes, and views only once', async () => {
 });
 
 test('setNumThreads changes what devices() says', () => {
-  const before = devices()[0]!.threads;
+  const before = devices()[0].threads;
   for (const count of [1, 3, before]) {
     setNumThreads(count);
-    expect(devices()[0]!.threads).toBe(count);
+    expect(devices()[0].threads).toBe(count);
   }
 });
 

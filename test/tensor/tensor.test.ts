@@ -1,10 +1,10 @@
-import { add, linear, packWeight, sync, tensor, Tensor } from '#lib/index';
+import { add, defaultDevice, linear, packWeight, sync, tensor, Tensor } from '#lib/index';
 import { Random } from '../support/random';
 
 describe('tensor()', () => {
   test('takes numbers as float32, or int32 if asked', async () => {
     using x = tensor([1.5, -2, 3]);
-    expect([x.dtype, x.shape, x.device, x.size, x.packed]).toEqual(['float32', [3], 'cpu', 3, false]);
+    expect([x.dtype, x.shape, x.device, x.size, x.packed]).toEqual(['float32', [3], defaultDevice(), 3, false]);
     expect(await x.data()).toEqual(Float32Array.of(1.5, -2, 3));
     using ids = tensor([1, -(2 ** 31)], [2, 1], { dtype: 'int32' });
     expect([ids.dtype, ids.shape, await ids.data()]).toEqual(['int32', [2, 1], Int32Array.of(1, -(2 ** 31))]);

@@ -55,9 +55,9 @@ struct Block {
   bool any = false;
 };
 
-Block block;
+Block& block = *new Block;  // never destroyed: a stream may run until the process has ended
 Thread* current = nullptr;
-std::mt19937 order(1);
+std::mt19937& order = *new std::mt19937(1);
 const char* name = "?";
 
 [[noreturn]] void stop(const char* what, int warp) {

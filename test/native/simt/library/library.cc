@@ -115,11 +115,13 @@ int allocate(void** memory, size_t bytes, void* stream) {
 }
 
 int free_block(void* memory, void* stream) {
-  static_cast<Stream*>(stream)->queue.push([memory] {
-    const auto found = world().blocks.find(memory);
-    world().used[found->second.first] -= found->second.second;
-    std::memset(memory, 0xff, found->second.second);
-    world().blocks.erase(found);
+  const std::lock_guard<std::recursive_mutex> lock(world().mutex);
+  const auto found = world().blocks.find(memory);
+  const auto [index, bytes] = found->second;
+  world().used[index] -= bytes;  // what is allocated next on the stream may have it
+  world().blocks.erase(found);
+  static_cast<Stream*>(stream)->queue.push([memory, bytes = bytes] {
+    std::memset(memory, 0xff, bytes);
     std::free(memory);
   });
   return 0;
