@@ -1,6 +1,6 @@
 #pragma once
 
-#include "cuda/device.h"
+#include "cuda/lanes.h"
 #include "ops/elementwise.h"
 
 namespace heddle::cuda {
@@ -30,6 +30,24 @@ HEDDLE_DEVICE float activate(float x, Activation activation) {
       return silu(x);
     case Activation::kRelu:
       return x < 0.0f ? 0.0f : x;
+  }
+  return x;
+}
+
+/// The choice is made once for all lanes.
+template <int N>
+HEDDLE_DEVICE Lanes<N> activate_lanes(const Lanes<N>& x, Activation activation) {
+  switch (activation) {
+    case Activation::kNone:
+      break;
+    case Activation::kGelu:
+      return map_lanes(x, [](float v) { return gelu(v); });
+    case Activation::kGeluTanh:
+      return map_lanes(x, [](float v) { return gelu_tanh(v); });
+    case Activation::kSilu:
+      return map_lanes(x, [](float v) { return silu(v); });
+    case Activation::kRelu:
+      return map_lanes(x, [](float v) { return v < 0.0f ? 0.0f : v; });
   }
   return x;
 }

@@ -41,7 +41,7 @@ struct Slices {
   /// Starts copying the next slice, if there is one.
   HEDDLE_DEVICE void start(float* stage) {
     if (block < end) {
-      const float* const page = page_of(p.pages, tile.b, block, tile.kv_head);
+      const float* const page = page_of<float>(p.pages, tile.b, block, tile.kv_head);
       if (at < key_slices()) {
         start_keys(page, at * kDepth, stage);
       } else {
@@ -56,19 +56,22 @@ struct Slices {
   }
 
  private:
+  /// What a copy that brings zeros is given to read from.
+  HEDDLE_DEVICE const float* idle_source() const { return static_cast<const float*>(p.pages.data); }
+
   HEDDLE_DEVICE void start_keys(const float* page, int first, float* stage) const {
     const int d = thread_index() / (kKeys / 4), key = thread_index() % (kKeys / 4) * 4;
     const bool wanted = page && first + d < p.pages.key_width;
-    copy_async<16>(stage + d * kKeys + key, wanted ? page + (first + d) * kKeys + key : p.pages.data, wanted);
+    copy_async<16>(stage + d * kKeys + key, wanted ? page + (first + d) * kKeys + key : idle_source(), wanted);
     const int row = thread_index() / 4, coordinate = thread_index() % 4 * 4;
     if (row >= Rows) return;
     float* const to = stage + kStagedQueries + row * kDepth + coordinate;
     const auto inside = [&](int i) { return q && first + coordinate + i < p.pages.key_width; };
     if (p.q_aligned) {
-      copy_async<16>(to, inside(0) ? q + first + coordinate : p.pages.data, inside(0));
+      copy_async<16>(to, inside(0) ? q + first + coordinate : idle_source(), inside(0));
     } else {
       for (int i = 0; i < 4; ++i) {
-        copy_async<4>(to + i, inside(i) ? q + first + coordinate + i : p.pages.data, inside(i));
+        copy_async<4>(to + i, inside(i) ? q + first + coordinate + i : idle_source(), inside(i));
       }
     }
   }
@@ -78,7 +81,7 @@ struct Slices {
       const int key = i / (Width / 4), offset = i % (Width / 4) * 4;
       const bool wanted = page && column + offset < p.pages.padded_value_width;
       const int64_t from = p.pages.value_offset + (first + key) * p.pages.padded_value_width + column + offset;
-      copy_async<16>(stage + key * Width + offset, wanted ? page + from : p.pages.data, wanted);
+      copy_async<16>(stage + key * Width + offset, wanted ? page + from : idle_source(), wanted);
     }
   }
 };

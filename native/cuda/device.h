@@ -3,6 +3,9 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
+
+#include "core/half.h"
 
 // What kernels are written in: the one header that knows CUDA's intrinsics and PTX. It has two faces with the same
 // names: nvcc's below, and the simulator's, which runs a block's threads as fibers on the host.
@@ -23,6 +26,8 @@
 
 #else
 
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
 // One block a multiprocessor will do: without the 1, ptxas spills registers to make two fit.
@@ -86,6 +91,96 @@ HEDDLE_DEVICE void atomic_min(unsigned long long* at, unsigned long long value) 
 HEDDLE_DEVICE void atomic_add(unsigned long long* at, unsigned long long value) { atomicAdd(at, value); }
 
 HEDDLE_DEVICE uint32_t bits_of(float value) { return __float_as_uint(value); }
+HEDDLE_DEVICE float float_from(uint32_t bits) { return __uint_as_float(bits); }
+
+HEDDLE_DEVICE float widen(float value) { return value; }
+HEDDLE_DEVICE float widen(Float16 value) { return __half2float(__ushort_as_half(value.bits)); }
+HEDDLE_DEVICE float widen(BFloat16 value) { return __uint_as_float(uint32_t{value.bits} << 16); }
+/// Rounds to the nearest T, of two to the even one.
+template <typename T>
+HEDDLE_DEVICE T narrow(float value) {
+  if constexpr (std::is_same_v<T, Float16>) {
+    return {__half_as_ushort(__float2half_rn(value))};
+  } else if constexpr (std::is_same_v<T, BFloat16>) {
+    return {__bfloat16_as_ushort(__float2bfloat16_rn(value))};
+  } else {
+    return value;
+  }
+}
+/// Two halves in one register, the first in its lower bits.
+template <typename T>
+HEDDLE_DEVICE uint32_t narrow_two(float first, float second) {
+  uint32_t both;
+  if constexpr (std::is_same_v<T, Float16>) {
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(second), "f"(first));
+  } else {
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(second), "f"(first));
+  }
+  return both;
+}
+
+/// 2^x, with an error of two units in the last place; denormal results are 0.
+HEDDLE_DEVICE float exp2_fast(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
+/// What is read 16 bytes at a time.
+struct alignas(16) Words {
+  uint32_t at[4];
+};
+HEDDLE_DEVICE Words read_words(const void* p) {
+  const uint4 v = *static_cast<const uint4*>(p);
+  return {{v.x, v.y, v.z, v.w}};
+}
+/// The same of what is read once: it does not push what is read again out of the cache.
+HEDDLE_DEVICE Words read_words_once(const void* p) {
+  Words w;
+  asm volatile("ld.global.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(w.at[0]), "=r"(w.at[1]), "=r"(w.at[2]), "=r"(w.at[3])
+               : "l"(p));
+  return w;
+}
+HEDDLE_DEVICE void write_words(void* p, const Words& w) {
+  *static_cast<uint4*>(p) = {w.at[0], w.at[1], w.at[2], w.at[3]};
+}
+
+/// Four 8 × 8 matrices of halves in shared memory. Lane 8 i + r names row r of matrix i, 16 bytes, aligned to them; of
+/// each matrix lane l gets elements 2 (l % 4) and 2 (l % 4) + 1 of row l / 4.
+HEDDLE_DEVICE void ldmatrix(uint32_t (&to)[4], const void* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+               : "r"(static_cast<unsigned>(__cvta_generic_to_shared(row)))
+               : "memory");
+}
+/// The same of the transposed matrices: rows 2 (l % 4) and 2 (l % 4) + 1 of column l / 4.
+HEDDLE_DEVICE void ldmatrix_transposed(uint32_t (&to)[4], const void* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+               : "r"(static_cast<unsigned>(__cvta_generic_to_shared(row)))
+               : "memory");
+}
+
+/// sums [16, 8] += a [16, 16] · b [16, 8], a and b of halves. With g = lane / 4 and t = 2 (lane % 4) a lane has
+///
+///   sums  (g, t), (g, t + 1), (g + 8, t), (g + 8, t + 1)
+///   a     (g, t …), (g + 8, t …), (g, t + 8 …), (g + 8, t + 8 …), two columns a register
+///   b     (t …, g), (t + 8 …, g), two rows a register
+template <typename T>
+HEDDLE_DEVICE void mma(float (&sums)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+  if constexpr (std::is_same_v<T, Float16>) {
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+        "{%0, %1, %2, %3};"
+        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+  } else {
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+        "{%0, %1, %2, %3};"
+        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+  }
+}
 
 }  // namespace heddle::cuda
 
@@ -103,24 +198,6 @@ constexpr float kInfinity = __builtin_inff();
 
 /// Whether p may be read 16 bytes at a time.
 inline bool is_aligned(const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }
-
-/// Four floats, the first `count` of them read: in one load if `whole` says that p is aligned. Which elements a thread
-/// takes together, and so the order of its sums, does not depend on the alignment.
-HEDDLE_DEVICE float4 load_four(const float* p, int64_t count, bool whole) {
-  if (whole && count >= 4) return *reinterpret_cast<const float4*>(p);
-  return {count > 0 ? p[0] : 0.0f, count > 1 ? p[1] : 0.0f, count > 2 ? p[2] : 0.0f, count > 3 ? p[3] : 0.0f};
-}
-
-HEDDLE_DEVICE void store_four(float* p, float4 v, int64_t count, bool whole) {
-  if (whole && count >= 4) {
-    *reinterpret_cast<float4*>(p) = v;
-    return;
-  }
-  if (count > 0) p[0] = v.x;
-  if (count > 1) p[1] = v.y;
-  if (count > 2) p[2] = v.z;
-  if (count > 3) p[3] = v.w;
-}
 
 /// Applies f to each of the four, or to those of two.
 template <typename F>

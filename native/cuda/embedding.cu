@@ -1,7 +1,7 @@
 #include "cuda/failure.h"
 #include "cuda/kernels.h"
+#include "cuda/lanes.h"
 #include "ops/embedding.h"
-#include "ops/linear.h"
 
 namespace heddle::cuda {
 namespace {
@@ -15,44 +15,49 @@ HEDDLE_DEVICE bool in_table(int64_t id, int64_t vocabulary, unsigned long long* 
   return false;
 }
 
-/// A block a row.
+/// A block a row. T: an unsigned type of an element's size.
+template <typename T>
 HEDDLE_KERNEL(kThreads)
-embed_dense(int64_t vocabulary, int64_t width, bool aligned, const float* table, const int32_t* ids, float* out,
+embed_dense(int64_t vocabulary, int64_t width, bool aligned, const T* table, const int32_t* ids, T* out,
             unsigned long long* failure) {
   const int64_t row = block_x();
   const int64_t id = ids[row];
   if (!in_table(id, vocabulary, failure)) return;
-  const float* from = table + id * width;
-  float* to = out + row * width;
-  for (int64_t i = thread_index() * 4; i < width; i += kThreads * 4) {
-    store_four(to + i, load_four(from + i, width - i, aligned), width - i, aligned);
+  const T* from = table + id * width;
+  T* to = out + row * width;
+  for (int64_t i = thread_index() * kLanes<T>; i < width; i += kThreads * kLanes<T>) {
+    store_bits(to + i, load_bits(from + i, width - i, aligned), width - i, aligned);
   }
 }
 
 /// The same from panels: a row is one lane of its panel.
+template <typename T>
 HEDDLE_KERNEL(kThreads)
-embed_panels(int64_t vocabulary, int64_t width, const float* table, const int32_t* ids, float* out,
+embed_panels(int64_t vocabulary, int64_t width, const T* table, const int32_t* ids, T* out,
              unsigned long long* failure) {
   const int64_t row = block_x();
   const int64_t id = ids[row];
   if (!in_table(id, vocabulary, failure)) return;
-  const float* lane = table + id / kPanelWidth * kPanelWidth * width + id % kPanelWidth;
+  const T* lane = table + id / kPanelWidth * kPanelWidth * width + id % kPanelWidth;
   for (int64_t i = thread_index(); i < width; i += kThreads) out[row * width + i] = lane[i * kPanelWidth];
 }
 
 }  // namespace
 
 Status run(const Embedding& op, CudaContext& context) {
-  const float* table = op.table->data<float>();
   const int32_t* ids = op.ids->data<int32_t>();
-  float* out = op.out->data<float>();
   const int64_t vocabulary = op.table->shape[0], width = op.table->shape[1];
   const Grid grid{op.ids->numel(), kThreads};
-  if (op.table->layout == Layout::kPanels) {
-    return launch(embed_panels, grid, context, vocabulary, width, table, ids, out, context.failure);
-  }
-  const bool aligned = width % 4 == 0 && is_aligned(table) && is_aligned(out);
-  return launch(embed_dense, grid, context, vocabulary, width, aligned, table, ids, out, context.failure);
+  return with_bits_type(op.table->dtype, [&](auto type) {
+    using T = decltype(type);
+    const T* table = op.table->data<T>();
+    T* out = op.out->data<T>();
+    if (op.table->layout == Layout::kPanels) {
+      return launch(embed_panels<T>, grid, context, vocabulary, width, table, ids, out, context.failure);
+    }
+    const bool aligned = width % kLanes<T> == 0 && is_aligned(table) && is_aligned(out);
+    return launch(embed_dense<T>, grid, context, vocabulary, width, aligned, table, ids, out, context.failure);
+  });
 }
 
 }  // namespace heddle::cuda

@@ -40,6 +40,12 @@ Status launch(void (*kernel)(Parameters...), const Grid& grid, CudaContext& cont
   simt::launch_on(context.stream, extent, [=] { kernel(arguments...); });
   return kSuccess;
 #else
+  constexpr size_t kAlwaysThere = size_t{48} << 10;
+  if (grid.shared_bytes > kAlwaysThere) {
+    const Status status =
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(grid.shared_bytes));
+    if (status != cudaSuccess) return status;
+  }
   cudaLaunchConfig_t config{};
   config.gridDim = dim3(static_cast<unsigned>(grid.blocks_x), static_cast<unsigned>(grid.blocks_y));
   config.blockDim = dim3(static_cast<unsigned>(grid.threads));

@@ -5,28 +5,35 @@ namespace heddle::cuda {
 namespace {
 
 /// A block a row, in two passes over what was read once.
-HEDDLE_KERNEL(kNormThreads) layer_norm(NormRows rows, const float* weight, const float* bias, float eps) {
+template <typename T>
+HEDDLE_KERNEL(kNormThreads)
+layer_norm(NormRows<T> rows, const T* weight, const T* bias, float eps) {
   HEDDLE_SHARED(WarpSlots<float>, slots);
-  const NormRow row(rows);
+  NormRow<T> row(rows);
   const float count = static_cast<float>(rows.width);
   const auto add = [](float a, float b) { return a + b; };
 
-  float4 total{};
-  row.read([&](float4 v, int64_t) { total = map_four(total, v, add); });
-  const float mean = reduce_fours(total, slots) / count;
+  LanesOf<T> total{};
+  row.read([&](const LanesOf<T>& v, int, int) { total = map_lanes(total, v, add); });
+  const float mean = reduce_lanes(total, slots) / count;
 
-  float4 squares{};
-  row.read_again([&](float4 v, int64_t left, int64_t) {
-    // What fills up the last four must not count: its distance to the mean is not 0.
-    const auto square = [=](float x, int64_t at) { return at < left ? (x - mean) * (x - mean) : 0.0f; };
-    squares = map_four(squares, float4{square(v.x, 0), square(v.y, 1), square(v.z, 2), square(v.w, 3)}, add);
+  LanesOf<T> squares{};
+  row.read_again([&](const LanesOf<T>& v, int left, int) {
+    HEDDLE_UNROLL
+    for (int i = 0; i < kLanes<T>; ++i) {
+      // What fills up the last lanes must not count: its distance to the mean is not 0.
+      squares.at[i] += i < left ? (v.at[i] - mean) * (v.at[i] - mean) : 0.0f;
+    }
   });
-  const float scale = 1.0f / sqrtf(reduce_fours(squares, slots) / count + eps);
+  const float scale = 1.0f / sqrtf(reduce_lanes(squares, slots) / count + eps);
 
-  row.read_again([&](float4 v, int64_t left, int64_t i) {
-    float4 y = map_four(v, [=](float x) { return (x - mean) * scale; });
-    if (weight) y = map_four(y, load_four(weight + i, left, rows.aligned), [](float a, float b) { return a * b; });
-    if (bias) y = map_four(y, load_four(bias + i, left, rows.aligned), add);
+  row.read_again([&](const LanesOf<T>& v, int left, int i) {
+    auto y = map_lanes(v, [=](float x) { return (x - mean) * scale; });
+    if (weight) {
+      const auto w = load_lanes<Reuse::kSoon>(weight + i, left, rows.aligned);
+      y = map_lanes(y, w, [](float a, float b) { return a * b; });
+    }
+    if (bias) y = map_lanes(y, load_lanes<Reuse::kSoon>(bias + i, left, rows.aligned), add);
     row.write(i, y);
   });
 }
@@ -35,9 +42,14 @@ HEDDLE_KERNEL(kNormThreads) layer_norm(NormRows rows, const float* weight, const
 
 Status run(const LayerNorm& op, CudaContext& context) {
   if (op.x->numel() == 0) return kSuccess;
-  const NormRows rows = norm_rows(op, {op.weight, op.bias});
-  return launch(layer_norm, norm_grid(rows, op.x->numel()), context, rows,
-                op.weight ? op.weight->data<float>() : nullptr, op.bias ? op.bias->data<float>() : nullptr, op.eps);
+  if (op.x->shape[-1] > INT32_MAX / 2) return kInvalidValue;
+  return with_float_type(op.x->dtype, [&](auto type) {
+    using T = decltype(type);
+    const T* weight = op.weight ? op.weight->data<T>() : nullptr;
+    const T* bias = op.bias ? op.bias->data<T>() : nullptr;
+    const NormRows<T> rows = norm_rows<T>(op, {weight, bias});
+    return launch(layer_norm<T>, norm_grid<T>(rows.width, op.x->numel()), context, rows, weight, bias, op.eps);
+  });
 }
 
 }  // namespace heddle::cuda

@@ -2,6 +2,7 @@
 
 #include "cuda/activation.h"
 #include "cuda/kernels.h"
+#include "cuda/linear_half.h"
 #include "ops/linear.h"
 
 namespace heddle::cuda {
@@ -122,29 +123,12 @@ multiply(Product p) {
   }
 }
 
-/// A block some 16 rows of a panel; zeros beyond N.
-HEDDLE_KERNEL(kThreads)
-pack_panels(int64_t n, int64_t k, int64_t n_step, int64_t k_step, const float* weight, float* out) {
-  const int64_t panel = block_y();
-  const int lane = thread_index() % kPanel;
-  const int64_t column = panel * kPanel + lane;
-  for (int64_t i = block_x() * kDepth + thread_index() / kPanel; i < (block_x() + 1) * kDepth && i < k;
-       i += kThreads / kPanel) {
-    out[(panel * k + i) * kPanel + lane] = column < n ? weight[column * n_step + i * k_step] : 0.0f;
-  }
-}
-
 }  // namespace
-
-Status run(const PackPanels& op, CudaContext& context) {
-  const int64_t n = op.weight->shape[0], k = op.weight->shape[1];
-  return launch(pack_panels, {ceil_div(k, kDepth), kThreads, ceil_div(n, kPanelWidth)}, context, n, k,
-                op.weight->strides[0], op.weight->strides[1], op.weight->data<float>(), op.out->data<float>());
-}
 
 Status run(const Linear& op, CudaContext& context) {
   const int64_t n = op.weight->shape[0], k = op.weight->shape[1];
   if (op.out->numel() == 0) return kSuccess;
+  if (op.x->dtype != DType::kFloat32) return linear_half(op, context);
   const auto data = [](const Tensor* tensor) -> float* { return tensor ? tensor->data<float>() : nullptr; };
   const int64_t rows = op.out->numel() / n;
   const float* x = op.x->data<float>();

@@ -7,7 +7,7 @@ namespace heddle::cuda {
 
 /// A cache and the tokens of a call as kernels see them.
 struct Pages {
-  float* data;
+  void* data;  // of a float dtype
   const int32_t* table;
   const int32_t* lengths;
   const int32_t* cu;
@@ -20,12 +20,12 @@ struct Pages {
   int64_t value_width;
   int64_t padded_value_width;
   int64_t value_offset;
-  int64_t page_floats;
+  int64_t page_elements;
 };
 
 inline Pages pages_of(const PagedKV& cache, const Tensor* cu_seqlens, int64_t tokens) {
   const PageShape& shape = cache.shape;
-  return {cache.pages->data<float>(),
+  return {static_cast<char*>(cache.pages->storage->data) + cache.pages->offset * size_of(cache.pages->dtype),
           cache.block_table->data<int32_t>(),
           cache.lengths->data<int32_t>(),
           cu_seqlens->data<int32_t>(),
@@ -67,11 +67,12 @@ HEDDLE_DEVICE int64_t sequence_at(const Pages& p, int64_t n) {
   return low;
 }
 
-/// Page `index` of sequence b for one head; null where the table names none.
-HEDDLE_DEVICE float* page_of(const Pages& p, int64_t b, int64_t index, int64_t kv_head) {
+/// Page `index` of sequence b for one head; null where the table names none. T is as large as an element.
+template <typename T>
+HEDDLE_DEVICE T* page_of(const Pages& p, int64_t b, int64_t index, int64_t kv_head) {
   const int64_t page = p.table[b * p.pages_per_sequence + index];
   if (page < 0 || page >= p.num_pages) return nullptr;
-  return p.data + (page * p.kv_heads + kv_head) * p.page_floats;
+  return static_cast<T*>(p.data) + (page * p.kv_heads + kv_head) * p.page_elements;
 }
 
 /// What heddle::check_values asks of the values, by one block. Lengths are at least `least`.

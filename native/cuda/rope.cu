@@ -7,19 +7,22 @@ namespace {
 
 constexpr int kThreads = 128;
 
+template <typename T>
 struct Turn {
   int64_t heads, width, pairs;
   int64_t token_step, head_step;
   float factor;
   bool interleaved;
-  const float* x;
+  const T* x;
   const int32_t* positions;
   const float* frequencies;
-  float* out;
+  T* out;
 };
 
 /// A block a token: its heads share the cosines and sines.
-HEDDLE_KERNEL(kThreads) rotate(Turn p) {
+template <typename T>
+HEDDLE_KERNEL(kThreads)
+rotate(Turn<T> p) {
   float* const cosine = dynamic_shared();
   float* const sine = cosine + p.pairs;
   const int64_t n = block_x();
@@ -30,15 +33,15 @@ HEDDLE_KERNEL(kThreads) rotate(Turn p) {
   }
   sync_block();
   const int64_t step = p.interleaved ? 2 : 1, partner = p.interleaved ? 1 : p.pairs;
-  const float* const x = p.x + n * p.token_step;
-  float* const out = p.out + n * p.heads * p.width;
+  const T* const x = p.x + n * p.token_step;
+  T* const out = p.out + n * p.heads * p.width;
   for (int64_t at = thread_index(); at < p.heads * p.pairs; at += kThreads) {
     const int64_t h = at / p.pairs, i = at % p.pairs;
-    const float* const from = x + h * p.head_step + i * step;
-    float* const to = out + h * p.width + i * step;
-    const float a = from[0], b = from[partner];
-    to[0] = a * cosine[i] - b * sine[i];
-    to[partner] = b * cosine[i] + a * sine[i];
+    const T* const from = x + h * p.head_step + i * step;
+    T* const to = out + h * p.width + i * step;
+    const float a = widen(from[0]), b = widen(from[partner]);
+    to[0] = narrow<T>(a * cosine[i] - b * sine[i]);
+    to[partner] = narrow<T>(b * cosine[i] + a * sine[i]);
   }
   const int64_t rest = p.width - 2 * p.pairs;
   for (int64_t at = thread_index(); at < p.heads * rest; at += kThreads) {
@@ -78,18 +81,21 @@ HEDDLE_KERNEL(kThreads) scale_frequencies(Scaling p) {
 Status run(const Rope& op, CudaContext& context) {
   const Tensor& x = *op.x;
   const int64_t pairs = op.frequencies->shape[0];
-  const Turn turn{x.shape[1],
-                  x.shape[2],
-                  pairs,
-                  x.strides[0],
-                  x.strides[1],
-                  op.factor,
-                  op.interleaved,
-                  x.data<float>(),
-                  op.positions->data<int32_t>(),
-                  op.frequencies->data<float>(),
-                  op.out->data<float>()};
-  return launch(rotate, {x.shape[0], kThreads, 1, static_cast<size_t>(2 * pairs) * sizeof(float)}, context, turn);
+  return with_float_type(x.dtype, [&](auto type) {
+    using T = decltype(type);
+    const Turn<T> turn{x.shape[1],
+                       x.shape[2],
+                       pairs,
+                       x.strides[0],
+                       x.strides[1],
+                       op.factor,
+                       op.interleaved,
+                       x.data<T>(),
+                       op.positions->data<int32_t>(),
+                       op.frequencies->data<float>(),
+                       op.out->data<T>()};
+    return launch(rotate<T>, {x.shape[0], kThreads, 1, static_cast<size_t>(2 * pairs) * sizeof(float)}, context, turn);
+  });
 }
 
 Status run(const DynamicFrequencies& op, CudaContext& context) {

@@ -1,4 +1,5 @@
 #include "cuda/kernels.h"
+#include "cuda/lanes.h"
 #include "cuda/reduce.h"
 #include "ops/softmax.h"
 
@@ -8,38 +9,39 @@ namespace {
 constexpr int kMaxThreads = 512;
 
 /// A block a row: the maximum, the sum, the results. The row is read three times, from cache after the first.
-HEDDLE_KERNEL(kMaxThreads) softmax(int64_t width, bool aligned, bool log, const float* x, float* out) {
+template <typename T>
+HEDDLE_KERNEL(kMaxThreads)
+softmax(int64_t width, bool aligned, bool log, const T* x, T* out) {
   HEDDLE_SHARED(WarpSlots<float>, slots);
-  const int64_t step = num_threads() * 4, first = thread_index() * 4;
+  const int64_t step = num_threads() * kLanes<T>, first = thread_index() * kLanes<T>;
   x += block_x() * width;
   out += block_x() * width;
 
   float top = -kInfinity;
   for (int64_t i = first; i < width; i += step) {
-    const float4 v = load_four(x + i, width - i, aligned);
-    // fmaxf drops a NaN; it comes back in the sum.
-    top = fmaxf(top, v.x);
-    if (i + 1 < width) top = fmaxf(top, v.y);
-    if (i + 2 < width) top = fmaxf(top, v.z);
-    if (i + 3 < width) top = fmaxf(top, v.w);
+    const auto v = load_lanes<Reuse::kSoon>(x + i, width - i, aligned);
+    HEDDLE_UNROLL
+    for (int j = 0; j < kLanes<T>; ++j) {
+      if (i + j < width) top = fmaxf(top, v.at[j]);  // drops a NaN; it comes back in the sum
+    }
   }
   top = reduce_block(top, slots, Largest{});
 
   float total = 0.0f;
   for (int64_t i = first; i < width; i += step) {
-    const float4 v = load_four(x + i, width - i, aligned);
-    total += expf(v.x - top);
-    if (i + 1 < width) total += expf(v.y - top);
-    if (i + 2 < width) total += expf(v.z - top);
-    if (i + 3 < width) total += expf(v.w - top);
+    const auto v = load_lanes<Reuse::kSoon>(x + i, width - i, aligned);
+    HEDDLE_UNROLL
+    for (int j = 0; j < kLanes<T>; ++j) {
+      if (i + j < width) total += expf(v.at[j] - top);
+    }
   }
   total = reduce_block(total, slots, Sum{});
 
   const float log_total = logf(total);
   for (int64_t i = first; i < width; i += step) {
-    const float4 v = load_four(x + i, width - i, aligned);
+    const auto v = load_lanes(x + i, width - i, aligned);
     const auto result = [=](float a) { return log ? (a - top) - log_total : expf(a - top) / total; };
-    store_four(out + i, map_four(v, result), width - i, aligned);
+    store_lanes(out + i, map_lanes(v, result), width - i, aligned);
   }
 }
 
@@ -56,12 +58,14 @@ HEDDLE_DEVICE bool better(Best a, Best b) {
   return a.index < b.index;
 }
 
-HEDDLE_KERNEL(kMaxThreads) argmax(int64_t width, const float* x, int32_t* out) {
+template <typename T>
+HEDDLE_KERNEL(kMaxThreads)
+argmax(int64_t width, const T* x, int32_t* out) {
   HEDDLE_SHARED(WarpSlots<Best>, slots);
   x += block_x() * width;
   Best best{-kInfinity, INT32_MAX};
   for (int64_t i = thread_index(); i < width; i += num_threads()) {
-    const Best other{x[i], static_cast<int32_t>(i)};
+    const Best other{widen(x[i]), static_cast<int32_t>(i)};
     if (better(other, best)) best = other;
   }
   for (int mask = kWarp / 2; mask > 0; mask /= 2) {
@@ -82,18 +86,24 @@ HEDDLE_KERNEL(kMaxThreads) argmax(int64_t width, const float* x, int32_t* out) {
 Status run(const Softmax& op, CudaContext& context) {
   const int64_t width = op.x->shape[-1];
   if (op.x->numel() == 0) return kSuccess;
-  const float* x = op.x->data<float>();
-  float* out = op.out->data<float>();
-  const bool aligned = width % 4 == 0 && is_aligned(x) && is_aligned(out);
-  return launch(softmax, {op.x->numel() / width, threads_for_row(width, kMaxThreads)}, context, width, aligned, op.log,
-                x, out);
+  return with_float_type(op.x->dtype, [&](auto type) {
+    using T = decltype(type);
+    const T* x = op.x->data<T>();
+    T* out = op.out->data<T>();
+    const bool aligned = width % kLanes<T> == 0 && is_aligned(x) && is_aligned(out);
+    return launch(softmax<T>, {op.x->numel() / width, threads_for_row(width, kMaxThreads)}, context, width, aligned,
+                  op.log, x, out);
+  });
 }
 
 Status run(const Argmax& op, CudaContext& context) {
   const int64_t width = op.x->shape[-1];
   if (op.x->numel() == 0) return kSuccess;
-  return launch(argmax, {op.x->numel() / width, threads_for_row(width, kMaxThreads)}, context, width,
-                op.x->data<float>(), op.out->data<int32_t>());
+  return with_float_type(op.x->dtype, [&](auto type) {
+    using T = decltype(type);
+    return launch(argmax<T>, {op.x->numel() / width, threads_for_row(width, kMaxThreads)}, context, width,
+                  op.x->data<T>(), op.out->data<int32_t>());
+  });
 }
 
 }  // namespace heddle::cuda

@@ -9,11 +9,11 @@ namespace heddle::test {
 /// A cache whose pages lie scattered, for sequences of given keys and values.
 class Cache {
  public:
-  Cache(int64_t batch, int64_t kv_heads, PageShape shape, int64_t pages_per_sequence)
+  Cache(int64_t batch, int64_t kv_heads, PageShape shape, int64_t pages_per_sequence, DType dtype = DType::kFloat32)
       : batch_(batch),
         kv_heads_(kv_heads),
         shape_(shape),
-        pages_(DType::kFloat32, {batch * pages_per_sequence, kv_heads, shape.elements()}),
+        pages_(dtype, {batch * pages_per_sequence, kv_heads, shape.elements()}),
         table_(DType::kInt32, {batch, pages_per_sequence}),
         lengths_(Values::of({batch}, Ints(static_cast<size_t>(batch), 0))) {
     for (int64_t i = 0; i < batch * pages_per_sequence; ++i) {
@@ -28,18 +28,25 @@ class Cache {
 
   /// Key j of sequence b: k [kv_heads, Dk], v [kv_heads, Dv], as AppendKV writes them.
   void write(int64_t b, int64_t j, const float* k, const float* v) {
+    with_float_type(pages_->dtype, [&](auto type) { write_as<decltype(type)>(b, j, k, v); });
+  }
+
+ private:
+  template <typename T>
+  void write_as(int64_t b, int64_t j, const float* k, const float* v) {
     const int64_t page = table_.ints()[b * table_->shape[1] + j / kPageKeys], slot = j % kPageKeys;
     for (int64_t h = 0; h < kv_heads_; ++h) {
-      float* const keys = pages_->data<float>() + (page * kv_heads_ + h) * shape_.elements();
-      for (int64_t d = 0; d < shape_.key_width; ++d) keys[d * kPageKeys + slot] = k[h * shape_.key_width + d];
-      float* const values = keys + shape_.value_offset() + slot * shape_.padded_value_width();
+      T* const keys = pages_->data<T>() + (page * kv_heads_ + h) * shape_.elements();
+      for (int64_t d = 0; d < shape_.key_width; ++d) {
+        keys[d * kPageKeys + slot] = from_float<T>(k[h * shape_.key_width + d]);
+      }
+      T* const values = keys + shape_.value_offset() + slot * shape_.padded_value_width();
       for (int64_t d = 0; d < shape_.padded_value_width(); ++d) {
-        values[d] = d < shape_.value_width ? v[h * shape_.value_width + d] : 0.0f;
+        values[d] = from_float<T>(d < shape_.value_width ? v[h * shape_.value_width + d] : 0.0f);
       }
     }
   }
 
- private:
   int64_t batch_, kv_heads_;
   PageShape shape_;
   Values pages_, table_, lengths_;

@@ -1,7 +1,7 @@
 #pragma once
 
+#include <cmath>
 #include <cstdint>
-#include <cstring>
 
 #include "simt/simulator.h"
 
@@ -54,14 +54,48 @@ inline void wait_copies() {
   simt::wait_copies(Pending);
 }
 
+inline float widen(float value) { return value; }
+inline float widen(Float16 value) { return to_float(value); }
+inline float widen(BFloat16 value) { return to_float(value); }
+template <typename T>
+inline T narrow(float value) {
+  return from_float<T>(value);
+}
+template <typename T>
+inline uint32_t narrow_two(float first, float second) {
+  return from_float<T>(first).bits | static_cast<uint32_t>(from_float<T>(second).bits) << 16;
+}
+inline float exp2_fast(float x) {
+  const float y = std::exp2(x);
+  return y < 0x1p-126f ? 0.0f : y;
+}
+
+struct alignas(16) Words {
+  uint32_t at[4];
+};
+inline Words read_words(const void* p) { return *static_cast<const Words*>(simt::aligned(p, sizeof(Words))); }
+inline Words read_words_once(const void* p) { return read_words(p); }
+inline void write_words(void* p, const Words& words) {
+  simt::aligned(p, sizeof(Words));
+  *static_cast<Words*>(p) = words;
+}
+
+inline void ldmatrix(uint32_t (&to)[4], const void* row, HEDDLE_SITE) {
+  simt::load_matrices(to, row, false, {file, line});
+}
+inline void ldmatrix_transposed(uint32_t (&to)[4], const void* row, HEDDLE_SITE) {
+  simt::load_matrices(to, row, true, {file, line});
+}
+template <typename T>
+inline void mma(float (&sums)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, HEDDLE_SITE) {
+  simt::multiply_matrices<T>(sums, a, b0, b1, {file, line});
+}
+
 inline void atomic_min(unsigned long long* at, unsigned long long value) { *at = value < *at ? value : *at; }
 inline void atomic_add(unsigned long long* at, unsigned long long value) { *at += value; }
 
-inline uint32_t bits_of(float value) {
-  uint32_t bits;
-  std::memcpy(&bits, &value, sizeof bits);
-  return bits;
-}
+inline uint32_t bits_of(float value) { return bits_of_float(value); }
+inline float float_from(uint32_t bits) { return float_of_bits(bits); }
 
 }  // namespace heddle::cuda
 

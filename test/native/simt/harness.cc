@@ -99,10 +99,8 @@ Values::Values(size_t elements, DType dtype, const Shape& shape, const Shape& st
 Values::Values(DType dtype, const Shape& shape)
     : Values(static_cast<size_t>(shape.numel()), dtype, shape, contiguous_strides(shape), 0) {}
 
-Values Values::of(const Shape& shape, const Floats& values) {
-  const Values out(DType::kFloat32, shape);
-  std::copy(values.begin(), values.end(), out->data<float>());
-  return out;
+Values Values::of(const Shape& shape, const Floats& values, DType dtype) {
+  return of(shape, values, contiguous_strides(shape), 0, dtype);
 }
 
 Values Values::of(const Shape& shape, const Ints& values) {
@@ -111,7 +109,7 @@ Values Values::of(const Shape& shape, const Ints& values) {
   return out;
 }
 
-Values Values::of(const Shape& shape, const Floats& values, const Shape& strides, int64_t offset) {
+Values Values::of(const Shape& shape, const Floats& values, const Shape& strides, int64_t offset, DType dtype) {
   const auto place = [&](int64_t index) {
     int64_t at = 0;
     for (int axis = shape.rank() - 1; axis >= 0; --axis) {
@@ -122,14 +120,21 @@ Values Values::of(const Shape& shape, const Floats& values, const Shape& strides
   };
   int64_t last = -1;
   for (int64_t i = 0; i < shape.numel(); ++i) last = std::max(last, place(i));
-  const Values out(static_cast<size_t>(offset + last + 1), DType::kFloat32, shape, strides, offset);
-  for (int64_t i = 0; i < shape.numel(); ++i) out->data<float>()[place(i)] = values[i];
+  const Values out(static_cast<size_t>(offset + last + 1), dtype, shape, strides, offset);
+  with_float_type(dtype, [&](auto type) {
+    using T = decltype(type);
+    for (int64_t i = 0; i < shape.numel(); ++i) out->data<T>()[place(i)] = from_float<T>(values[i]);
+  });
   return out;
 }
 
 Floats Values::floats() const {
-  const float* data = tensor_->data<float>();
-  return {data, data + tensor_->numel()};
+  return with_float_type(tensor_->dtype, [&](auto type) {
+    Floats out;
+    const auto* data = tensor_->data<decltype(type)>();
+    for (int64_t i = 0; i < tensor_->numel(); ++i) out.push_back(to_float(data[i]));
+    return out;
+  });
 }
 
 Ints Values::ints() const {
@@ -175,7 +180,14 @@ void expect_failure(unsigned long long record, cuda::Fault fault, int64_t index,
   }
 }
 
-Floats normals(int64_t count, uint32_t seed) {
+Floats rounded(Floats values, DType dtype) {
+  with_float_type(dtype, [&](auto type) {
+    for (float& x : values) x = to_float(from_float<decltype(type)>(x));
+  });
+  return values;
+}
+
+Floats normals(int64_t count, uint32_t seed, DType dtype) {
   std::mt19937 bits(seed);
   Floats out(static_cast<size_t>(count));
   for (float& x : out) {
@@ -183,7 +195,7 @@ Floats normals(int64_t count, uint32_t seed) {
     for (int i = 0; i < 12; ++i) sum += bits() * 0x1p-32;
     x = static_cast<float>(sum);
   }
-  return out;
+  return rounded(std::move(out), dtype);
 }
 
 void expect_as_good_as_plain(const Floats& actual, const std::vector<double>& exact, const Floats& plain) {

@@ -32,16 +32,18 @@ int finish();
 class Values {
  public:
   Values(DType dtype, const Shape& shape);
-  static Values of(const Shape& shape, const Floats& values);
+  static Values of(const Shape& shape, const Floats& values, DType dtype = DType::kFloat32);
   static Values of(const Shape& shape, const Ints& values);
   /// `values`, row-major, laid out with these strides in memory that holds NaN elsewhere.
-  static Values of(const Shape& shape, const Floats& values, const Shape& strides, int64_t offset);
+  static Values of(const Shape& shape, const Floats& values, const Shape& strides, int64_t offset,
+                   DType dtype = DType::kFloat32);
 
   operator Tensor*() const { return tensor_.get(); }
   Tensor* operator->() const { return tensor_.get(); }
   /// Null, for what an op may lack, unless `wanted`.
   Tensor* when(bool wanted) const { return wanted ? tensor_.get() : nullptr; }
 
+  /// Of any float dtype, widened.
   Floats floats() const;
   Ints ints() const;
 
@@ -87,15 +89,20 @@ void expect_failure(unsigned long long record, cuda::Fault fault, int64_t index,
 
 // ---- Numbers
 
-/// Normally distributed, the same on every machine.
-Floats normals(int64_t count, uint32_t seed);
+constexpr DType kFloatTypes[] = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
+
+/// The nearest values that a dtype has.
+Floats rounded(Floats values, DType dtype);
+/// Normally distributed, the same on every machine, such as a dtype has.
+Floats normals(int64_t count, uint32_t seed, DType dtype = DType::kFloat32);
 
 /// The judge of a kernel: its error against the formula in float64 is at most twice the largest error of the same plain
-/// formula in float32, give or take 4 units in the last place of the largest result.
+/// formula in the same dtype, give or take 4 units of float32 in the last place of the largest result.
 void expect_as_good_as_plain(const Floats& actual, const std::vector<double>& exact, const Floats& plain);
 void expect_same_bytes(const Floats& a, const Floats& b, const std::string& what);
 
-/// Calls formula<Real>() for both.
-#define HEDDLE_EXPECT_AS_GOOD(actual, formula) expect_as_good_as_plain((actual), formula(double{}), formula(float{}))
+/// Calls formula(Real{}) for both. The plain one is rounded once to what the op gives.
+#define HEDDLE_EXPECT_AS_GOOD(actual, formula, dtype) \
+  expect_as_good_as_plain((actual), formula(double{}), rounded(formula(float{}), dtype))
 
 }  // namespace heddle::test

@@ -17,12 +17,25 @@ struct Test {
 using namespace heddle::test;
 
 const Test kTests[] = {
-    {"simulator", test_simulator},     {"copy", test_copy},         {"add", test_add},
-    {"activate", test_activate},       {"gated", test_gated},       {"linear", test_linear},
-    {"layer_norm", test_layer_norm},   {"rms_norm", test_rms_norm}, {"rope", test_rope},
-    {"softmax", test_softmax},         {"argmax", test_argmax},     {"embedding", test_embedding},
-    {"gather_rows", test_gather_rows}, {"kv_cache", test_kv_cache}, {"mask", test_mask},
-    {"attention", test_attention},     {"sample", test_sample},     {"end_of_sequence", test_end_of_sequence},
+    {"simulator", test_simulator},
+    {"copy", test_copy},
+    {"add", test_add},
+    {"activate", test_activate},
+    {"cast", test_cast},
+    {"gated", test_gated},
+    {"linear", test_linear},
+    {"layer_norm", test_layer_norm},
+    {"rms_norm", test_rms_norm},
+    {"rope", test_rope},
+    {"softmax", test_softmax},
+    {"argmax", test_argmax},
+    {"embedding", test_embedding},
+    {"gather_rows", test_gather_rows},
+    {"kv_cache", test_kv_cache},
+    {"mask", test_mask},
+    {"attention", test_attention},
+    {"sample", test_sample},
+    {"end_of_sequence", test_end_of_sequence},
 };
 
 }  // namespace

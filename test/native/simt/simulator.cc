@@ -34,12 +34,10 @@ struct Thread {
   Wait wait = Wait::kDone;
   const char* operation = "";
   Site site{};
-  // What the lane brings to an exchange; bytes is 0 at a plain meeting.
-  void* value = nullptr;
-  size_t bytes = 0;
-  int mask = 0;
+  // What the lane brings to a collective; null at a plain meeting.
+  Exchange exchange = nullptr;
+  void* own = nullptr;
   bool flag = false;
-  uint32_t votes = 0;  // flags of the warp's lanes when they last met
   std::vector<Copy> open;
   std::deque<std::vector<Copy>> groups;
 };
@@ -103,20 +101,12 @@ void settle(int warp) {
     if (!(other.site == first.site)) stop("lanes of a warp in different operations", warp);
   }
   if (first.wait != Wait::kWarp) return;
-  if (first.bytes > 0) {
-    char values[kWarp][16];
-    for (int i = 0; i < kWarp; ++i) std::memcpy(values[i], lane(warp, i).value, first.bytes);
-    for (int i = 0; i < kWarp; ++i) {
-      Thread& to = lane(warp, i);
-      std::memcpy(to.value, values[i ^ to.mask], first.bytes);
-    }
+  if (first.exchange) {
+    void* lanes[kWarp];
+    for (int i = 0; i < kWarp; ++i) lanes[i] = lane(warp, i).own;
+    first.exchange(lanes);
   }
-  uint32_t votes = 0;
-  for (int i = 0; i < kWarp; ++i) votes |= static_cast<uint32_t>(lane(warp, i).flag) << i;
-  for (int i = 0; i < kWarp; ++i) {
-    lane(warp, i).votes = votes;
-    lane(warp, i).wait = Wait::kNothing;
-  }
+  for (int i = 0; i < kWarp; ++i) lane(warp, i).wait = Wait::kNothing;
 }
 
 void run_warp(int warp) {
@@ -234,24 +224,43 @@ bool any_of_block(bool value, Site site) {
   return block.any;
 }
 
-uint32_t ballot(bool value, Site site) {
-  current->flag = value;
-  current->bytes = 0;
-  meet(Wait::kWarp, "ballot", site);
-  current->flag = false;
-  return current->votes;
+void collective(const char* operation, Exchange exchange, void* own, Site site) {
+  current->exchange = exchange;
+  current->own = own;
+  meet(Wait::kWarp, operation, site);
 }
 
-void sync_warp(Site site) {
-  current->bytes = 0;
-  meet(Wait::kWarp, "sync_warp", site);
+void sync_warp(Site site) { collective("sync_warp", nullptr, nullptr, site); }
+
+uint32_t ballot(bool value, Site site) {
+  uint32_t vote = value;
+  const auto count = [](void* const* lanes) {
+    uint32_t votes = 0;
+    for (int i = 0; i < kWarp; ++i) votes |= *static_cast<uint32_t*>(lanes[i]) << i;
+    for (int i = 0; i < kWarp; ++i) *static_cast<uint32_t*>(lanes[i]) = votes;
+  };
+  collective("ballot", count, &vote, site);
+  return vote;
 }
 
 void shuffle_xor(void* value, size_t bytes, int mask, Site site) {
-  current->value = value;
-  current->bytes = bytes;
-  current->mask = mask;
-  meet(Wait::kWarp, "shuffle_xor", site);
+  struct Own {
+    void* value;
+    size_t bytes;
+    int mask;
+  } own{value, bytes, mask};
+  const auto exchange = [](void* const* lanes) {
+    char values[kWarp][16];
+    const auto of = [&](int i) { return *static_cast<const Own*>(lanes[i]); };
+    for (int i = 0; i < kWarp; ++i) std::memcpy(values[i], of(i).value, of(i).bytes);
+    for (int i = 0; i < kWarp; ++i) std::memcpy(of(i).value, values[i ^ of(i).mask], of(i).bytes);
+  };
+  collective("shuffle_xor", exchange, &own, site);
+}
+
+const void* aligned(const void* p, size_t bytes) {
+  if (reinterpret_cast<uintptr_t>(p) % bytes != 0) stop("an access to an unaligned address", current->index / kWarp);
+  return p;
 }
 
 void copy_async(void* to, const void* from, size_t bytes, bool wanted) {

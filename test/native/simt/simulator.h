@@ -5,6 +5,8 @@
 #include <functional>
 #include <vector>
 
+#include "core/half.h"
+
 namespace heddle::simt {
 
 /// Runs kernels on the host: the threads of a block are fibers, blocks run one after another. It is there to find
@@ -72,10 +74,20 @@ void* dynamic_shared();
 void sync_block(Site site);
 bool any_of_block(bool value, Site site);
 void sync_warp(Site site);
+/// What a warp does together: once all lanes are there, `exchange` is called with what each of the 32 brings.
+using Exchange = void (*)(void* const* lanes);
+void collective(const char* operation, Exchange exchange, void* own, Site site);
 /// Exchanges `value` with the lane whose number differs by `mask`.
 void shuffle_xor(void* value, size_t bytes, int mask, Site site);
 /// Bit i: the value of lane i.
 uint32_t ballot(bool value, Site site);
+/// See cuda/device.h: ldmatrix, and mma, which adds its 16 products to a sum one by one in float32.
+void load_matrices(uint32_t* to, const void* row, bool transposed, Site site);
+template <typename T>
+void multiply_matrices(float* sums, const uint32_t* a, uint32_t b0, uint32_t b1, Site site);
+
+/// p; ends the process if it is not aligned to `bytes`.
+const void* aligned(const void* p, size_t bytes);
 
 void copy_async(void* to, const void* from, size_t bytes, bool wanted);
 void commit_copies();

@@ -114,7 +114,7 @@ void check(const Given& given, const Ints& chunks = {}) {
   std::iota(all.begin(), all.end(), 0);
   const Floats whole = attend(numbers, all, Ints(all.size(), 0), given.counts);
   const auto plain = [&](auto real) { return formula<decltype(real)>(numbers); };
-  HEDDLE_EXPECT_AS_GOOD(whole, plain);
+  HEDDLE_EXPECT_AS_GOOD(whole, plain, DType::kFloat32);
 
   num_multiprocessors = 1000;
   expect_same_bytes(attend(numbers, all, Ints(all.size(), 0), given.counts), whole, "spans apart");
@@ -163,7 +163,7 @@ void check_masked(const MaskCase& masked, Given given) {
   }
   const auto plain = [&](auto real) { return formula<decltype(real)>(numbers); };
   const Floats whole = attend(numbers, {0, 1}, {0, 0}, given.counts);
-  HEDDLE_EXPECT_AS_GOOD(whole, plain);
+  HEDDLE_EXPECT_AS_GOOD(whole, plain, DType::kFloat32);
   num_multiprocessors = 1000;
   expect_same_bytes(attend(numbers, {0, 1}, {0, 0}, given.counts), whole, "spans apart");
   num_multiprocessors = 1;

@@ -25,11 +25,13 @@ Real activation(Real x, Activation kind) {
 void test_copy() {
   begin_op(Copy::kName);
   const auto check = [](const Shape& shape, const Shape& strides, int64_t offset) {
-    begin_case(concat(shape, " with strides ", strides));
-    const Floats numbers = normals(shape.numel(), 1);
-    const Values out(DType::kFloat32, shape);
-    compute(Copy{Values::of(shape, numbers, strides, offset), out});
-    expect_same_bytes(out.floats(), numbers, "a copy");
+    for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
+      begin_case(concat(name_of(dtype), " ", shape, " with strides ", strides));
+      const Floats numbers = normals(shape.numel(), 1, dtype);
+      const Values out(dtype, shape);
+      compute(Copy{Values::of(shape, numbers, strides, offset, dtype), out});
+      expect_same_bytes(out.floats(), numbers, "a copy");
+    }
   };
   check({}, {}, 0);
   check({1}, {7}, 3);
@@ -51,11 +53,11 @@ void test_copy() {
 
 void test_add() {
   begin_op(Add::kName);
-  const auto check = [](const Shape& a, const Shape& b, const Shape& out_shape, int64_t offset) {
-    begin_case(concat(a, " + ", b));
-    const Floats x = normals(a.numel(), 1), y = normals(b.numel(), 2);
-    const Values out(DType::kFloat32, out_shape);
-    compute(Add{Values::of(a, x, contiguous_strides(a), offset), Values::of(b, y), out});
+  const auto check_as = [](DType dtype, const Shape& a, const Shape& b, const Shape& out_shape, int64_t offset) {
+    begin_case(concat(name_of(dtype), " ", a, " + ", b));
+    const Floats x = normals(a.numel(), 1, dtype), y = normals(b.numel(), 2, dtype);
+    const Values out(dtype, out_shape);
+    compute(Add{Values::of(a, x, contiguous_strides(a), offset, dtype), Values::of(b, y, dtype), out});
     Floats wanted;
     for (int64_t i = 0; i < out_shape.numel(); ++i) {
       const auto at = [&](const Shape& shape) {
@@ -69,7 +71,10 @@ void test_add() {
       };
       wanted.push_back(x[at(a)] + y[at(b)]);
     }
-    expect_same_bytes(out.floats(), wanted, "a sum");
+    expect_same_bytes(out.floats(), rounded(wanted, dtype), "a sum");
+  };
+  const auto check = [&](const Shape& a, const Shape& b, const Shape& out_shape, int64_t offset) {
+    for (const DType dtype : kFloatTypes) check_as(dtype, a, b, out_shape, offset);
   };
   check({1}, {1}, {1}, 0);
   check({3, 5}, {3, 5}, {3, 5}, 0);
@@ -83,92 +88,112 @@ void test_add() {
 
 void test_activate() {
   begin_op(Activate::kName);
-  for (const Activation kind : kActivations) {
+  const auto check = [](DType dtype, Activation kind) {
     for (const int64_t count : {1, 3, 4, 1000, 1025}) {
       for (const int64_t offset : {0, 1}) {
-        begin_case(concat("kind ", static_cast<int>(kind), ", ", count, " elements from ", offset));
-        Floats numbers = normals(count, 1);
+        begin_case(concat(name_of(dtype), ", kind ", static_cast<int>(kind), ", ", count, " elements from ", offset));
+        Floats numbers = normals(count, 1, dtype);
         for (float& x : numbers) x *= 4;
-        const Values out(DType::kFloat32, Shape{count});
-        compute(Activate{Values::of({count}, numbers, {1}, offset), kind, out});
+        const Values out(dtype, Shape{count});
+        compute(Activate{Values::of({count}, numbers, {1}, offset, dtype), kind, out});
         const auto formula = [&](auto real) {
           std::vector<decltype(real)> y;
           for (const float x : numbers) y.push_back(activation<decltype(real)>(x, kind));
           return y;
         };
-        HEDDLE_EXPECT_AS_GOOD(out.floats(), formula);
+        HEDDLE_EXPECT_AS_GOOD(out.floats(), formula, dtype);
       }
     }
+  };
+  for (const DType dtype : kFloatTypes) {
+    for (const Activation kind : kActivations) check(dtype, kind);
   }
 }
 
 void test_gated() {
   begin_op(Gated::kName);
-  for (const Activation kind : kActivations) {
+  const auto check = [](DType dtype, Activation kind) {
     for (const int64_t count : {1, 6, 1028}) {
-      begin_case(concat("kind ", static_cast<int>(kind), ", ", count, " elements"));
-      const Floats gate = normals(count, 1), up = normals(count, 2);
-      const Values out(DType::kFloat32, {count});
-      compute(Gated{Values::of({count}, gate), Values::of({count}, up, {1}, count % 2), kind, out});
+      begin_case(concat(name_of(dtype), ", kind ", static_cast<int>(kind), ", ", count, " elements"));
+      const Floats gate = normals(count, 1, dtype), up = normals(count, 2, dtype);
+      const Values out(dtype, {count});
+      const Values up_values = Values::of({count}, up, {1}, count % 2, dtype);
+      compute(Gated{Values::of({count}, gate, dtype), up_values, kind, out});
       const auto formula = [&](auto real) {
         std::vector<decltype(real)> y;
         for (int64_t i = 0; i < count; ++i) y.push_back(activation<decltype(real)>(gate[i], kind) * up[i]);
         return y;
       };
-      HEDDLE_EXPECT_AS_GOOD(out.floats(), formula);
+      HEDDLE_EXPECT_AS_GOOD(out.floats(), formula, dtype);
     }
+  };
+  for (const DType dtype : kFloatTypes) {
+    for (const Activation kind : kActivations) check(dtype, kind);
   }
 }
 
-void test_linear() {
-  begin_op(Linear::kName);
-  const auto check = [](int64_t rows, int64_t k, int64_t n, Activation kind, bool extras, int64_t offset) {
-    begin_case(concat("[", rows, ", ", k, "] to ", n));
-    const Floats x = normals(rows * k, 1), weight = normals(n * k, 2);
-    const Floats bias = normals(n, 3), residual = normals(rows * n, 4);
-    Values panels(DType::kFloat32, {static_cast<int64_t>(panel_bytes_of(n, k) / sizeof(float))});
-    // Laid out by column, as a checkpoint of another library may be.
-    compute(PackPanels{Values::of({n, k}, weight, {1, n}, 0), panels});
-    panels->shape = Shape{n, k};
-    panels->layout = Layout::kPanels;
-    const Values bias_values = Values::of({n}, bias), residual_values = Values::of({rows, n}, residual);
-    const auto run_rows = [&](int64_t first, int64_t count) {
-      const Floats part(x.begin() + first * k, x.begin() + (first + count) * k);
-      const Floats add(residual.begin() + first * n, residual.begin() + (first + count) * n);
-      const Values out(DType::kFloat32, Shape{count, n});
-      compute(Linear{Values::of({count, k}, part, {k, 1}, offset), panels, bias_values.when(extras),
-                     Values::of({count, n}, add).when(extras), kind, out});
-      return out.floats();
-    };
-    const Floats all = run_rows(0, rows);
-    const auto formula = [&](auto real) {
-      using Real = decltype(real);
-      std::vector<Real> y;
-      for (int64_t m = 0; m < rows; ++m) {
-        for (int64_t j = 0; j < n; ++j) {
-          Real sum = 0;
-          for (int64_t i = 0; i < k; ++i) sum += Real(x[m * k + i]) * Real(weight[j * k + i]);
-          sum = activation<Real>(sum + (extras ? bias[j] : 0), kind);
-          y.push_back(sum + (extras ? residual[m * n + j] : 0));
+void test_cast() {
+  begin_op(Cast::kName);
+  const float inf = INFINITY;
+  // Ties, the largest halves and what lies beyond them, denormals of halves, what int32 cannot hold.
+  const Floats special = {0.0f,          -0.0f,    1.0f,     -1.5f,    2.9f,     1.00390625f, 1.01171875f,
+                          1.0009765625f, 65504.0f, 65519.0f, 65520.0f, 1e-7f,    2.98e-8f,    3e38f,
+                          3.4e38f,       inf,      -inf,     0x1p31f,  -0x1p31f, -0x1.1p31f,  std::nanf("")};
+  for (const DType from : kFloatTypes) {
+    for (const DType to : kFloatTypes) {
+      for (const int64_t count : {1, 8, 21, 1000}) {
+        for (const int64_t offset : {0, 1}) {
+          begin_case(concat(name_of(from), " to ", name_of(to), ", ", count, " elements from ", offset));
+          Floats numbers = normals(count, 1, from);
+          if (count == static_cast<int64_t>(special.size())) numbers = rounded(special, from);
+          const Values out(to, {count});
+          compute(Cast{Values::of({count}, numbers, {1}, offset, from), out});
+          const Floats wanted = rounded(numbers, to), actual = out.floats();
+          for (int64_t i = 0; i < count; ++i) {
+            const bool same = std::isnan(wanted[i]) ? std::isnan(actual[i]) : actual[i] == wanted[i];
+            if (!same || std::signbit(actual[i]) != std::signbit(wanted[i])) fail(concat("element ", i));
+          }
         }
       }
-      return y;
-    };
-    HEDDLE_EXPECT_AS_GOOD(all, formula);
-    for (const int64_t row : {int64_t{0}, rows - 1}) {
-      const Floats alone = run_rows(row, 1);
-      expect_same_bytes(alone, Floats(all.begin() + row * n, all.begin() + (row + 1) * n), "a row alone");
     }
-  };
-  for (const int64_t rows : {1, 3, 16, 17, 33, 40}) {
-    check(rows, 64, 64, Activation::kNone, false, 0);
-    check(rows, 37, 70, Activation::kGelu, true, 0);
-    check(rows, 20, 1, Activation::kGeluTanh, true, 0);
+    begin_case(concat(name_of(from), " to whole numbers, with strides"));
+    const Shape shape{static_cast<int64_t>(special.size()), 2};
+    const Floats rows = rounded(special, from);
+    Floats twice;
+    for (const float x : rows) twice.insert(twice.end(), {x, -x});
+    const Values x = Values::of(shape, twice, {1, shape[0] + 1}, 3, from), whole(DType::kInt32, shape),
+                 truth(DType::kBool, shape);
+    compute(Cast{x, whole});
+    compute(Cast{x, truth});
+    for (int64_t i = 0; i < shape.numel(); ++i) {
+      const double cut = std::isnan(twice[i]) ? 0 : std::trunc(double{twice[i]});
+      const double held = std::min(std::max(cut, double{INT32_MIN}), double{INT32_MAX});
+      expect(whole.ints()[i] == held, concat("whole number ", i));
+      expect(truth->data<uint8_t>()[i] == (twice[i] != 0), concat("truth ", i));
+    }
   }
-  check(5, 1, 5, Activation::kNone, true, 0);
-  check(2, 300, 130, Activation::kNone, true, 1);  // not aligned
-  check(131, 20, 65, Activation::kNone, true, 0);
-  check(130, 16, 64, Activation::kGelu, true, 1);
+  const Ints numbers = {0, 1, -1, 257, 259, 16777217, 16777219, 33619969, INT32_MAX, INT32_MIN, -65520, 65519};
+  const Shape shape{static_cast<int64_t>(numbers.size())};
+  for (const DType to : kFloatTypes) {
+    begin_case(concat("int32 to ", name_of(to)));
+    const Values out(to, shape);
+    compute(Cast{Values::of(shape, numbers), out});
+    for (size_t i = 0; i < numbers.size(); ++i) {
+      // No nearer value of the dtype: halfway to both neighbours the distance is at least that of the result.
+      const double distance = std::fabs(double{out.floats()[i]} - numbers[i]);
+      for (const double factor : {1 - 0x1p-12, 1 + 0x1p-12, 1 - 0x1p-9, 1 + 0x1p-9, 1 - 0x1p-24, 1 + 0x1p-23}) {
+        const float other = rounded({static_cast<float>(numbers[i] * factor)}, to)[0];
+        expect(std::isinf(out.floats()[i]) || distance <= std::fabs(double{other} - numbers[i]),
+               concat(numbers[i], " is not rounded to the nearest"));
+      }
+    }
+  }
+  begin_case("bool to float16 and int32");
+  const Values truth(DType::kBool, {3}), half(DType::kFloat16, {3}), whole(DType::kInt32, {3});
+  for (uint8_t i = 0; i < 3; ++i) truth->data<uint8_t>()[i] = i % 2;
+  compute(Cast{truth, half});
+  compute(Cast{truth, whole});
+  expect(half.floats() == Floats({0, 1, 0}) && whole.ints() == Ints({0, 1, 0}), "other numbers");
 }
 
 }  // namespace heddle::test

@@ -22,12 +22,14 @@ int64_t pages_for(const Given& given) {
   return pages;
 }
 
-void append(const Given& given) {
-  begin_case(concat(sum_of(given.counts), " tokens, widths ", given.shape.key_width, " and ", given.shape.value_width));
+void append_as(DType dtype, const Given& given) {
+  begin_case(concat(name_of(dtype), ", ", sum_of(given.counts), " tokens, widths ", given.shape.key_width, " and ",
+                    given.shape.value_width));
   const int64_t batch = static_cast<int64_t>(given.held.size()), tokens = sum_of(given.counts);
   const int64_t dk = given.shape.key_width, dv = given.shape.value_width, heads = given.kv_heads;
-  const Floats k = normals(tokens * heads * dk, 1), v = normals(tokens * heads * dv, 2);
-  Cache cache(batch, heads, given.shape, pages_for(given)), wanted(batch, heads, given.shape, pages_for(given));
+  const Floats k = normals(tokens * heads * dk, 1, dtype), v = normals(tokens * heads * dv, 2, dtype);
+  const int64_t pages = pages_for(given);
+  Cache cache(batch, heads, given.shape, pages, dtype), wanted(batch, heads, given.shape, pages, dtype);
   for (int64_t b = 0, n = 0; b < batch; ++b) {
     cache.lengths()->data<int32_t>()[b] = given.held[b];
     for (int64_t i = 0; i < given.counts[b]; ++i, ++n) {
@@ -36,8 +38,8 @@ void append(const Given& given) {
   }
   // Keys within a fused projection, values with a step of their own.
   const int64_t row = heads * dk + 3;
-  const Values keys = Values::of({1, tokens, heads, dk}, k, {tokens * row, row, dk, 1}, 2);
-  const Values values = Values::of({1, tokens, heads, dv}, v, {tokens * heads * dv, heads * dv, 1, heads}, 0);
+  const Values keys = Values::of({1, tokens, heads, dk}, k, {tokens * row, row, dk, 1}, 2, dtype);
+  const Values values = Values::of({1, tokens, heads, dv}, v, {tokens * heads * dv, heads * dv, 1, heads}, 0, dtype);
   const Values offsets = offsets_of(given.counts);
   compute(AppendKV{keys, values, offsets, cache.paged()});
   expect_same_bytes(cache.pages().floats(), wanted.pages().floats(), "the pages");
@@ -45,6 +47,10 @@ void append(const Given& given) {
   for (int64_t b = 0; b < batch; ++b) {
     expect(cache.lengths().ints()[b] == given.held[b] + given.counts[b], "the lengths");
   }
+}
+
+void append(const Given& given) {
+  for (const DType dtype : kFloatTypes) append_as(dtype, given);
 }
 
 void append_wrong() {

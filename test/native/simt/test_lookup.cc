@@ -7,19 +7,19 @@ using cuda::Fault;
 
 void test_embedding() {
   begin_op(Embedding::kName);
-  const auto check = [](int64_t vocabulary, int64_t width, const Ints& ids, bool packed) {
-    begin_case(concat("[", vocabulary, ", ", width, "]", packed ? " in panels" : ""));
-    const Floats numbers = normals(vocabulary * width, 1);
-    Values table = Values::of({vocabulary, width}, numbers);
+  const auto check_as = [](DType dtype, int64_t vocabulary, int64_t width, const Ints& ids, bool packed) {
+    begin_case(concat(name_of(dtype), " [", vocabulary, ", ", width, "]", packed ? " in panels" : ""));
+    const Floats numbers = normals(vocabulary * width, 1, dtype);
+    Values table = Values::of({vocabulary, width}, numbers, dtype);
     if (packed) {
-      Values panels(DType::kFloat32, {static_cast<int64_t>(panel_bytes_of(vocabulary, width) / sizeof(float))});
+      Values panels(dtype, {panel_elements_of(vocabulary, width)});
       compute(PackPanels{table, panels});
       panels->shape = Shape{vocabulary, width};
       panels->layout = Layout::kPanels;
       table = panels;
     }
     const int64_t count = static_cast<int64_t>(ids.size());
-    const Values out(DType::kFloat32, {count, width});
+    const Values out(dtype, {count, width});
     compute(Embedding{table, Values::of({count}, ids), out});
     Floats wanted;
     for (const int32_t id : ids) wanted.insert(wanted.end(), &numbers[id * width], &numbers[id * width] + width);
@@ -28,9 +28,12 @@ void test_embedding() {
     Ints wrong = ids;
     wrong.push_back(static_cast<int32_t>(vocabulary));
     wrong.push_back(-1);
-    const Values more(DType::kFloat32, {count + 2, width});
+    const Values more(dtype, {count + 2, width});
     const auto record = run(Embedding{table, Values::of({count + 2}, wrong), more});
     expect_failure(record, Fault::kIndex, count, static_cast<int32_t>(vocabulary));
+  };
+  const auto check = [&](int64_t vocabulary, int64_t width, const Ints& ids, bool packed) {
+    for (const DType dtype : kFloatTypes) check_as(dtype, vocabulary, width, ids, packed);
   };
   for (const bool packed : {false, true}) {
     check(5, 1, {4, 0, 0}, packed);
@@ -42,12 +45,12 @@ void test_embedding() {
 
 void test_gather_rows() {
   begin_op(GatherRows::kName);
-  const auto check = [](int64_t rows, int64_t width, const Ints& index) {
-    begin_case(concat("[", rows, ", ", width, "]"));
-    const Floats x = normals(rows * width, 1);
+  const auto check_as = [](DType dtype, int64_t rows, int64_t width, const Ints& index) {
+    begin_case(concat(name_of(dtype), " [", rows, ", ", width, "]"));
+    const Floats x = normals(rows * width, 1, dtype);
     const int64_t count = static_cast<int64_t>(index.size());
-    const Values out(DType::kFloat32, {count, width});
-    compute(GatherRows{Values::of({rows, width}, x), Values::of({count}, index), out});
+    const Values out(dtype, {count, width});
+    compute(GatherRows{Values::of({rows, width}, x, dtype), Values::of({count}, index), out});
     Floats wanted;
     for (const int32_t i : index) {
       for (int64_t c = 0; c < width; ++c) wanted.push_back(i < 0 ? 0.0f : x[i * width + c]);
@@ -55,9 +58,12 @@ void test_gather_rows() {
     expect_same_bytes(out.floats(), wanted, "rows of x");
     Ints wrong = index;
     wrong.push_back(-2);
-    const Values more(DType::kFloat32, {count + 1, width});
-    const auto record = run(GatherRows{Values::of({rows, width}, x), Values::of({count + 1}, wrong), more});
+    const Values more(dtype, {count + 1, width});
+    const auto record = run(GatherRows{Values::of({rows, width}, x, dtype), Values::of({count + 1}, wrong), more});
     expect_failure(record, Fault::kIndex, count, -2);
+  };
+  const auto check = [&](int64_t rows, int64_t width, const Ints& index) {
+    for (const DType dtype : kFloatTypes) check_as(dtype, rows, width, index);
   };
   check(3, 4, {2, -1, 0});
   check(5, 7, {4, 4, -1, 1});

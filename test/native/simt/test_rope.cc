@@ -7,16 +7,17 @@
 namespace heddle::test {
 namespace {
 
-void rotate(int64_t tokens, int64_t heads, int64_t width, int64_t pairs, bool interleaved) {
-  begin_case(concat("[", tokens, ", ", heads, ", ", width, "], ", pairs, interleaved ? " pairs together" : " pairs"));
-  const Floats x = normals(tokens * heads * width, 1);
+void rotate_as(DType dtype, int64_t tokens, int64_t heads, int64_t width, int64_t pairs, bool interleaved) {
+  begin_case(concat(name_of(dtype), " [", tokens, ", ", heads, ", ", width, "], ", pairs,
+                    interleaved ? " pairs together" : " pairs"));
+  const Floats x = normals(tokens * heads * width, 1, dtype);
   Floats frequencies;
   Ints positions;
   for (int64_t i = 0; i < pairs; ++i) frequencies.push_back(static_cast<float>(std::pow(1e4, -2.0 * i / (2 * pairs))));
   for (int64_t n = 0; n < tokens; ++n) positions.push_back(static_cast<int32_t>(n * n * 7));
   const int64_t row = heads * width + 5;  // within a fused projection
-  const Values out(DType::kFloat32, {tokens, heads, width});
-  compute(Rope{Values::of({tokens, heads, width}, x, {row, width, 1}, 3), Values::of({tokens}, positions),
+  const Values out(dtype, {tokens, heads, width});
+  compute(Rope{Values::of({tokens, heads, width}, x, {row, width, 1}, 3, dtype), Values::of({tokens}, positions),
                Values::of({pairs}, frequencies), 1.5f, interleaved, out});
   const auto formula = [&](auto real) {
     using Real = decltype(real);
@@ -35,7 +36,11 @@ void rotate(int64_t tokens, int64_t heads, int64_t width, int64_t pairs, bool in
     }
     return y;
   };
-  HEDDLE_EXPECT_AS_GOOD(out.floats(), formula);
+  HEDDLE_EXPECT_AS_GOOD(out.floats(), formula, dtype);
+}
+
+void rotate(int64_t tokens, int64_t heads, int64_t width, int64_t pairs, bool interleaved) {
+  for (const DType dtype : kFloatTypes) rotate_as(dtype, tokens, heads, width, pairs, interleaved);
 }
 
 void scale(const Ints& last, int64_t width) {

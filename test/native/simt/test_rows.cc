@@ -13,25 +13,28 @@ const float kNaN = std::nanf(""), kInf = INFINITY;
 
 void test_layer_norm() {
   begin_op(LayerNorm::kName);
-  const auto check = [](int64_t rows, int64_t width, bool with_residual, bool affine, int64_t offset) {
-    begin_case(concat(rows, " rows of ", width, with_residual ? ", residual" : "", affine ? ", weight and bias" : ""));
+  const auto check_as = [](DType dtype, int64_t rows, int64_t width, bool with_residual, bool affine, int64_t offset) {
+    begin_case(concat(name_of(dtype), ", ", rows, " rows of ", width, with_residual ? ", residual" : "",
+                      affine ? ", weight and bias" : ""));
     const Shape shape{rows, width};
     Floats x = normals(rows * width, 1);
     for (float& v : x) v += 3;
-    const Floats residual = normals(rows * width, 2), weight = normals(width, 3), bias = normals(width, 4);
-    const Values weight_values = Values::of({width}, weight), bias_values = Values::of({width}, bias);
+    x = rounded(x, dtype);
+    const Floats residual = normals(rows * width, 2, dtype);
+    const Floats weight = normals(width, 3, dtype), bias = normals(width, 4, dtype);
+    const Values weight_values = Values::of({width}, weight, dtype), bias_values = Values::of({width}, bias, dtype);
     const auto run_rows = [&](int64_t first, int64_t count, int64_t at) {
       const auto part = [&](const Floats& all, int64_t from) {
         const Floats some(all.begin() + first * width, all.begin() + (first + count) * width);
-        return Values::of({count, width}, some, {width, 1}, from);
+        return Values::of({count, width}, some, {width, 1}, from, dtype);
       };
-      const Values out(DType::kFloat32, {count, width}), sum(DType::kFloat32, {count, width});
+      const Values out(dtype, {count, width}), sum(dtype, {count, width});
       compute(LayerNorm{part(x, at), part(residual, 0).when(with_residual), weight_values.when(affine),
                         bias_values.when(affine), 1e-5f, out, sum.when(with_residual)});
       if (with_residual && first == 0) {
-        for (int64_t i = 0; i < count * width; ++i) {
-          if (sum.floats()[i] != x[i] + residual[i]) return fail("a wrong sum"), out.floats();
-        }
+        Floats wanted;
+        for (int64_t i = 0; i < count * width; ++i) wanted.push_back(x[i] + residual[i]);
+        expect_same_bytes(sum.floats(), rounded(wanted, dtype), "the sum");
       }
       return out.floats();
     };
@@ -53,28 +56,36 @@ void test_layer_norm() {
       }
       return y;
     };
-    HEDDLE_EXPECT_AS_GOOD(all, formula);
+    HEDDLE_EXPECT_AS_GOOD(all, formula, dtype);
     // Alone, and where it is not aligned.
     expect_same_bytes(run_rows(rows - 1, 1, 1), Floats(all.end() - width, all.end()), "a row alone");
+  };
+  const auto check = [&](int64_t rows, int64_t width, bool with_residual, bool affine, int64_t offset) {
+    for (const DType dtype : kFloatTypes) check_as(dtype, rows, width, with_residual, affine, offset);
   };
   for (const int64_t width : {1, 2, 5, 31, 64, 100, 127, 128, 129, 768, 1023, 1024, 2050}) {
     check(3, width, false, false, 0);
     check(2, width, true, true, 0);
   }
-  check(2, 8192, true, true, 0);
-  check(2, 8193, true, true, 0);  // too wide to be kept
-  check(2, 9000, false, true, 0);
+  // As wide as a block keeps, and wider.
+  check_as(DType::kFloat32, 2, 8192, true, true, 0);
+  check_as(DType::kFloat32, 2, 8193, true, true, 0);
+  check_as(DType::kFloat32, 2, 9000, false, true, 0);
+  check_as(DType::kFloat16, 2, 16384, true, false, 0);
+  check_as(DType::kBFloat16, 2, 17000, true, true, 0);
 }
 
 void test_rms_norm() {
   begin_op(RmsNorm::kName);
-  const auto check = [](int64_t rows, int64_t width, bool with_residual, bool weighted) {
-    begin_case(concat(rows, " rows of ", width, with_residual ? ", residual" : "", weighted ? ", weight" : ""));
+  const auto check_as = [](DType dtype, int64_t rows, int64_t width, bool with_residual, bool weighted) {
+    begin_case(concat(name_of(dtype), ", ", rows, " rows of ", width, with_residual ? ", residual" : "",
+                      weighted ? ", weight" : ""));
     const Shape shape{rows, width};
-    const Floats x = normals(rows * width, 1), residual = normals(rows * width, 2), weight = normals(width, 3);
-    const Values weight_values = Values::of({width}, weight), out(DType::kFloat32, shape), sum(DType::kFloat32, shape);
-    compute(RmsNorm{Values::of(shape, x), Values::of(shape, residual).when(with_residual), weight_values.when(weighted),
-                    1e-5f, 1.0f, out, sum.when(with_residual)});
+    const Floats x = normals(rows * width, 1, dtype), residual = normals(rows * width, 2, dtype);
+    const Floats weight = normals(width, 3, dtype);
+    const Values weight_values = Values::of({width}, weight, dtype), out(dtype, shape), sum(dtype, shape);
+    compute(RmsNorm{Values::of(shape, x, dtype), Values::of(shape, residual, dtype).when(with_residual),
+                    weight_values.when(weighted), 1e-5f, 1.0f, out, sum.when(with_residual)});
     const auto formula = [&](auto real) {
       using Real = decltype(real);
       std::vector<Real> y;
@@ -89,15 +100,18 @@ void test_rms_norm() {
       }
       return y;
     };
-    HEDDLE_EXPECT_AS_GOOD(out.floats(), formula);
-    const Values alone(DType::kFloat32, {1, width}), alone_sum(DType::kFloat32, {1, width});
+    HEDDLE_EXPECT_AS_GOOD(out.floats(), formula, dtype);
+    const Values alone(dtype, {1, width}), alone_sum(dtype, {1, width});
     const auto last = [&](const Floats& all) {
-      return Values::of({1, width}, Floats(all.end() - width, all.end()), {width, 1}, 1);
+      return Values::of({1, width}, Floats(all.end() - width, all.end()), {width, 1}, 1, dtype);
     };
     compute(RmsNorm{last(x), last(residual).when(with_residual), weight_values.when(weighted), 1e-5f, 1.0f, alone,
                     alone_sum.when(with_residual)});
     const Floats all = out.floats();
     expect_same_bytes(alone.floats(), Floats(all.end() - width, all.end()), "a row alone");
+  };
+  const auto check = [&](int64_t rows, int64_t width, bool with_residual, bool weighted) {
+    for (const DType dtype : kFloatTypes) check_as(dtype, rows, width, with_residual, weighted);
   };
   for (const int64_t width : {1, 3, 32, 100, 128, 768, 1025, 8192, 8196}) {
     check(2, width, false, false);
@@ -107,13 +121,14 @@ void test_rms_norm() {
 
 void test_softmax() {
   begin_op(Softmax::kName);
-  const auto check = [](const Floats& x, int64_t width, bool log, const std::string& name) {
-    begin_case(concat(log ? "log, " : "", name));
+  const auto check_as = [](DType dtype, const Floats& given, int64_t width, bool log, const std::string& name) {
+    begin_case(concat(name_of(dtype), log ? ", log, " : ", ", name));
+    const Floats x = rounded(given, dtype);
     const int64_t rows = static_cast<int64_t>(x.size()) / width;
     const auto run_rows = [&](int64_t first, int64_t count, int64_t offset) {
-      const Values out(DType::kFloat32, {count, width});
+      const Values out(dtype, {count, width});
       const Floats part(x.begin() + first * width, x.begin() + (first + count) * width);
-      compute(Softmax{Values::of({count, width}, part, {width, 1}, offset), log, out});
+      compute(Softmax{Values::of({count, width}, part, {width, 1}, offset, dtype), log, out});
       return out.floats();
     };
     const Floats all = run_rows(0, rows, 0);
@@ -131,8 +146,11 @@ void test_softmax() {
       }
       return y;
     };
-    HEDDLE_EXPECT_AS_GOOD(all, formula);
+    HEDDLE_EXPECT_AS_GOOD(all, formula, dtype);
     expect_same_bytes(run_rows(rows - 1, 1, 1), Floats(all.end() - width, all.end()), "a row alone");
+  };
+  const auto check = [&](const Floats& x, int64_t width, bool log, const std::string& name) {
+    for (const DType dtype : kFloatTypes) check_as(dtype, x, width, log, name);
   };
   for (const bool log : {false, true}) {
     for (const int64_t width : {1, 3, 31, 33, 128, 300, 1024, 4099}) {
@@ -146,11 +164,12 @@ void test_softmax() {
 
 void test_argmax() {
   begin_op(Argmax::kName);
-  const auto check = [](const Floats& x, int64_t width, const std::string& name) {
-    begin_case(name);
+  const auto check_as = [](DType dtype, const Floats& given, int64_t width, const std::string& name) {
+    begin_case(concat(name_of(dtype), ", ", name));
+    const Floats x = rounded(given, dtype);
     const int64_t rows = static_cast<int64_t>(x.size()) / width;
     const Values out(DType::kInt32, {rows});
-    compute(Argmax{Values::of({rows, width}, x), out});
+    compute(Argmax{Values::of({rows, width}, x, dtype), out});
     Ints wanted;
     for (int64_t r = 0; r < rows; ++r) {
       int64_t best = 0;
@@ -161,6 +180,9 @@ void test_argmax() {
       wanted.push_back(static_cast<int32_t>(best));
     }
     expect(out.ints() == wanted, "another index");
+  };
+  const auto check = [&](const Floats& x, int64_t width, const std::string& name) {
+    for (const DType dtype : kFloatTypes) check_as(dtype, x, width, name);
   };
   for (const int64_t width : {1, 2, 31, 32, 33, 600, 5000}) check(normals(3 * width, 1), width, concat(width));
   check({1, 3, 2, 3}, 4, "of equals the first");

@@ -43,6 +43,46 @@ void expect_stop(const char* name, int threads, const std::vector<std::string>& 
 
 using Two = float[2 * kWarp];
 
+template <typename T>
+struct Matrices {
+  alignas(16) T a[16][16], b[16][8], b_transposed[8][16];
+};
+
+/// The product of two matrices that ldmatrix brings to the registers, b in either way.
+template <typename T>
+void multiply_matrices() {
+  begin_case("a product of matrices");
+  const DType dtype = std::is_same_v<T, Float16> ? DType::kFloat16 : DType::kBFloat16;
+  const Floats a = normals(16 * 16, 1, dtype), b = normals(16 * 8, 2, dtype);
+  float out[2][16][8];
+  simt::launch({1, 1, kWarp, 0}, [&] {
+    HEDDLE_SHARED(Matrices<T>, shared);
+    const int i = lane_index();
+    for (int at = i; at < 16 * 16; at += kWarp) shared.a[at / 16][at % 16] = narrow<T>(a[at]);
+    for (int at = i; at < 16 * 8; at += kWarp) {
+      shared.b[at / 8][at % 8] = shared.b_transposed[at % 8][at / 8] = narrow<T>(b[at]);
+    }
+    sync_warp();
+    uint32_t a_parts[4], b_parts[4], b_again[4];
+    ldmatrix(a_parts, &shared.a[i % 16][i / 16 * 8]);
+    ldmatrix_transposed(b_parts, &shared.b[i % 16][0]);
+    ldmatrix(b_again, &shared.b_transposed[i % 8][i / 8 % 2 * 8]);
+    for (int way = 0; way < 2; ++way) {
+      float sums[4] = {1, 1, 1, 1};
+      const uint32_t* const parts = way == 0 ? b_parts : b_again;
+      mma<T>(sums, a_parts, parts[0], parts[1]);
+      for (int j = 0; j < 4; ++j) out[way][i / 4 + j / 2 * 8][i % 4 * 2 + j % 2] = sums[j];
+    }
+  });
+  for (int row = 0; row < 16; ++row) {
+    for (int column = 0; column < 8; ++column) {
+      float wanted = 1;
+      for (int k = 0; k < 16; ++k) wanted += a[row * 16 + k] * b[k * 8 + column];
+      for (const auto& way : out) expect(way[row][column] == wanted, concat("element ", row, ", ", column));
+    }
+  }
+}
+
 }  // namespace
 
 void test_simulator() {
@@ -73,6 +113,19 @@ void test_simulator() {
     HEDDLE_SHARED(Two, two);
     copy_async<16>(two + 1, two, false);
   });
+
+  expect_stop("matrices at an unaligned address", kWarp, {"unaligned"}, [] {
+    HEDDLE_SHARED(Two, two);
+    uint32_t matrices[4];
+    ldmatrix(matrices, two + lane_index());
+  });
+  expect_stop("a product that a lane does not take part in", kWarp, {"different operations", "mma", "ended"}, [] {
+    float sums[4] = {};
+    const uint32_t a[4] = {};
+    if (lane_index() != 3) mma<Float16>(sums, a, 0, 0);
+  });
+  multiply_matrices<Float16>();
+  multiply_matrices<BFloat16>();
 
   begin_case("what is not written or waited for is NaN");
   const float one = 1;

@@ -10,6 +10,7 @@ void test_copy();
 void test_add();
 void test_activate();
 void test_linear();
+void test_cast();
 void test_gated();
 void test_layer_norm();
 void test_rms_norm();
@@ -24,9 +25,7 @@ void test_attention();
 void test_sample();
 void test_end_of_sequence();
 
-/// Bytes of a weight [n, k] in panels.
-inline size_t panel_bytes_of(int64_t n, int64_t k) {
-  return static_cast<size_t>((n + kPanelWidth - 1) / kPanelWidth * kPanelWidth * k) * sizeof(float);
-}
+/// Elements of a weight [n, k] in panels.
+inline int64_t panel_elements_of(int64_t n, int64_t k) { return (n + kPanelWidth - 1) / kPanelWidth * kPanelWidth * k; }
 
 }  // namespace heddle::test
