@@ -9,6 +9,7 @@ import type { Decoder } from './nn/decoder';
 import { resolvePrompt, type ManyPrompts, type OnePrompt, type Prompt } from './prompt';
 import { checkOneOf, checkOptions, rangeError, typeError } from './check';
 import { sync } from './tensor/device';
+import { FLOAT_DTYPES, type FloatDType } from './tensor/tensor';
 import { Detokenizer } from './tokenizer/detokenizer';
 import { Tokenizer } from './tokenizer/tokenizer';
 
@@ -37,8 +38,6 @@ export interface Piece {
 export interface LoadModelOptions extends LoadOptions {
   /** 'cpu' or 'auto'. Default 'auto': the best device that there is. */
   device?: 'auto' | 'cpu' | undefined;
-  /** Of activations, weights and cache. Default 'float32'. */
-  dtype?: 'float32' | undefined;
 }
 
 /** One sequence on its way from tokens to text. */
@@ -78,7 +77,6 @@ class Row {
 /** A loaded model: text in, text out. Free it with `dispose()` or `await using`. */
 export class Model implements AsyncDisposable {
   readonly device = 'cpu';
-  readonly dtype = 'float32';
   readonly #decoder: Decoder;
   readonly #defaults: GenerationOptions;
   /** Of the generations under way: what ends them. */
@@ -100,6 +98,10 @@ export class Model implements AsyncDisposable {
 
   get vocabSize(): number {
     return this.#decoder.options.vocabSize;
+  }
+  /** Of weights, activations and cache; logits are float32. */
+  get dtype(): FloatDType {
+    return this.#decoder.dtype;
   }
   /** Tokens that it was made for. */
   get contextLength(): number {
@@ -245,7 +247,7 @@ export async function loadModel(folder: string, options: LoadModelOptions = {}):
   checkOptions('loadModel', options, ['device', 'dtype', 'onProgress', 'signal']);
   const { device = 'auto', dtype = 'float32', onProgress, signal } = options;
   checkOneOf('loadModel', 'device', device, ['auto', 'cpu']);
-  checkOneOf('loadModel', 'dtype', dtype, ['float32']);
+  checkOneOf('loadModel', 'dtype', dtype, FLOAT_DTYPES);
   if (onProgress !== undefined && typeof onProgress !== 'function') {
     throw typeError('loadModel', 'onProgress', 'a function', onProgress);
   }
@@ -259,7 +261,7 @@ export async function loadModel(folder: string, options: LoadModelOptions = {}):
     Tokenizer.load(place),
     readJson(path.join(place, 'generation_config.json')),
   ]);
-  const decoder = await loadDecoder(place, config, { onProgress, signal });
+  const decoder = await loadDecoder(place, config, { dtype, onProgress, signal });
   try {
     const defaults = readDefaults(config.values, generation, decoder.options.vocabSize);
     if (defaults.unsupported.length > 0) {

@@ -3,6 +3,7 @@ import * as path from 'node:path';
 import { Decoder } from '../nn/decoder';
 import { show } from '../check';
 import { Channel } from '../tensor/program';
+import type { FloatDType } from '../tensor/tensor';
 import { SafetensorsFile } from '../weights/safetensors';
 import { Checkpoint } from './checkpoint';
 import { Config } from './config';
@@ -22,6 +23,8 @@ export interface LoadProgress {
 }
 
 export interface LoadOptions {
+  /** Of weights, activations and cache; logits are float32. Default 'float32'. */
+  dtype?: FloatDType | undefined;
   onProgress?: ((progress: LoadProgress) => void) | undefined;
   signal?: AbortSignal | undefined;
 }
@@ -74,11 +77,15 @@ export async function readConfig(folder: string): Promise<Config> {
  *
  * @throws Error with code FILE_NOT_FOUND or READ_FAILED; RangeError for what the files say; the signal's reason.
  */
-export async function loadDecoder(folder: string, config: Config, { onProgress, signal }: LoadOptions): Promise<Decoder> {
+export async function loadDecoder(
+  folder: string,
+  config: Config,
+  { dtype = 'float32', onProgress, signal }: LoadOptions,
+): Promise<Decoder> {
   signal?.throwIfAborted();
   const recipe = recipeOf(config);
   using weights = new SafetensorsFile(path.join(folder, 'model.safetensors'));
-  const checkpoint = new Checkpoint(weights, recipe);
+  const checkpoint = new Checkpoint(weights, recipe, dtype);
   using channel = new Channel(); // carries the wish to abort to the native side
   const abort = () => {
     channel.abort();

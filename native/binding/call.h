@@ -25,6 +25,8 @@ class Call {
   bool flag(size_t index) const { return info_[index].As<Napi::Boolean>().Value(); }
   std::string text(size_t index) const { return info_[index].As<Napi::String>().Utf8Value(); }
   Shape shape(size_t index) const;
+  /// By its name.
+  DType dtype(size_t index) const;
 
   /// Throws TypeError if the tensor was disposed.
   Tensor* tensor(size_t index, const char* argument) const {

@@ -33,9 +33,32 @@ void copy_out(const Tensor& tensor, void* destination) {
   }
 }
 
+/// Halves to floats, in place: they lie in the second half of the bytes, and each is read before it is overwritten.
+template <typename T>
+void widen(uint8_t* bytes, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    T half;
+    std::memcpy(&half, bytes + (count + i) * sizeof half, sizeof half);
+    const float value = to_float(half);
+    std::memcpy(bytes + i * sizeof value, &value, sizeof value);
+  }
+}
+
+/// The same as JavaScript's array has it: halves widened.
+void copy_values(const Tensor& tensor, void* destination) {
+  auto* const bytes = static_cast<uint8_t*>(destination);
+  const int64_t count = tensor.numel();
+  if (size_of(tensor.dtype) != sizeof(uint16_t)) return copy_out(tensor, bytes);
+  copy_out(tensor, bytes + count * sizeof(uint16_t));
+  if (tensor.dtype == DType::kFloat16) {
+    widen<Float16>(bytes, count);
+  } else {
+    widen<BFloat16>(bytes, count);
+  }
+}
+
 /// By JavaScript's own constructor: without memory it throws, where N-API's ends the process.
-Napi::TypedArray new_array(Napi::Env env, DType dtype, int64_t count) {
-  const char* const name = array_type(dtype).name;
+Napi::TypedArray new_array(Napi::Env env, const char* name, int64_t count) {
   try {
     const auto constructor = env.Global().Get(name).As<Napi::Function>();
     return constructor.New({Napi::Number::New(env, static_cast<double>(count))}).As<Napi::TypedArray>();
@@ -95,14 +118,15 @@ class Promise : public Completion {
 
 class Read : public Promise {
  public:
-  Read(Isolate& isolate, const Tensor* tensor, Napi::TypedArray into, bool fresh)
-      : Promise(isolate), tensor_(tensor), array_(Napi::Reference<Napi::TypedArray>::New(into, 1)) {
-    const size_t bytes = static_cast<size_t>(tensor->numel()) * size_of(tensor->dtype);
+  using Copy = void (*)(const Tensor& tensor, void* destination);
+
+  Read(Isolate& isolate, const Tensor* tensor, Copy copy, Napi::TypedArray into, bool fresh)
+      : Promise(isolate), tensor_(tensor), copy_(copy), array_(Napi::Reference<Napi::TypedArray>::New(into, 1)) {
     // JavaScript can detach its own array while we wait, but not one that it has not seen.
     if (fresh) {
       destination_ = bytes_of(into);
     } else {
-      staging_.resize(bytes);
+      staging_.resize(into.ByteLength());
       destination_ = staging_.data();
     }
   }
@@ -110,7 +134,7 @@ class Read : public Promise {
   void perform(Stream& stream) override {
     const Storage& storage = *tensor_->storage;
     if (find_error(storage, stream)) return;
-    copy_out(*tensor_, destination_);
+    copy_(*tensor_, destination_);
   }
 
  protected:
@@ -124,6 +148,7 @@ class Read : public Promise {
 
  private:
   const Tensor* tensor_;
+  const Copy copy_;
   Napi::Reference<Napi::TypedArray> array_;
   std::vector<uint8_t> staging_;
   void* destination_;
@@ -195,12 +220,18 @@ ArrayType array_type(DType dtype) {
 }
 
 Napi::Value read(Isolate& isolate, const Tensor* tensor) {
-  const Napi::TypedArray array = new_array(isolate.env, tensor->dtype, tensor->numel());
-  return submit(isolate, std::make_unique<Read>(isolate, tensor, array, true), array.ByteLength());
+  const Napi::TypedArray array = new_array(isolate.env, array_type(tensor->dtype).name, tensor->numel());
+  return submit(isolate, std::make_unique<Read>(isolate, tensor, copy_values, array, true), array.ByteLength());
+}
+
+Napi::Value read_bytes(Isolate& isolate, const Tensor* tensor) {
+  const int64_t bytes = tensor->numel() * static_cast<int64_t>(size_of(tensor->dtype));
+  const Napi::TypedArray array = new_array(isolate.env, "Uint8Array", bytes);
+  return submit(isolate, std::make_unique<Read>(isolate, tensor, copy_out, array, true), array.ByteLength());
 }
 
 Napi::Value read_into(Isolate& isolate, const Tensor* tensor, Napi::TypedArray into) {
-  return submit(isolate, std::make_unique<Read>(isolate, tensor, into, false), into.ByteLength());
+  return submit(isolate, std::make_unique<Read>(isolate, tensor, copy_values, into, false), into.ByteLength());
 }
 
 Napi::Value ready(Isolate& isolate, const Tensor* tensor) {

@@ -43,7 +43,7 @@ Napi::Value close_file(const Call& c) {
   return c.undefined();
 }
 
-/// (file, offset, dtype, shape in the file, transposed, packed, name)
+/// (file, offset, its dtype, shape in the file, transposed, packed, name, dtype)
 Napi::Value load_weight(const Call& c) {
   const File* file = c.isolate().files.get(c.integer(0));
   if (!file) throw_type_error("[load_weight] the file was closed");
@@ -56,8 +56,8 @@ Napi::Value load_weight(const Call& c) {
   const int64_t rows = columns == 0 ? 0 : shape.numel() / columns;
   const LoadWeight op{file,   static_cast<uint64_t>(c.number(1)), file_dtype_of(c.text(2), c.text(6)), transposed, rows,
                       columns};
-  if (packed) return c.publish(load_panels(c.runtime(), op));
-  return c.publish(load_dense(c.runtime(), op, transposed ? Shape{columns, rows} : shape));
+  if (packed) return c.publish(load_panels(c.runtime(), op, c.dtype(7)));
+  return c.publish(load_dense(c.runtime(), op, transposed ? Shape{columns, rows} : shape, c.dtype(7)));
 }
 
 constexpr Export kWeights[] = {

@@ -21,6 +21,7 @@
   X(AppendKV)           \
   X(Argmax)             \
   X(Attention)          \
+  X(Cast)               \
   X(Copy)               \
   X(CountMaskTiles)     \
   X(Embedding)          \
