@@ -12,16 +12,26 @@ namespace {
 constexpr int64_t kTileElements = 16384;  // of an element-wise op: 64 KiB
 constexpr double kNsPerElement = 0.1;
 
-/// Calls body(i, lanes) for the vectors of [0, count).
+/// Calls body(begin, end) for runs of [0, count).
+template <typename Body>
+void for_runs(KernelContext& context, int64_t count, double ns_per_element, const Body& body) {
+  const int64_t tiles = (count + kTileElements - 1) / kTileElements;
+  context.parallel_for(tiles, ns_per_element * kTileElements,
+                       [&](int64_t tile) { body(tile * kTileElements, std::min(count, (tile + 1) * kTileElements)); });
+}
+
+/// Calls body(i, lanes) for the vectors of [begin, end).
+template <typename Body>
+void vectors_of(int64_t begin, int64_t end, const Body& body) {
+  for (int64_t i = begin; i < end; i += Vec::kWidth) {
+    body(i, static_cast<int>(std::min<int64_t>(Vec::kWidth, end - i)));
+  }
+}
+
+/// The same for [0, count), in parallel.
 template <typename Body>
 void for_vectors(KernelContext& context, int64_t count, double ns_per_element, const Body& body) {
-  const int64_t tiles = (count + kTileElements - 1) / kTileElements;
-  context.parallel_for(tiles, ns_per_element * kTileElements, [&](int64_t tile) {
-    const int64_t end = std::min(count, (tile + 1) * kTileElements);
-    for (int64_t i = tile * kTileElements; i < end; i += Vec::kWidth) {
-      body(i, static_cast<int>(std::min<int64_t>(Vec::kWidth, end - i)));
-    }
-  });
+  for_runs(context, count, ns_per_element, [&](int64_t begin, int64_t end) { vectors_of(begin, end, body); });
 }
 
 /// Offset of row-major element `index` of `shape` (its last axis left out) in a tensor of the given strides, axes
@@ -122,24 +132,34 @@ void with_type(DType dtype, const Body& body) {
 }
 
 template <typename T>
+void add_run(const T* a, int64_t a_step, const T* b, int64_t b_step, int64_t count, T* out) {
+  if constexpr (!std::is_same_v<T, float>) {  // compilers make vectors of the plain loop for floats only
+    if (a_step == 1 && b_step == 1) {
+      vectors_of(0, count, [&](int64_t i, int lanes) {
+        (Vec::load(a + i, lanes) + Vec::load(b + i, lanes)).store(out + i, lanes);
+      });
+      return;
+    }
+  }
+  for (int64_t i = 0; i < count; ++i) out[i] = from_float<T>(to_float(a[i * a_step]) + to_float(b[i * b_step]));
+}
+
+template <typename T>
 void add(const Add& op, KernelContext& context) {
   const T* a = op.a->data<T>();
   const T* b = op.b->data<T>();
   T* out = op.out->data<T>();
   const Shape& shape = op.out->shape;
   if (op.a->shape == op.b->shape && op.a->is_contiguous() && op.b->is_contiguous()) {
-    for_vectors(context, shape.numel(), kNsPerElement, [&](int64_t i, int lanes) {
-      (Vec::load(a + i, lanes) + Vec::load(b + i, lanes)).store(out + i, lanes);
-    });
+    for_runs(context, shape.numel(), kNsPerElement,
+             [&](int64_t begin, int64_t end) { add_run(a + begin, 1, b + begin, 1, end - begin, out + begin); });
     return;
   }
   const int64_t width = shape[-1], a_step = last_stride(op.a), b_step = last_stride(op.b);
   for_rows(context, shape, 0.5, [&](int64_t row) {
     const T* from_a = a + row_offset(row, shape, op.a);
     const T* from_b = b + row_offset(row, shape, op.b);
-    T* to = out + row * width;
-    for (int64_t i = 0; i < width; ++i)
-      to[i] = from_float<T>(to_float(from_a[i * a_step]) + to_float(from_b[i * b_step]));
+    add_run(from_a, a_step, from_b, b_step, width, out + row * width);
   });
 }
 

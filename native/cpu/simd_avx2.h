@@ -20,10 +20,14 @@ struct Vec {
   static Vec set(float x) { return {_mm256_set1_ps(x)}; }
   static Vec load(const float* p) { return {_mm256_loadu_ps(p)}; }
   static Vec load(const float* p, int lanes) {
+    if (lanes >= kWidth) return load(p);
     return {_mm256_maskload_ps(p, _mm256_castps_si256(first(lanes).lanes))};
   }
   void store(float* p) const { _mm256_storeu_ps(p, v); }
-  void store(float* p, int lanes) const { _mm256_maskstore_ps(p, _mm256_castps_si256(first(lanes).lanes), v); }
+  void store(float* p, int lanes) const {
+    if (lanes >= kWidth) return store(p);
+    _mm256_maskstore_ps(p, _mm256_castps_si256(first(lanes).lanes), v);
+  }
   template <typename Half>
   static Vec load(const Half* p) {
     return widen(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)), Half{});

@@ -20,12 +20,14 @@ struct Vec {
   static Vec set(float x) { return {{x, x, x, x}}; }
   static Vec load(const float* p) { return {{p[0], p[1], p[2], p[3]}}; }
   static Vec load(const float* p, int lanes) {
+    if (lanes >= kWidth) return load(p);
     Vec out = set(0);
     for (int i = 0; i < lanes && i < kWidth; ++i) out.v[i] = p[i];
     return out;
   }
   void store(float* p) const { std::memcpy(p, v, sizeof v); }
   void store(float* p, int lanes) const {
+    if (lanes >= kWidth) return store(p);
     for (int i = 0; i < lanes && i < kWidth; ++i) p[i] = v[i];
   }
   template <typename Half>
