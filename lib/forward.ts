@@ -19,7 +19,7 @@ export interface ForwardInput {
 export interface ForwardResult {
   /** [B, T, V] float32; rows of padding are 0. */
   logits: Tensor;
-  /** By path, [B, T, C] float32; rows of padding are 0. */
+  /** By path, [B, T, C] of the model's dtype; rows of padding are 0. */
   captured: Record<string, Tensor>;
 }
 

@@ -6,7 +6,8 @@ export * as nn from './nn/index';
 export { gated, gelu, relu, silu, type Activation, type GatedOptions, type GeluOptions } from './ops/activation';
 export { add } from './ops/add';
 export { argmax } from './ops/argmax';
-export { attention, type AttentionOptions, type CachedAttentionOptions } from './ops/attention';
+export { attention, type AttentionOptions, type AttentionResult, type CachedAttentionOptions } from './ops/attention';
+export { cast } from './ops/cast';
 export { embedding } from './ops/embedding';
 export { gatherRows } from './ops/gather-rows';
 export { KVCache, type KVCacheOptions, type LayerCache } from './ops/kv-cache';
@@ -36,6 +37,6 @@ export {
   type MemoryInfo,
 } from './tensor/device';
 export { scope } from './tensor/scope';
-export { tensor, Tensor, type DType, type TypedArray } from './tensor/tensor';
+export { tensor, Tensor, type DType, type FloatDType, type TypedArray } from './tensor/tensor';
 export { Detokenizer } from './tokenizer/detokenizer';
 export { Tokenizer } from './tokenizer/tokenizer';

@@ -1,20 +1,23 @@
 import * as path from 'node:path';
 import load = require('node-gyp-build');
 
+/** Element types of activations, weights and caches. */
+export type FloatDType = 'float32' | 'float16' | 'bfloat16';
 /** Element types. Token ids, positions and lengths are int32; a bool is a byte, 0 or 1. */
-export type DType = 'float32' | 'int32' | 'bool';
+export type DType = FloatDType | 'int32' | 'bool';
 /** Devices by number: 'cuda' is the first. */
 export type DeviceName = 'cpu' | `cuda:${number}`;
-/** What their elements come in. */
+/** What their elements come in: those of all float dtypes in a Float32Array. */
 export type TypedArray = Float32Array | Int32Array | Uint8Array;
 
 /**
  * The one typed door to the addon. Tensors, programs, channels and files are numbers here; 0 stands for an absent
- * tensor. Devices are numbers too: -1 the CPU, n CUDA device n. The native side checks what a tensor is (shapes, dtypes, disposal); kinds of arguments are checked before.
+ * tensor. Devices are numbers too: -1 the CPU, n CUDA device n. The native side checks what a tensor is (shapes,
+ * dtypes, disposal); kinds of arguments are checked before.
  */
 export interface Native {
-  createTensor(values: TypedArray, shape: readonly number[], device: number): number;
-  emptyTensor(shape: readonly number[], device: number): number;
+  createTensor(values: TypedArray, shape: readonly number[], dtype: DType, device: number): number;
+  emptyTensor(shape: readonly number[], dtype: DType, device: number): number;
   describe(tensor: number): { dtype: DType; shape: number[]; device: DeviceName; packed: boolean };
   isAlive(tensor: number): boolean;
   disposeTensor(tensor: number): boolean;
@@ -23,6 +26,7 @@ export interface Native {
   slice(tensor: number, axis: number, begin: number, end: number): number;
   toDevice(tensor: number, device: number): number;
   read(tensor: number): Promise<TypedArray>;
+  readBytes(tensor: number): Promise<Uint8Array>;
   readInto(tensor: number, into: TypedArray): Promise<TypedArray>;
   /** Resolves when the tensor has its value. */
   ready(tensor: number): Promise<void>;
@@ -48,13 +52,14 @@ export interface Native {
   defineQueueFullError(errorClass: typeof QueueFullError): void;
 
   add(a: number, b: number): number;
+  cast(x: number, dtype: DType): number;
   gelu(x: number, tanh: boolean): number;
   silu(x: number): number;
   relu(x: number): number;
   gated(gate: number, up: number, activation: number): number;
   embedding(table: number, ids: number): number;
   gatherRows(x: number, index: number): number;
-  linear(x: number, weight: number, bias: number, residual: number, activation: number): number;
+  linear(x: number, weight: number, bias: number, residual: number, activation: number, float32Out: boolean): number;
   pack(weight: number): number;
   rmsNorm(x: number, residual: number, weight: number, eps: number, offset: number): [output: number, sum: number];
   rope(x: number, positions: number, frequencies: number, factor: number, interleaved: boolean): number;
@@ -75,7 +80,16 @@ export interface Native {
     valueWidth: number,
   ): void;
   advanceLengths(cuSeqlens: number, lengths: number): void;
-  attention(q: number, k: number, v: number, scale: number, causal: boolean, ...mask: MaskHandles): number;
+  /** `lse` is 0 unless it is asked for. */
+  attention(
+    q: number,
+    k: number,
+    v: number,
+    scale: number,
+    causal: boolean,
+    returnLse: boolean,
+    ...mask: MaskHandles
+  ): [output: number, lse: number];
   cachedAttention(
     q: number,
     cuSeqlens: number,
@@ -85,8 +99,9 @@ export interface Native {
     valueWidth: number,
     scale: number,
     causal: boolean,
+    returnLse: boolean,
     ...mask: MaskHandles
-  ): number;
+  ): [output: number, lse: number];
   /** The last arguments: offsets, [B, H, Tq, Tk]. */
   maskToArray(...args: [...MaskHandles, offsets: number, shape: readonly number[]]): number;
   countMaskTiles(...args: [...MaskHandles, offsets: number, shape: readonly number[]]): number;
@@ -133,6 +148,7 @@ export interface Native {
     transposed: boolean,
     packed: boolean,
     name: string,
+    as: DType,
   ): number;
 }
 

@@ -9,6 +9,7 @@ import type { Decoder } from './nn/decoder';
 import { resolvePrompt, type ManyPrompts, type OnePrompt, type Prompt } from './prompt';
 import { checkOneOf, checkOptions, rangeError, typeError } from './check';
 import { findDevice, sync, type Device, type DeviceName } from './tensor/device';
+import { FLOAT_DTYPES, type FloatDType } from './tensor/tensor';
 import { Detokenizer } from './tokenizer/detokenizer';
 import { Tokenizer } from './tokenizer/tokenizer';
 
@@ -37,8 +38,6 @@ export interface Piece {
 export interface LoadModelOptions extends LoadOptions {
   /** Default 'auto': the first GPU that can be used, else the CPU; the model's `device` says which. */
   device?: 'auto' | Device | undefined;
-  /** Of activations, weights and cache. Default 'float32'. */
-  dtype?: 'float32' | undefined;
 }
 
 /** One sequence on its way from tokens to text. */
@@ -77,7 +76,6 @@ class Row {
 
 /** A loaded model: text in, text out. Free it with `dispose()` or `await using`. */
 export class Model implements AsyncDisposable {
-  readonly dtype = 'float32';
   readonly #decoder: Decoder;
   readonly #defaults: GenerationOptions;
   /** Of the generations under way: what ends them. */
@@ -103,6 +101,10 @@ export class Model implements AsyncDisposable {
   }
   get vocabSize(): number {
     return this.#decoder.options.vocabSize;
+  }
+  /** Of weights, activations and cache; logits are float32. */
+  get dtype(): FloatDType {
+    return this.#decoder.dtype;
   }
   /** Tokens that it was made for. */
   get contextLength(): number {
@@ -247,7 +249,7 @@ async function folderOf(source: unknown): Promise<string> {
 export async function loadModel(folder: string, options: LoadModelOptions = {}): Promise<Model> {
   checkOptions('loadModel', options, ['device', 'dtype', 'onProgress', 'signal']);
   const { device = 'auto', dtype = 'float32', onProgress, signal } = options;
-  checkOneOf('loadModel', 'dtype', dtype, ['float32']);
+  checkOneOf('loadModel', 'dtype', dtype, FLOAT_DTYPES);
   if (onProgress !== undefined && typeof onProgress !== 'function') {
     throw typeError('loadModel', 'onProgress', 'a function', onProgress);
   }
@@ -262,7 +264,7 @@ export async function loadModel(folder: string, options: LoadModelOptions = {}):
     Tokenizer.load(place),
     readJson(path.join(place, 'generation_config.json')),
   ]);
-  const decoder = await loadDecoder(place, config, target, { onProgress, signal });
+  const decoder = await loadDecoder(place, config, target, { dtype, onProgress, signal });
   try {
     const defaults = readDefaults(config.values, generation, decoder.options.vocabSize);
     if (defaults.unsupported.length > 0) {

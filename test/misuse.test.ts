@@ -92,7 +92,7 @@ const table: Row[] = [
   ...rows('values', call('tensor', new Float64Array(1)), call('tensor', [1.5], [1], { dtype: 'int32' })),
   // eslint-disable-next-line no-sparse-arrays -- on purpose
   ...rows('values[0]', call('tensor', [, 1]), call('tensor', [1n])),
-  ...rows('dtype', call('tensor', [1], [1], { dtype: 'float16' }), call('tensor', [1], [1], { dtype: null })),
+  ...rows('dtype', call('tensor', [1], [1], { dtype: 'float64' }), call('tensor', [1], [1], { dtype: null })),
   ...rows('shape', call('tensor', [1], 1), call('tensor', [1], [2]), call('tensor', [1], new Array(7).fill(1))),
   ...rows('shape[0]', call('tensor', [1], [-1]), call('tensor', [1], [nan]), call('tensor', [1], ['1'])),
   ...rows(

@@ -1,16 +1,17 @@
 import type { ParameterSource } from '../nn/parameters';
 import type { DeviceName } from '../tensor/device';
-import type { Tensor } from '../tensor/tensor';
+import type { FloatDType, Tensor } from '../tensor/tensor';
 import { SafetensorsFile, type SafetensorsEntry } from '../weights/safetensors';
 import type { Recipe } from './recipe';
 
-/** A recipe's view of a safetensors file: parameters by their path in the model. Keeps what it has loaded. */
+/** A recipe's view of a safetensors file: parameters by their path in the model, in one dtype. Keeps what it has loaded. */
 export class Checkpoint implements ParameterSource, Disposable {
   readonly loaded: { tensor: Tensor; bytes: number }[] = [];
 
   constructor(
     private readonly file: SafetensorsFile,
     private readonly recipe: Recipe,
+    private readonly dtype: FloatDType,
   ) {}
 
   get device(): DeviceName {
@@ -43,7 +44,7 @@ export class Checkpoint implements ParameterSource, Disposable {
         `[loadModel] ${this.file.path}: ${entry.name} must have shape [${wanted.join(', ')}] but has ${found}`,
       );
     }
-    const tensor = this.file.load(entry.name, { transposed, packed });
+    const tensor = this.file.load(entry.name, { transposed, packed, dtype: this.dtype });
     this.loaded.push({ tensor, bytes: entry.end - entry.begin });
     return tensor;
   }

@@ -4,6 +4,7 @@ import { Decoder } from '../nn/decoder';
 import { show } from '../check';
 import type { DeviceName } from '../tensor/device';
 import { Channel } from '../tensor/program';
+import type { FloatDType } from '../tensor/tensor';
 import { SafetensorsFile } from '../weights/safetensors';
 import { Checkpoint } from './checkpoint';
 import { Config } from './config';
@@ -23,6 +24,8 @@ export interface LoadProgress {
 }
 
 export interface LoadOptions {
+  /** Of weights, activations and cache; logits are float32. Default 'float32'. */
+  dtype?: FloatDType | undefined;
   onProgress?: ((progress: LoadProgress) => void) | undefined;
   signal?: AbortSignal | undefined;
 }
@@ -79,12 +82,12 @@ export async function loadDecoder(
   folder: string,
   config: Config,
   device: DeviceName,
-  { onProgress, signal }: LoadOptions,
+  { dtype = 'float32', onProgress, signal }: LoadOptions,
 ): Promise<Decoder> {
   signal?.throwIfAborted();
   const recipe = recipeOf(config);
   using weights = new SafetensorsFile(path.join(folder, 'model.safetensors'), device);
-  const checkpoint = new Checkpoint(weights, recipe);
+  const checkpoint = new Checkpoint(weights, recipe, dtype);
   using channel = new Channel(device); // carries the wish to abort to the native side
   const abort = () => {
     channel.abort();

@@ -3,7 +3,7 @@ import { gatherRows } from '../ops/gather-rows';
 import { KVCache } from '../ops/kv-cache';
 import type { DeviceName } from '../tensor/device';
 import { scope } from '../tensor/scope';
-import type { Tensor } from '../tensor/tensor';
+import type { FloatDType, Tensor } from '../tensor/tensor';
 import { TransformerBlock, type BlockOptions, type Step } from './block';
 import { Embedding, Linear, Norm } from './layers';
 import type { ParameterSource } from './parameters';
@@ -35,12 +35,14 @@ export interface DecoderInput extends Omit<Step, 'rotation'> {
 export interface DecoderOutput {
   /** [R, V] float32 */
   logits: Tensor;
-  /** What was asked for by path: [N, C] float32 each. */
+  /** What was asked for by path: [N, C] each, of the model's dtype. */
   captured: Record<string, Tensor>;
 }
 
 /** A decoder-only Transformer. Its parameters are read when it is made. */
 export class Decoder implements Disposable {
+  /** Of parameters, activations and cache. */
+  readonly dtype: FloatDType;
   readonly #tokens: Embedding;
   readonly #positions: Embedding | Rotary;
   readonly #blocks: TransformerBlock[];
@@ -59,6 +61,7 @@ export class Decoder implements Disposable {
     this.#tokens = new Embedding(
       tiedHead ? source.matrix('tokens.weight', table) : source.dense('tokens.weight', table),
     );
+    this.dtype = this.#tokens.table.dtype as FloatDType;
     this.#positions =
       positions === 'learned'
         ? new Embedding(source.dense('positions.weight', [contextLength, width]))
@@ -84,7 +87,8 @@ export class Decoder implements Disposable {
 
   createCache(batch: number, capacity: number): KVCache {
     const { numLayers, numKvHeads, headDim } = this.options;
-    return new KVCache({ numLayers, batch, capacity, numKvHeads, headDim, device: this.device });
+    const { device, dtype } = this;
+    return new KVCache({ numLayers, batch, capacity, numKvHeads, headDim, device, dtype });
   }
 
   /** Runs a step and advances its cache. */
@@ -108,7 +112,7 @@ export class Decoder implements Disposable {
       const pick = (all: Tensor): Tensor => (input.rows ? gatherRows(all, input.rows) : all);
       // Only the rows that are wanted are normalized, unless all are asked for.
       const last = capture.includes('norm') ? pick(tap('norm', this.#norm.forward(x))) : this.#norm.forward(pick(x));
-      return { logits: this.#head.forward(last), captured };
+      return { logits: this.#head.forward(last, { outDtype: 'float32' }), captured };
     });
   }
 

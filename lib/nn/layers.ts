@@ -19,7 +19,7 @@ export class Linear implements Disposable {
     return new Linear(weight, bias ? source.dense(`${path}.bias`, [shape[0]]) : undefined);
   }
 
-  forward(x: Tensor, options: { activation?: Activation; residual?: Tensor } = {}): Tensor {
+  forward(x: Tensor, options: { activation?: Activation; residual?: Tensor; outDtype?: 'float32' } = {}): Tensor {
     return linear(x, this.weight, { bias: this.bias, ...options });
   }
 

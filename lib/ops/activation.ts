@@ -12,7 +12,7 @@ export interface GeluOptions {
 }
 
 /**
- * Gaussian error linear unit, float32, any shape (Hendrycks and Gimpel, 2016, section 2).
+ * Gaussian error linear unit, of any float dtype and shape (Hendrycks and Gimpel, 2016, section 2).
  *
  * @throws TypeError for another dtype or an unknown option.
  */
@@ -23,12 +23,12 @@ export function gelu(x: Tensor, options: GeluOptions = {}): Tensor {
   return wrap(native.gelu(unwrap('gelu', 'x', x), approximate === 'tanh'));
 }
 
-/** x / (1 + e^-x), float32, any shape (Elfwing et al., 2017; also called swish). */
+/** x / (1 + e^-x), of any float dtype and shape (Elfwing et al., 2017; also called swish). */
 export function silu(x: Tensor): Tensor {
   return wrap(native.silu(unwrap('silu', 'x', x)));
 }
 
-/** max(x, 0), float32, any shape. */
+/** max(x, 0), of any float dtype and shape. */
 export function relu(x: Tensor): Tensor {
   return wrap(native.relu(unwrap('relu', 'x', x)));
 }
@@ -39,7 +39,7 @@ export interface GatedOptions {
 }
 
 /**
- * activation(gate) · up, float32: a gated linear unit behind its two projections (Shazeer, 2020, section 2).
+ * activation(gate) · up, of one float dtype: a gated linear unit behind its two projections (Shazeer, 2020, section 2).
  *
  * @param gate [..., C]
  * @param up of the same shape

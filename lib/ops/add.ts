@@ -2,7 +2,7 @@ import { native } from '../native';
 import { unwrap, wrap, type Tensor } from '../tensor/tensor';
 
 /**
- * a + b, float32, with NumPy's broadcasting: axes are aligned at the last, and a size of 1 is repeated.
+ * a + b, of one float dtype, with NumPy's broadcasting: axes are aligned at the last, and a size of 1 is repeated.
  *
  * @throws TypeError for other dtypes, RangeError for shapes that do not broadcast.
  */

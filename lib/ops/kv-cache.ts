@@ -1,7 +1,7 @@
 import { native } from '../native';
-import { checkInteger, checkOptions, rangeError, typeError } from '../check';
+import { checkInteger, checkOneOf, checkOptions, rangeError, typeError } from '../check';
 import { defaultDevice, deviceNumber, type Device } from '../tensor/device';
-import { tensor, unwrap, wrap, type Tensor } from '../tensor/tensor';
+import { FLOAT_DTYPES, tensor, unwrap, wrap, type FloatDType, type Tensor } from '../tensor/tensor';
 
 /** Keys of a page: the native kPageKeys. */
 const PAGE_KEYS = 64;
@@ -19,6 +19,8 @@ export interface KVCacheOptions {
   headDim: number;
   /** Width of a value. Default: headDim. */
   valueDim?: number | undefined;
+  /** Of keys, values and the queries that meet them. Default 'float32'. */
+  dtype?: FloatDType | undefined;
   /** Default: see setDefaultDevice. */
   device?: Device | undefined;
 }
@@ -44,12 +46,14 @@ export class KVCache implements Disposable {
 
   constructor(options: KVCacheOptions) {
     const name = 'KVCache';
-    checkOptions(name, options, ['numLayers', 'batch', 'capacity', 'numKvHeads', 'headDim', 'valueDim', 'device']);
+    const keys = ['numLayers', 'batch', 'capacity', 'numKvHeads', 'headDim', 'valueDim', 'dtype', 'device'];
+    checkOptions(name, options, keys);
     if (options === undefined) throw typeError(name, 'options', 'an object', options);
-    const { numLayers, batch, capacity, numKvHeads, headDim, valueDim = headDim } = options;
+    const { numLayers, batch, capacity, numKvHeads, headDim, valueDim = headDim, dtype = 'float32' } = options;
     for (const [key, value] of Object.entries({ numLayers, batch, capacity, numKvHeads, headDim, valueDim })) {
       checkInteger(name, key, value, 1, 2 ** 31 - 1);
     }
+    checkOneOf(name, 'dtype', dtype, FLOAT_DTYPES);
     const pagesPerSequence = Math.ceil(capacity / PAGE_KEYS);
     const numPages = batch * pagesPerSequence;
     const shape = [numPages, numKvHeads, native.pageElements(headDim, valueDim)];
@@ -65,7 +69,7 @@ export class KVCache implements Disposable {
       { device },
     );
     this.#layers = Array.from({ length: numLayers }, () => ({
-      pages: wrap(native.emptyTensor(shape, number)),
+      pages: wrap(native.emptyTensor(shape, dtype, number)),
       blockTable: this.#blockTable,
       lengths: this.lengths,
       valueDim,
@@ -81,7 +85,7 @@ export class KVCache implements Disposable {
   /**
    * Puts the step's keys and values behind those that a layer's sequences hold.
    *
-   * @param k [N, numKvHeads, headDim] float32; v the same with valueDim.
+   * @param k [N, numKvHeads, headDim] of the cache's dtype; v the same with valueDim.
    * A sequence that outgrows its capacity is a RangeError when results are read (code CACHE_FULL).
    */
   append(layer: number, k: Tensor, v: Tensor, cuSeqlens: Tensor): void {

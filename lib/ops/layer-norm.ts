@@ -14,8 +14,8 @@ export interface LayerNormOptions {
 }
 
 /**
- * (s - mean) / sqrt(variance + eps) · weight + bias over the last axis, s = x + residual, float32
- * (Ba, Kiros and Hinton, 2016, section 3; biased variance).
+ * (s - mean) / sqrt(variance + eps) · weight + bias over the last axis, s = x + residual, of one float dtype, computed
+ * in float32 (Ba, Kiros and Hinton, 2016, section 3; biased variance).
  *
  * @param x [..., C]
  * @returns a tensor of x's shape; with a residual both that and `sum` = s.

@@ -10,20 +10,24 @@ export interface LinearOptions {
   residual?: Tensor | undefined;
   /** 'linear' (none, the default), 'gelu' (error function), 'gelu_new' (tanh), 'silu' or 'relu'. */
   activation?: Activation | undefined;
+  /** Of the result and the residual. Default: x's; 'float32' keeps what halves would round, as for logits. */
+  outDtype?: 'float32' | undefined;
 }
 
 /**
- * activation(x · weightᵀ + bias) + residual, float32. A row of the result has the same bytes alone and among others.
+ * activation(x · weightᵀ + bias) + residual, of one float dtype, summed in float32 and rounded once. A row of the result
+ * has the same bytes alone and among others.
  *
  * @param x [..., K]
  * @param weight [N, K], as it is or, faster, packed once by `packWeight`.
- * @returns [..., N]
+ * @returns [..., N], of x's dtype or float32
  * @throws TypeError, RangeError for dtypes and shapes that do not fit, or an unknown option.
  */
 export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): Tensor {
-  checkOptions('linear', options, ['bias', 'residual', 'activation']);
-  const { bias, residual, activation = 'linear' } = options;
+  checkOptions('linear', options, ['bias', 'residual', 'activation', 'outDtype']);
+  const { bias, residual, activation = 'linear', outDtype } = options;
   checkOneOf('linear', 'activation', activation, ACTIVATIONS);
+  if (outDtype !== undefined) checkOneOf('linear', 'outDtype', outDtype, ['float32']);
   return wrap(
     native.linear(
       unwrap('linear', 'x', x),
@@ -31,11 +35,12 @@ export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): 
       unwrapOptional('linear', 'bias', bias),
       unwrapOptional('linear', 'residual', residual),
       ACTIVATIONS.indexOf(activation),
+      outDtype === 'float32',
     ),
   );
 }
 
-/** A weight [N, K] float32 in the layout that `linear` reads fastest. It serves `linear` and `embedding` only. */
+/** A weight [N, K] of a float dtype in the layout that `linear` reads fastest. It serves `linear` and `embedding` only. */
 export function packWeight(weight: Tensor): Tensor {
   return wrap(native.pack(unwrap('packWeight', 'weight', weight)));
 }

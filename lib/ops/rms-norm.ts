@@ -14,8 +14,8 @@ export interface RmsNormOptions {
 }
 
 /**
- * s / sqrt(mean(s²) + eps) · (weight + offset) over the last axis, s = x + residual, float32
- * (Zhang and Sennrich, 2019, section 4).
+ * s / sqrt(mean(s²) + eps) · (weight + offset) over the last axis, s = x + residual, of one float dtype, computed in
+ * float32 (Zhang and Sennrich, 2019, section 4).
  *
  * @param x [..., C]
  * @returns a tensor of x's shape; with a residual both that and `sum` = s.

@@ -13,7 +13,7 @@ export interface RopeOptions {
  * Rotary position embedding (Su et al., 2021, section 3.2.2): coordinate pairs of the first R turn by
  * position · frequency, the others stay.
  *
- * @param x [N, H, D] float32
+ * @param x [N, H, D] of a float dtype
  * @param positions [N] int32
  * @param frequencies [R / 2] float32, radians per position
  * @returns [N, H, D]

@@ -38,7 +38,7 @@ export function samplingKeys(rows: readonly { seed: number; sequence: number }[]
  * Draws a token per row from softmax(logits / temperature), cut by topK and then topP (Holtzman et al., 2019).
  * Random numbers come from Philox 4x32-10 (Salmon et al., 2011), keyed by seed, row and step.
  *
- * @param logits [B, V] float32
+ * @param logits [B, V] float32; `cast` others.
  * @returns [B] int32. A row with NaN or without a finite maximum is a RangeError when the result is read (NO_CHOICE).
  * @throws TypeError, RangeError for dtypes, shapes and options that do not fit.
  */

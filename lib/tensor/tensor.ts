@@ -1,10 +1,13 @@
 import { types } from 'node:util';
-import { native, type DType, type TypedArray } from '../native';
+import { native, type DType, type FloatDType, type TypedArray } from '../native';
 import { checkInteger, checkOptions, rangeError, typeError } from '../check';
 import { deviceNumber, deviceOrDefault, type Device, type DeviceName } from './device';
 import { enter, onEscape } from './scope';
 
-export type { DType, TypedArray };
+export type { DType, FloatDType, TypedArray };
+
+export const FLOAT_DTYPES: readonly FloatDType[] = ['float32', 'float16', 'bfloat16'];
+export const DTYPES: readonly DType[] = [...FLOAT_DTYPES, 'int32', 'bool'];
 
 const MAX_RANK = 6;
 const key = Symbol('tensor');
@@ -59,7 +62,8 @@ export class Tensor implements Disposable {
 
   /**
    * The elements, row-major, at this point of the queue: in a fresh array, or in `into`, which must have their type and
-   * number. Rejects with the reason if the tensor could not be computed.
+   * number. All float dtypes come in a Float32Array, int32 in an Int32Array, bool in a Uint8Array. Rejects with the
+   * reason if the tensor could not be computed.
    */
   async data<T extends TypedArray = Float32Array>(into?: T): Promise<T> {
     if (into === undefined) return (await native.read(this.#handle)) as T;
@@ -70,6 +74,11 @@ export class Tensor implements Disposable {
       throw typeError('Tensor.data', 'into', 'an array over an ArrayBuffer', into.buffer);
     }
     return (await native.readInto(this.#handle, into)) as T;
+  }
+
+  /** The same as it is stored, dense and row-major: float16 and bfloat16 two bytes an element, little-endian. */
+  async bytes(): Promise<Uint8Array> {
+    return native.readBytes(this.#handle);
   }
 
   /** Resolves when the tensor has its value; rejects with the reason if it could not be computed. */
@@ -171,7 +180,8 @@ function checkShape(name: string, shape: readonly number[]): readonly number[] {
  *
  * @param values Float32Array, Int32Array or Uint8Array (bool: 0 or 1), which give the dtype; or plain numbers.
  * @param shape sizes whose product is the number of values; default: one axis.
- * @param options.dtype for plain numbers: 'float32' (default), 'int32' or 'bool'.
+ * @param options.dtype of plain numbers, default 'float32'; or 'float16' or 'bfloat16', to which the numbers of a
+ *   Float32Array are rounded, too.
  * @param options.device where it is made; default: see setDefaultDevice.
  * @throws TypeError, RangeError for what does not fit; QueueFullError past the memory limit.
  */
@@ -182,14 +192,16 @@ export function tensor(
 ): Tensor {
   checkOptions('tensor', options, ['dtype', 'device']);
   const device = deviceOrDefault('tensor', options?.device);
-  const array = toTypedArray(values, options?.dtype);
+  const [array, dtype] = toTypedArray(values, options?.dtype);
   const sizes = checkShape('tensor', shape ?? [array.length]);
   const count = sizes.reduce((product, size) => product * size, 1);
   if (count !== array.length) {
     throw new RangeError(`[tensor] shape [${sizes.join(', ')}] has ${count} elements but got ${array.length} values`);
   }
-  return wrap(native.createTensor(array, sizes, device));
+  return wrap(native.createTensor(array, sizes, dtype, device));
 }
+
+const isFloat = (dtype: DType): boolean => (FLOAT_DTYPES as readonly DType[]).includes(dtype);
 
 /** Of what a typed array holds; undefined for other values. */
 function dtypeOf(values: unknown): DType | undefined {
@@ -199,16 +211,20 @@ function dtypeOf(values: unknown): DType | undefined {
   return types.isUint8Array(values) ? 'bool' : undefined;
 }
 
-function toTypedArray(values: unknown, dtype: unknown): TypedArray {
-  if (dtype !== undefined && dtype !== 'float32' && dtype !== 'int32' && dtype !== 'bool') {
-    throw typeError('tensor', 'dtype', "'float32', 'int32' or 'bool'", dtype);
+/** Values as an array, and the dtype that they are to have. */
+function toTypedArray(values: unknown, dtype: unknown): [TypedArray, DType] {
+  if (dtype !== undefined && !(DTYPES as readonly unknown[]).includes(dtype)) {
+    throw typeError('tensor', 'dtype', `one of ${DTYPES.join(', ')}`, dtype);
   }
+  const wanted = dtype as DType | undefined;
   const own = dtypeOf(values);
   if (own !== undefined) {
     const array = values as TypedArray;
-    if (dtype !== undefined && dtype !== own) throw typeError('tensor', 'values', `of dtype ${dtype}`, values);
+    const fits = wanted === undefined || wanted === own || (own === 'float32' && isFloat(wanted));
+    if (!fits) throw typeError('tensor', 'values', `of dtype ${wanted}`, values);
     if (own === 'bool' && array.some((value) => value > 1)) throw rangeError('tensor', 'values', '0 or 1', values);
-    return types.isSharedArrayBuffer(array.buffer) ? array.slice() : array; // a SharedArrayBuffer's is copied first
+    // What a SharedArrayBuffer holds is copied first.
+    return [types.isSharedArrayBuffer(array.buffer) ? array.slice() : array, wanted ?? own];
   }
   if (!Array.isArray(values)) throw typeError('tensor', 'values', 'a Float32Array, an Int32Array or an array', values);
   for (const [index, value] of (values as unknown[]).entries()) {
@@ -218,6 +234,7 @@ function toTypedArray(values: unknown, dtype: unknown): TypedArray {
       throw rangeError('tensor', `values[${index}]`, 'a whole number of 32 bits', value);
     }
   }
-  if (dtype === 'bool') return Uint8Array.from(values as number[]);
-  return dtype === 'int32' ? Int32Array.from(values as number[]) : Float32Array.from(values as number[]);
+  if (wanted === 'bool') return [Uint8Array.from(values as number[]), wanted];
+  if (wanted === 'int32') return [Int32Array.from(values as number[]), wanted];
+  return [Float32Array.from(values as number[]), wanted ?? 'float32'];
 }

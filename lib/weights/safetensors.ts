@@ -1,6 +1,6 @@
 import { native } from '../native';
 import { defaultDevice, deviceNumber, type DeviceName } from '../tensor/device';
-import { wrap, type Tensor } from '../tensor/tensor';
+import { wrap, type FloatDType, type Tensor } from '../tensor/tensor';
 
 /** A tensor of a safetensors file. */
 export interface SafetensorsEntry {
@@ -19,6 +19,8 @@ export interface WeightLayout {
   transposed?: boolean;
   /** Packed for `linear`; else dense. */
   packed?: boolean;
+  /** What it becomes. Default 'float32'. */
+  dtype?: FloatDType;
 }
 
 /**
@@ -46,12 +48,12 @@ export class SafetensorsFile implements Disposable {
     this.#file = native.openFile(path, deviceNumber('safetensors', 'device', device));
   }
 
-  /** Queues the reading of an F32, F16 or BF16 tensor, as float32. */
-  load(name: string, { transposed = false, packed = false }: WeightLayout = {}): Tensor {
+  /** Queues the reading of an F32, F16 or BF16 tensor. */
+  load(name: string, { transposed = false, packed = false, dtype = 'float32' }: WeightLayout = {}): Tensor {
     const entry = this.entries.get(name);
     if (!entry) throw new RangeError(`[safetensors] ${this.path} has no tensor ${JSON.stringify(name)}`);
     const offset = this.dataStart + entry.begin;
-    return wrap(native.loadWeight(this.#file, offset, entry.dtype, entry.shape, transposed, packed, name));
+    return wrap(native.loadWeight(this.#file, offset, entry.dtype, entry.shape, transposed, packed, name, dtype));
   }
 
   /** Closes the file once what is queued has been read. */

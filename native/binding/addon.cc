@@ -57,6 +57,14 @@ Shape Call::shape(size_t index) const {
   return shape;
 }
 
+DType Call::dtype(size_t index) const {
+  const std::string name = text(index);
+  for (const DType dtype : {DType::kFloat32, DType::kFloat16, DType::kBFloat16, DType::kInt32}) {
+    if (name == name_of(dtype)) return dtype;
+  }
+  return DType::kBool;
+}
+
 void export_functions(Napi::Env env, Napi::Object exports, const Export* table, size_t count) {
   for (size_t i = 0; i < count; ++i) {
     exports.Set(table[i].name, Napi::Function::New(env, invoke, table[i].name, const_cast<Export*>(&table[i])));

@@ -25,6 +25,8 @@ class Call {
   bool flag(size_t index) const { return info_[index].As<Napi::Boolean>().Value(); }
   std::string text(size_t index) const { return info_[index].As<Napi::String>().Utf8Value(); }
   Shape shape(size_t index) const;
+  /// By its name.
+  DType dtype(size_t index) const;
   /// -1: the CPU; n: CUDA device n.
   Device device(size_t index) const {
     const int64_t number = integer(index);

@@ -2,6 +2,7 @@
 
 #include "binding/call.h"
 #include "ops/op_list.h"
+#include "ops/view.h"
 
 namespace heddle {
 namespace {
@@ -30,32 +31,37 @@ Napi::Value gather_rows(const Call& c) {
   return c.publish(gather_rows(c.runtime(), GatherRows{c.tensor(0, "x"), c.tensor(1, "index")}));
 }
 
+Napi::Value cast(const Call& c) { return c.publish(cast(c.runtime(), Cast{c.tensor(0, "x")}, c.dtype(1))); }
+
+/// (x, weight, bias, residual, activation, whether the result is float32)
 Napi::Value linear(const Call& c) {
-  return c.publish(
-      linear(c.runtime(), Linear{c.tensor(0, "x"), c.tensor(1, "weight"), c.optional_tensor(2, "bias"),
-                                 c.optional_tensor(3, "residual"), static_cast<Activation>(c.integer(4))}));
+  Linear op{c.tensor(0, "x"), c.tensor(1, "weight"), c.optional_tensor(2, "bias"), c.optional_tensor(3, "residual"),
+            static_cast<Activation>(c.integer(4))};
+  op.float32_out = c.flag(5);
+  return c.publish(linear(c.runtime(), op));
 }
 
 Napi::Value pack(const Call& c) { return c.publish(pack(c.runtime(), PackPanels{c.tensor(0, "weight")})); }
 
-/// [out, sum], sum 0 without a residual.
-template <typename Result>
-Napi::Value publish_norm(const Call& c, const Result& result) {
+/// [first, second], second 0 where it is null.
+Napi::Value publish_pair(const Call& c, Tensor* first, Tensor* second) {
   auto pair = Napi::Array::New(c.env(), 2);
-  pair.Set(0u, c.publish(result.out));
-  pair.Set(1u, result.sum ? c.publish(result.sum) : Napi::Number::New(c.env(), 0));
+  pair.Set(0u, c.publish(first));
+  pair.Set(1u, second ? c.publish(second) : Napi::Number::New(c.env(), 0));
   return pair;
 }
 
 Napi::Value layer_norm(const Call& c) {
-  return publish_norm(
-      c, layer_norm(c.runtime(), LayerNorm{c.tensor(0, "x"), c.optional_tensor(1, "residual"),
-                                           c.optional_tensor(2, "weight"), c.optional_tensor(3, "bias"), c.real(4)}));
+  const auto [out, sum] =
+      layer_norm(c.runtime(), LayerNorm{c.tensor(0, "x"), c.optional_tensor(1, "residual"),
+                                        c.optional_tensor(2, "weight"), c.optional_tensor(3, "bias"), c.real(4)});
+  return publish_pair(c, out, sum);
 }
 
 Napi::Value rms_norm(const Call& c) {
-  return publish_norm(c, rms_norm(c.runtime(), RmsNorm{c.tensor(0, "x"), c.optional_tensor(1, "residual"),
-                                                       c.optional_tensor(2, "weight"), c.real(3), c.real(4)}));
+  const auto [out, sum] = rms_norm(c.runtime(), RmsNorm{c.tensor(0, "x"), c.optional_tensor(1, "residual"),
+                                                        c.optional_tensor(2, "weight"), c.real(3), c.real(4)});
+  return publish_pair(c, out, sum);
 }
 
 Napi::Value rope(const Call& c) {
@@ -134,17 +140,20 @@ Napi::Value count_mask_tiles(const Call& c) {
   return c.publish(count_mask_tiles(c.runtime(), mask_of(c, 0), c.tensor(5, "offsets"), c.shape(6)));
 }
 
+/// (q, k, v, scale, causal, whether lse is wanted, mask: 5) → [out, lse]
 Napi::Value attention(const Call& c) {
-  return c.publish(attention(c.runtime(), DenseAttention{c.tensor(0, "q"), c.tensor(1, "k"), c.tensor(2, "v"),
-                                                         c.real(3), c.flag(4), mask_of(c, 5)}));
+  const DenseAttention op{c.tensor(0, "q"), c.tensor(1, "k"), c.tensor(2, "v"), c.real(3), c.flag(4), mask_of(c, 6)};
+  const auto [out, lse] = attention(c.runtime(), op, c.flag(5));
+  return publish_pair(c, out, lse);
 }
 
+/// (q, cuSeqlens, cache: 4, scale, causal, whether lse is wanted, mask: 5) → [out, lse]
 Napi::Value cached_attention(const Call& c) {
   const Tensor* q = as_row(c, c.tensor(0, "q"), "q");
   const Attention op{q, c.tensor(1, "cuSeqlens"), cache_of(c, 2, q->shape[3]), c.real(6), c.flag(7)};
-  Tensor* const out = attention(c.runtime(), op, mask_of(c, 8));
-  const Shape shape{out->shape[1], out->shape[2], out->shape[3]};
-  return c.publish(c.runtime().make_view(out, shape, contiguous_strides(shape), 0));
+  const auto [out, lse] = attention(c.runtime(), op, mask_of(c, 9), c.flag(8));
+  Tensor* const rows = reshape(c.runtime(), out, Shape{q->shape[1], q->shape[2], out->shape[3]});
+  return publish_pair(c, rows, lse ? reshape(c.runtime(), lse, Shape{q->shape[1], q->shape[2]}) : nullptr);
 }
 
 /// Elements of a page of one head.
@@ -160,6 +169,7 @@ constexpr Export kOps[] = {
     {"relu", "relu", relu},
     {"gated", "gated", gated},
     {"embedding", "embedding", embedding},
+    {"cast", "cast", cast},
     {"gatherRows", "gather_rows", gather_rows},
     {"linear", "linear", linear},
     {"pack", "pack_weight", pack},

@@ -35,9 +35,33 @@ std::shared_ptr<const Error> copy_out(Stream& stream, const Tensor& tensor, void
   return stream.error_of(*source->storage);
 }
 
+/// Halves to floats, in place: they lie in the second half of the bytes, and each is read before it is overwritten.
+template <typename T>
+void widen(uint8_t* bytes, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    T half;
+    std::memcpy(&half, bytes + (count + i) * sizeof half, sizeof half);
+    const float value = to_float(half);
+    std::memcpy(bytes + i * sizeof value, &value, sizeof value);
+  }
+}
+
+/// The same as JavaScript's array has it: halves widened.
+std::shared_ptr<const Error> copy_values(Stream& stream, const Tensor& tensor, void* destination) {
+  auto* const bytes = static_cast<uint8_t*>(destination);
+  const int64_t count = tensor.numel();
+  if (size_of(tensor.dtype) != sizeof(uint16_t)) return copy_out(stream, tensor, bytes);
+  if (auto error = copy_out(stream, tensor, bytes + count * sizeof(uint16_t))) return error;
+  if (tensor.dtype == DType::kFloat16) {
+    widen<Float16>(bytes, count);
+  } else {
+    widen<BFloat16>(bytes, count);
+  }
+  return nullptr;
+}
+
 /// By JavaScript's own constructor: without memory it throws, where N-API's ends the process.
-Napi::TypedArray new_array(Napi::Env env, DType dtype, int64_t count) {
-  const char* const name = array_type(dtype).name;
+Napi::TypedArray new_array(Napi::Env env, const char* name, int64_t count) {
   try {
     const auto constructor = env.Global().Get(name).As<Napi::Function>();
     return constructor.New({Napi::Number::New(env, static_cast<double>(count))}).As<Napi::TypedArray>();
@@ -98,14 +122,16 @@ class Promise : public Completion {
 
 class Read : public Promise {
  public:
-  Read(Isolate& isolate, const Tensor* tensor, Napi::TypedArray into, bool fresh)
-      : Promise(isolate), tensor_(tensor), array_(Napi::Reference<Napi::TypedArray>::New(into, 1)) {
-    const size_t bytes = static_cast<size_t>(tensor->numel()) * size_of(tensor->dtype);
+  /// Puts a tensor's value into host memory; the error if it has none.
+  using Reader = std::shared_ptr<const Error> (*)(Stream& stream, const Tensor& tensor, void* destination);
+
+  Read(Isolate& isolate, const Tensor* tensor, Reader copy, Napi::TypedArray into, bool fresh)
+      : Promise(isolate), tensor_(tensor), copy_(copy), array_(Napi::Reference<Napi::TypedArray>::New(into, 1)) {
     // JavaScript can detach its own array while we wait, but not one that it has not seen.
     if (fresh) {
       destination_ = bytes_of(into);
     } else {
-      staging_.resize(bytes);
+      staging_.resize(into.ByteLength());
       destination_ = staging_.data();
     }
   }
@@ -113,7 +139,7 @@ class Read : public Promise {
   void perform(Stream& stream) override {
     const Storage& storage = *tensor_->storage;
     if (find_error(storage, stream)) return;
-    error_ = copy_out(stream, *tensor_, destination_);
+    error_ = copy_(stream, *tensor_, destination_);
     if (error_) stream.observe(error_);
   }
 
@@ -128,6 +154,7 @@ class Read : public Promise {
 
  private:
   const Tensor* tensor_;
+  const Reader copy_;
   Napi::Reference<Napi::TypedArray> array_;
   std::vector<uint8_t> staging_;
   void* destination_;
@@ -216,13 +243,20 @@ ArrayType array_type(DType dtype) {
 }
 
 Napi::Value read(Isolate& isolate, const Tensor* tensor) {
-  const Napi::TypedArray array = new_array(isolate.env, tensor->dtype, tensor->numel());
-  return submit(isolate, *tensor->storage->stream, std::make_unique<Read>(isolate, tensor, array, true),
+  const Napi::TypedArray array = new_array(isolate.env, array_type(tensor->dtype).name, tensor->numel());
+  return submit(isolate, *tensor->storage->stream, std::make_unique<Read>(isolate, tensor, copy_values, array, true),
+                array.ByteLength());
+}
+
+Napi::Value read_bytes(Isolate& isolate, const Tensor* tensor) {
+  const int64_t bytes = tensor->numel() * static_cast<int64_t>(size_of(tensor->dtype));
+  const Napi::TypedArray array = new_array(isolate.env, "Uint8Array", bytes);
+  return submit(isolate, *tensor->storage->stream, std::make_unique<Read>(isolate, tensor, copy_out, array, true),
                 array.ByteLength());
 }
 
 Napi::Value read_into(Isolate& isolate, const Tensor* tensor, Napi::TypedArray into) {
-  return submit(isolate, *tensor->storage->stream, std::make_unique<Read>(isolate, tensor, into, false),
+  return submit(isolate, *tensor->storage->stream, std::make_unique<Read>(isolate, tensor, copy_values, into, false),
                 into.ByteLength());
 }
 

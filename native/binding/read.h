@@ -13,7 +13,9 @@ ArrayType array_type(DType dtype);
 
 /// The value of a tensor at this point of its stream, in a fresh array.
 Napi::Value read(Isolate& isolate, const Tensor* tensor);
-/// The same into an array of JavaScript's; resolves to it.
+/// The same as the storage has it, in a fresh Uint8Array: dense, row-major, halves not widened.
+Napi::Value read_bytes(Isolate& isolate, const Tensor* tensor);
+/// The value into an array of JavaScript's; resolves to it.
 Napi::Value read_into(Isolate& isolate, const Tensor* tensor, Napi::TypedArray into);
 /// Resolves when the tensor has its value; rejects with the reason why it has none.
 Napi::Value ready(Isolate& isolate, const Tensor* tensor);

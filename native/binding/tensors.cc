@@ -1,4 +1,7 @@
+#include <algorithm>
 #include <iterator>
+#include <type_traits>
+#include <vector>
 
 #include "binding/call.h"
 #include "binding/read.h"
@@ -11,25 +14,36 @@ namespace {
 
 Napi::Number number(const Call& c, double value) { return Napi::Number::New(c.env(), value); }
 
-/// (Float32Array | Int32Array | Uint8Array, shape, device): copied before this returns.
+/// float32 numbers rounded to a half dtype; nothing for other dtypes.
+std::vector<uint16_t> narrow(DType dtype, const void* floats, int64_t count) {
+  std::vector<uint16_t> halves;
+  with_float_type(dtype, [&](auto type) {
+    using T = decltype(type);
+    if constexpr (!std::is_same_v<T, float>) {
+      const float* from = static_cast<const float*>(floats);
+      halves.resize(static_cast<size_t>(count));
+      std::transform(from, from + count, halves.begin(), [](float value) { return from_float<T>(value).bits; });
+    }
+  });
+  return halves;
+}
+
+/// (Float32Array | Int32Array | Uint8Array, shape, dtype that such an array holds, device): copied before this returns.
 Napi::Value create_tensor(const Call& c) {
   const auto array = c.value(0).As<Napi::TypedArray>();
-  const napi_typedarray_type type = array.TypedArrayType();
-  const DType dtype = type == napi_float32_array ? DType::kFloat32
-                      : type == napi_int32_array ? DType::kInt32
-                                                 : DType::kBool;
+  const DType dtype = c.dtype(2);
   const auto* bytes = static_cast<const uint8_t*>(array.ArrayBuffer().Data()) + array.ByteOffset();
   const Shape shape = c.shape(1);
   if (shape.numel() != static_cast<int64_t>(array.ElementLength())) {
     throw_range_error("[tensor] shape ", shape, " does not fit ", array.ElementLength(), " values");
   }
-  return c.publish(c.runtime().make_filled(c.stream(2), dtype, shape, bytes));
+  const std::vector<uint16_t> halves = narrow(dtype, bytes, shape.numel());
+  const void* const values = halves.empty() ? static_cast<const void*>(bytes) : halves.data();
+  return c.publish(c.runtime().make_filled(c.stream(3), dtype, shape, values));
 }
 
-/// (shape, device): float32 with memory still to be written.
-Napi::Value empty_tensor(const Call& c) {
-  return c.publish(c.runtime().make(c.stream(1), DType::kFloat32, c.shape(0)));
-}
+/// (shape, dtype, device): with memory still to be written.
+Napi::Value empty_tensor(const Call& c) { return c.publish(c.runtime().make(c.stream(2), c.dtype(1), c.shape(0))); }
 
 Napi::Value describe(const Call& c) {
   const Tensor* tensor = c.tensor(0, "tensor");
@@ -74,6 +88,12 @@ Napi::Value read_tensor(const Call& c) {
   return read(c.isolate(), tensor);
 }
 
+Napi::Value read_bytes(const Call& c) {
+  const Tensor* tensor = c.tensor(0, "tensor");
+  check_strided("bytes", "tensor", tensor);
+  return read_bytes(c.isolate(), tensor);
+}
+
 Napi::Value read_tensor_into(const Call& c) {
   const Tensor* tensor = c.tensor(0, "tensor");
   check_strided("data", "tensor", tensor);
@@ -107,6 +127,7 @@ constexpr Export kTensors[] = {
     {"slice", "slice", slice},
     {"toDevice", "to", to_device},
     {"read", "data", read_tensor},
+    {"readBytes", "bytes", read_bytes},
     {"readInto", "data", read_tensor_into},
     {"ready", "ready", ready},
     {"sync", "sync", sync},

@@ -45,7 +45,7 @@ Napi::Value close_file(const Call& c) {
   return c.undefined();
 }
 
-/// (file, offset, dtype, shape in the file, transposed, packed, name)
+/// (file, offset, its dtype, shape in the file, transposed, packed, name, dtype)
 Napi::Value load_weight(const Call& c) {
   const OpenFile* file = c.isolate().files.get(c.integer(0));
   if (!file) throw_type_error("[load_weight] the file was closed");
@@ -58,8 +58,8 @@ Napi::Value load_weight(const Call& c) {
   const int64_t rows = columns == 0 ? 0 : shape.numel() / columns;
   const LoadWeight op{
       &file->file, static_cast<uint64_t>(c.number(1)), file_dtype_of(c.text(2), c.text(6)), transposed, rows, columns};
-  if (packed) return c.publish(load_panels(c.runtime(), file->stream, op));
-  return c.publish(load_dense(c.runtime(), file->stream, op, transposed ? Shape{columns, rows} : shape));
+  if (packed) return c.publish(load_panels(c.runtime(), file->stream, op, c.dtype(7)));
+  return c.publish(load_dense(c.runtime(), file->stream, op, transposed ? Shape{columns, rows} : shape, c.dtype(7)));
 }
 
 constexpr Export kWeights[] = {

@@ -44,13 +44,22 @@ float exp_of(float x) {
   return lanes[0];
 }
 
+template <typename T>
+void widen(const T* from, int64_t count, float* to) {
+  for (int64_t i = 0; i < count; i += Vec::kWidth) {
+    const int lanes = static_cast<int>(std::min<int64_t>(Vec::kWidth, count - i));
+    Vec::load(from + i, lanes).store(to + i, lanes);
+  }
+}
+
 void scale_row(float* row, int64_t width, float factor) {
   const Vec f = Vec::set(factor);
   for (int64_t i = 0; i < width; i += Vec::kWidth) (Vec::load(row + i) * f).store(row + i);
 }
 
-/// scores [kPageKeys] of one row, those not in `keep` dropped → probabilities relative to the row's new maximum; what
-/// the state holds is rescaled to it.
+/// scores [kPageKeys] of one row, those not in `keep` dropped → probabilities relative to the row's new maximum, as a T
+/// holds them; what the state holds is rescaled to it.
+template <typename T>
 void absorb_scores(float* scores, uint64_t keep, float scale, State& state, int64_t row, int64_t width) {
   const Vec minus_infinity = Vec::set(-kInfinity), factor = Vec::set(scale);
   Vec top = minus_infinity;
@@ -70,7 +79,7 @@ void absorb_scores(float* scores, uint64_t keep, float scale, State& state, int6
   Vec total = Vec::set(0.0f);
   for (int64_t j = 0; j < kPageKeys; j += Vec::kWidth) {
     const Vec p = exp(Vec::load(scores + j) - shift);
-    p.store(scores + j);
+    rounded_to<T>(p).store(scores + j);
     total = total + p;
   }
   state.sum[row] += sum(total);
@@ -89,6 +98,8 @@ void merge(State& total, const State& span, int64_t row, int64_t width) {
   }
 }
 
+/// T: what queries, keys, values and results are.
+template <typename T>
 class Kernel {
  public:
   explicit Kernel(const Attention& op)
@@ -127,7 +138,7 @@ class Kernel {
     int64_t most = 0;  // keys that any row can see
     for (int64_t r = 0; r < tile.rows; ++r) {
       most = std::max(most, limit_of(tile, r));
-      std::copy_n(query(tile, r), shape_.key_width, q + r * shape_.key_width);
+      widen(query(tile, r), shape_.key_width, q + r * shape_.key_width);
     }
     total.reset(tile.rows, width_);
     constexpr int64_t kSpanKeys = Attention::kSpanBlocks * kPageKeys;
@@ -148,12 +159,12 @@ class Kernel {
     uint64_t keep[kRows];
     const uint64_t seen = visible(tile, key, keep);
     if (seen == 0) return;
-    const float* keys = page(tile, key / kPageKeys);
+    const T* keys = page(tile, key / kPageKeys);
     gemm_tile(tile.rows, kPageKeys, shape_.key_width, q, shape_.key_width, keys, kPageKeys, scores, kPageKeys, false);
     for (int64_t r = 0; r < tile.rows; ++r) {
-      absorb_scores(scores + r * kPageKeys, keep[r], op_.scale, span, r, width_);
+      absorb_scores<T>(scores + r * kPageKeys, keep[r], op_.scale, span, r, width_);
     }
-    const float* values = keys + shape_.value_offset();
+    const T* values = keys + shape_.value_offset();
     for (int64_t first = 0; first < kPageKeys;) {  // runs of keys that are seen
       if ((seen >> first & 1) == 0) {
         ++first;
@@ -193,10 +204,10 @@ class Kernel {
     return {tile.sequence, head, lengths_[tile.sequence]};
   }
 
-  const float* page(const Tile& tile, int64_t index) const {
+  const T* page(const Tile& tile, int64_t index) const {
     const Tensor* table = op_.cache.block_table;
     const int64_t at = table->data<int32_t>()[tile.sequence * table->shape[1] + index];
-    return op_.cache.pages->data<float>() + (at * kv_heads_ + tile.kv_head) * shape_.elements();
+    return op_.cache.pages->data<T>() + (at * kv_heads_ + tile.kv_head) * shape_.elements();
   }
 
   int64_t limit_of(const Tile& tile, int64_t r) const {
@@ -204,17 +215,21 @@ class Kernel {
     return std::max<int64_t>(0, lengths_[tile.sequence] + (op_.causal ? i + 1 : queries(tile.sequence)));
   }
 
-  /// Offset of a row in q or out, [Bq, Tq, H, D].
+  /// Offset of a row in q, out or lse, [Bq, Tq, H, …].
   int64_t offset(const Tile& tile, int64_t r, const Tensor* x) const {
     const int64_t row = tile.first_row + r;
     const int64_t n = cu_[tile.sequence] + row / group_, head = tile.kv_head * group_ + row % group_;
     return n / x->shape[1] * x->strides[0] + n % x->shape[1] * x->strides[1] + head * x->strides[2];
   }
 
-  const float* query(const Tile& tile, int64_t r) const { return op_.q->data<float>() + offset(tile, r, op_.q); }
+  const T* query(const Tile& tile, int64_t r) const { return op_.q->data<T>() + offset(tile, r, op_.q); }
 
   void write(const Tile& tile, int64_t r, const State& total) const {
-    float* to = op_.out->data<float>() + offset(tile, r, op_.out);
+    if (op_.lse) {
+      op_.lse->data<float>()[offset(tile, r, op_.lse)] =
+          total.sum[r] == 0.0f ? -kInfinity : total.max[r] + std::log(total.sum[r]);
+    }
+    T* to = op_.out->data<T>() + offset(tile, r, op_.out);
     // A row that sees nothing gives 0. Adding 0 turns -0 into 0: rows nearby decide whether a hidden key was added.
     const Vec divisor = Vec::set(total.sum[r] == 0.0f ? 1.0f : total.sum[r]);
     for (int64_t i = 0; i < shape_.value_width; i += Vec::kWidth) {
@@ -233,11 +248,9 @@ class Kernel {
   const int64_t width_;
 };
 
-}  // namespace
-
-void run(const Attention& op, KernelContext& context) {
-  check_values(Attention::kName, op.cu_seqlens, op.q->shape[0] * op.q->shape[1], op.cache, INT32_MIN);
-  const Kernel kernel(op);
+template <typename T>
+void attend(const Attention& op, KernelContext& context) {
+  const Kernel<T> kernel(op);
   int64_t total = 0;
   for (int64_t b = 0; b < kernel.batch(); ++b) total += kernel.tiles(b);
   const Scratch<float> scratch(context.allocator, kernel.scratch_floats() * context.threads);
@@ -251,6 +264,13 @@ void run(const Attention& op, KernelContext& context) {
     tile.rows = std::min(kRows, rows - tile.first_row);
     kernel.run(tile, scratch.get() + worker * kernel.scratch_floats());
   });
+}
+
+}  // namespace
+
+void run(const Attention& op, KernelContext& context) {
+  check_values(Attention::kName, op.cu_seqlens, op.q->shape[0] * op.q->shape[1], op.cache, INT32_MIN);
+  with_float_type(op.q->dtype, [&](auto type) { attend<decltype(type)>(op, context); });
 }
 
 }  // namespace heddle::cpu::HEDDLE_ISA

@@ -7,19 +7,19 @@
 namespace heddle::cpu::HEDDLE_ISA {
 
 void run(const GatherRows& op, KernelContext& context) {
-  const float* x = op.x->data<float>();
   const int32_t* index = op.index->data<int32_t>();
-  float* out = op.out->data<float>();
   const int64_t rows = op.index->numel(), count = op.x->shape[0], width = op.x->shape[1];
-  const size_t bytes = static_cast<size_t>(width) * sizeof(float);
+  const size_t bytes = static_cast<size_t>(width) * size_of(op.x->dtype);
+  const auto* x = static_cast<const uint8_t*>(op.x->storage->data) + op.x->offset * size_of(op.x->dtype);
+  auto* out = op.out->data<uint8_t>();
   for (int64_t i = 0; i < rows; ++i) {
     if (index[i] < -1 || index[i] >= count) op.fail(i, index[i]);
   }
   context.parallel_for(rows, static_cast<double>(width) * 0.2, [&](int64_t i) {
     if (index[i] < 0) {
-      std::memset(out + i * width, 0, bytes);
+      std::memset(out + i * bytes, 0, bytes);
     } else {
-      std::memcpy(out + i * width, x + index[i] * width, bytes);
+      std::memcpy(out + i * bytes, x + index[i] * bytes, bytes);
     }
   });
 }

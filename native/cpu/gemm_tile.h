@@ -16,10 +16,10 @@ constexpr int kTileVecs = 2;  // 6 × 2 of 16
 constexpr int kTileVecs = 2;
 #endif
 
-/// c [Rows, Vecs · width] (+)= a [Rows, k] · b [k, Vecs · width]. One chain of multiply-adds along k per element: the
-/// result does not depend on Rows or Vecs.
-template <int Rows, int Vecs>
-inline void gemm_block(int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb, float* c, int64_t ldc,
+/// c [Rows, Vecs · width] (+)= a [Rows, k] · b [k, Vecs · width], b of any float type. One chain of multiply-adds along
+/// k per element: the result does not depend on Rows or Vecs.
+template <int Rows, int Vecs, typename T>
+inline void gemm_block(int64_t k, const float* a, int64_t lda, const T* b, int64_t ldb, float* c, int64_t ldc,
                        bool accumulate) {
   constexpr int kW = Vec::kWidth;
   Vec acc[Rows][Vecs];
@@ -40,8 +40,8 @@ inline void gemm_block(int64_t k, const float* a, int64_t lda, const float* b, i
 }
 
 /// Columns in steps of Vecs vectors, what is left in single vectors.
-template <int Rows, int Vecs>
-inline void gemm_rows(int64_t columns, int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb, float* c,
+template <int Rows, int Vecs, typename T>
+inline void gemm_rows(int64_t columns, int64_t k, const float* a, int64_t lda, const T* b, int64_t ldb, float* c,
                       int64_t ldc, bool accumulate) {
   constexpr int kW = Vec::kWidth;
   int64_t n = 0;
@@ -52,8 +52,9 @@ inline void gemm_rows(int64_t columns, int64_t k, const float* a, int64_t lda, c
 }
 
 /// c [rows, columns] (+)= a [rows, k] · b [k, columns]; `columns` is a multiple of 16, so of every vector width.
-inline void gemm_tile(int64_t rows, int64_t columns, int64_t k, const float* a, int64_t lda, const float* b,
-                      int64_t ldb, float* c, int64_t ldc, bool accumulate) {
+template <typename T>
+inline void gemm_tile(int64_t rows, int64_t columns, int64_t k, const float* a, int64_t lda, const T* b, int64_t ldb,
+                      float* c, int64_t ldc, bool accumulate) {
   int64_t r = 0;
   for (; r + kTileRows <= rows; r += kTileRows) {
     gemm_rows<kTileRows, kTileVecs>(columns, k, a + r * lda, lda, b, ldb, c + r * ldc, ldc, accumulate);

@@ -8,14 +8,14 @@ namespace heddle::cpu::HEDDLE_ISA {
 namespace {
 
 /// Token `n` of x [Bq, Tq, H, D], head `h`.
-const float* token(const Tensor* x, int64_t n, int64_t h) {
+template <typename T>
+const T* token(const Tensor* x, int64_t n, int64_t h) {
   const int64_t length = x->shape[1];
-  return x->data<float>() + n / length * x->strides[0] + n % length * x->strides[1] + h * x->strides[2];
+  return x->data<T>() + n / length * x->strides[0] + n % length * x->strides[1] + h * x->strides[2];
 }
 
-}  // namespace
-
-void run(const AppendKV& op, KernelContext& context) {
+template <typename T>
+void append(const AppendKV& op, KernelContext& context) {
   check_values(AppendKV::kName, op.cu_seqlens, op.k->shape[0] * op.k->shape[1], op.cache, 0);
   const PageShape shape = op.cache.shape;
   const int32_t* cu = op.cu_seqlens->data<int32_t>();
@@ -23,7 +23,7 @@ void run(const AppendKV& op, KernelContext& context) {
   const int32_t* table = op.cache.block_table->data<int32_t>();
   const int64_t batch = op.cache.lengths->numel(), table_width = op.cache.block_table->shape[1];
   const int64_t heads = op.cache.pages->shape[1];
-  float* pages = op.cache.pages->data<float>();
+  T* pages = op.cache.pages->data<T>();
   const int64_t k_step = op.k->strides[3], v_step = op.v->strides[3];
   const int64_t padded = shape.padded_value_width();
   for (int64_t b = 0; b < batch; ++b) {
@@ -34,20 +34,26 @@ void run(const AppendKV& op, KernelContext& context) {
     const double floats = static_cast<double>(std::min(kPageKeys, end - first) * (shape.key_width + padded));
     context.parallel_for(heads * page_count, floats, [&](int64_t tile) {
       const int64_t h = tile / page_count, page = first_page + tile % page_count;
-      float* keys = pages + (table[b * table_width + page] * heads + h) * shape.elements();
-      float* values = keys + shape.value_offset();
+      T* keys = pages + (table[b * table_width + page] * heads + h) * shape.elements();
+      T* values = keys + shape.value_offset();
       const int64_t last = std::min(end, (page + 1) * kPageKeys);
       for (int64_t j = std::max(first, page * kPageKeys); j < last; ++j) {
         const int64_t slot = j % kPageKeys, n = cu[b] + j - first;
-        const float* k = token(op.k, n, h);
+        const T* k = token<T>(op.k, n, h);
         for (int64_t d = 0; d < shape.key_width; ++d) keys[d * kPageKeys + slot] = k[d * k_step];
-        const float* v = token(op.v, n, h);
-        float* to = values + slot * padded;
+        const T* v = token<T>(op.v, n, h);
+        T* to = values + slot * padded;
         for (int64_t d = 0; d < shape.value_width; ++d) to[d] = v[d * v_step];
-        for (int64_t d = shape.value_width; d < padded; ++d) to[d] = 0.0f;
+        for (int64_t d = shape.value_width; d < padded; ++d) to[d] = T{};
       }
     });
   }
+}
+
+}  // namespace
+
+void run(const AppendKV& op, KernelContext& context) {
+  with_float_type(op.cache.pages->dtype, [&](auto type) { append<decltype(type)>(op, context); });
 }
 
 void run(const AdvanceLengths& op, KernelContext&) {

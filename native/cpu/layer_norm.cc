@@ -3,27 +3,28 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/allocator.h"
 #include "cpu/kernels.h"
-#include "cpu/row_sum.h"
+#include "cpu/norm_row.h"
 
 namespace heddle::cpu::HEDDLE_ISA {
+namespace {
 
-void run(const LayerNorm& op, KernelContext& context) {
+template <typename T>
+void normalize(const LayerNorm& op, KernelContext& context) {
   const int64_t width = op.x->shape[-1];
-  if (op.x->numel() == 0) return;
-  const float* x = op.x->data<float>();
-  const float* residual = op.residual ? op.residual->data<float>() : nullptr;
-  const float* weight = op.weight ? op.weight->data<float>() : nullptr;
-  const float* bias = op.bias ? op.bias->data<float>() : nullptr;
-  float* sums = op.sum ? op.sum->data<float>() : nullptr;
-  float* out = op.out->data<float>();
-  context.parallel_for(op.x->numel() / width, static_cast<double>(width) * 0.4, [&](int64_t row) {
-    const float* in = x + row * width;
-    if (residual) {
-      float* to = sums + row * width;
-      for (int64_t i = 0; i < width; ++i) to[i] = in[i] + residual[row * width + i];
-      in = to;
-    }
+  const T* x = op.x->data<T>();
+  const T* residual = op.residual ? op.residual->data<T>() : nullptr;
+  const T* weight = op.weight ? op.weight->data<T>() : nullptr;
+  const T* bias = op.bias ? op.bias->data<T>() : nullptr;
+  T* sums = op.sum ? op.sum->data<T>() : nullptr;
+  T* out = op.out->data<T>();
+  const int64_t floats = norm_row_floats<T>(width);
+  const Scratch<float> scratch(context.allocator, floats * context.threads);
+  context.parallel_for(op.x->numel() / width, static_cast<double>(width) * 0.4, [&](int64_t row, int worker) {
+    const int64_t begin = row * width;
+    const float* in = norm_row(x + begin, residual ? residual + begin : nullptr, width, sums ? sums + begin : nullptr,
+                               scratch.get() + worker * floats);
     const float count = static_cast<float>(width);
     const Vec mean = Vec::set(sum_of(width, [&](int64_t i, int n) { return Vec::load(in + i, n); }) / count);
     const float variance = sum_of(width,
@@ -38,9 +39,16 @@ void run(const LayerNorm& op, KernelContext& context) {
       Vec y = (Vec::load(in + i, lanes) - mean) * scale;
       if (weight) y = y * Vec::load(weight + i, lanes);
       if (bias) y = y + Vec::load(bias + i, lanes);
-      y.store(out + row * width + i, lanes);
+      y.store(out + begin + i, lanes);
     }
   });
+}
+
+}  // namespace
+
+void run(const LayerNorm& op, KernelContext& context) {
+  if (op.x->numel() == 0) return;
+  with_float_type(op.x->dtype, [&](auto type) { normalize<decltype(type)>(op, context); });
 }
 
 }  // namespace heddle::cpu::HEDDLE_ISA

@@ -1,6 +1,7 @@
 #include "ops/linear.h"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "core/allocator.h"
 #include "cpu/activation.h"
@@ -13,40 +14,53 @@ namespace {
 /// Rows of a tile: enough to read a panel from cache many times, few enough to leave tiles for every thread.
 constexpr int64_t kBlockRows = 8 * kTileRows;
 constexpr double kNsPerMultiplyAdd = 0.02;
-constexpr double kNsPerWeight = 0.25;  // read from memory: 16 GB/s
+constexpr double kNsPerByte = 0.0625;  // of weights, read from memory: 16 GB/s
 
-}  // namespace
-
-void run(const PackPanels& op, KernelContext& context) {
-  const float* weight = op.weight->data<float>();
-  float* out = op.out->data<float>();
+template <typename T>
+void pack(const PackPanels& op, KernelContext& context) {
+  const T* weight = op.weight->data<T>();
+  T* out = op.out->data<T>();
   const int64_t n = op.weight->shape[0], k = op.weight->shape[1];
   const int64_t n_step = op.weight->strides[0], k_step = op.weight->strides[1];
   context.parallel_for((n + kPanelWidth - 1) / kPanelWidth, static_cast<double>(k * kPanelWidth), [&](int64_t p) {
     const int64_t lanes = std::min(kPanelWidth, n - p * kPanelWidth);
     for (int64_t i = 0; i < k; ++i) {
-      float* to = out + (p * k + i) * kPanelWidth;
-      const float* from = weight + p * kPanelWidth * n_step + i * k_step;
+      T* to = out + (p * k + i) * kPanelWidth;
+      const T* from = weight + p * kPanelWidth * n_step + i * k_step;
       for (int64_t lane = 0; lane < lanes; ++lane) to[lane] = from[lane * n_step];
-      std::fill(to + lanes, to + kPanelWidth, 0.0f);
+      std::fill(to + lanes, to + kPanelWidth, T{});
     }
   });
 }
 
-void run(const Linear& op, KernelContext& context) {
+/// x [rows, k] in float32: widened once, not again for each panel.
+template <typename T>
+const float* widen(const T* x, int64_t rows, int64_t k, float* scratch, KernelContext& context) {
+  context.parallel_for(rows, static_cast<double>(k) * 0.1, [&](int64_t row) {
+    for (int64_t i = row * k; i < (row + 1) * k; i += Vec::kWidth) {
+      const int lanes = static_cast<int>(std::min<int64_t>(Vec::kWidth, (row + 1) * k - i));
+      Vec::load(x + i, lanes).store(scratch + i, lanes);
+    }
+  });
+  return scratch;
+}
+const float* widen(const float* x, int64_t, int64_t, float*, KernelContext&) { return x; }
+
+template <typename T, typename Out>
+void multiply(const Linear& op, KernelContext& context) {
   const int64_t n = op.weight->shape[0], k = op.weight->shape[1];
-  if (op.out->numel() == 0) return;
   const int64_t rows = op.out->numel() / n;
-  const float* x = op.x->data<float>();
-  const float* weight = op.weight->data<float>();
-  const float* bias = op.bias ? op.bias->data<float>() : nullptr;
-  const float* residual = op.residual ? op.residual->data<float>() : nullptr;
-  float* out = op.out->data<float>();
+  const Scratch<float> scratch(context.allocator, std::is_same_v<T, float> ? 0 : rows * k);
+  const float* x = widen(op.x->data<T>(), rows, k, scratch.get(), context);
+  const T* weight = op.weight->data<T>();
+  const T* bias = op.bias ? op.bias->data<T>() : nullptr;
+  const Out* residual = op.residual ? op.residual->data<Out>() : nullptr;
+  Out* out = op.out->data<Out>();
 
   const int64_t blocks = (rows + kBlockRows - 1) / kBlockRows;
   const int64_t panels = (n + kPanelWidth - 1) / kPanelWidth;
   const double weights = static_cast<double>(k * kPanelWidth);
-  const double ns = weights * std::max(kNsPerWeight, kNsPerMultiplyAdd * static_cast<double>(rows) / blocks);
+  const double ns = weights * std::max(kNsPerByte * sizeof(T), kNsPerMultiplyAdd * static_cast<double>(rows) / blocks);
   with_activation(op.activation, [&](auto activation) {
     context.parallel_for(panels * blocks, ns, [&](int64_t tile) {
       const int64_t panel = tile / blocks, first = tile % blocks * kBlockRows;
@@ -70,6 +84,24 @@ void run(const Linear& op, KernelContext& context) {
         }
       }
     });
+  });
+}
+
+}  // namespace
+
+void run(const PackPanels& op, KernelContext& context) {
+  with_float_type(op.weight->dtype, [&](auto type) { pack<decltype(type)>(op, context); });
+}
+
+void run(const Linear& op, KernelContext& context) {
+  if (op.out->numel() == 0) return;
+  with_float_type(op.x->dtype, [&](auto type) {
+    using T = decltype(type);
+    if (op.out->dtype == op.x->dtype) {
+      multiply<T, T>(op, context);
+    } else {
+      multiply<T, float>(op, context);
+    }
   });
 }
 

@@ -3,26 +3,27 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/allocator.h"
 #include "cpu/kernels.h"
-#include "cpu/row_sum.h"
+#include "cpu/norm_row.h"
 
 namespace heddle::cpu::HEDDLE_ISA {
+namespace {
 
-void run(const RmsNorm& op, KernelContext& context) {
+template <typename T>
+void normalize(const RmsNorm& op, KernelContext& context) {
   const int64_t width = op.x->shape[-1];
-  if (op.x->numel() == 0) return;
-  const float* x = op.x->data<float>();
-  const float* residual = op.residual ? op.residual->data<float>() : nullptr;
-  const float* weight = op.weight ? op.weight->data<float>() : nullptr;
-  float* sums = op.sum ? op.sum->data<float>() : nullptr;
-  float* out = op.out->data<float>();
-  context.parallel_for(op.x->numel() / width, static_cast<double>(width) * 0.3, [&](int64_t row) {
-    const float* in = x + row * width;
-    if (residual) {
-      float* to = sums + row * width;
-      for (int64_t i = 0; i < width; ++i) to[i] = in[i] + residual[row * width + i];
-      in = to;
-    }
+  const T* x = op.x->data<T>();
+  const T* residual = op.residual ? op.residual->data<T>() : nullptr;
+  const T* weight = op.weight ? op.weight->data<T>() : nullptr;
+  T* sums = op.sum ? op.sum->data<T>() : nullptr;
+  T* out = op.out->data<T>();
+  const int64_t floats = norm_row_floats<T>(width);
+  const Scratch<float> scratch(context.allocator, floats * context.threads);
+  context.parallel_for(op.x->numel() / width, static_cast<double>(width) * 0.3, [&](int64_t row, int worker) {
+    const int64_t begin = row * width;
+    const float* in = norm_row(x + begin, residual ? residual + begin : nullptr, width, sums ? sums + begin : nullptr,
+                               scratch.get() + worker * floats);
     const float squares = sum_of(width, [&](int64_t i, int n) {
       const Vec v = Vec::load(in + i, n);
       return v * v;
@@ -33,9 +34,16 @@ void run(const RmsNorm& op, KernelContext& context) {
       const int lanes = static_cast<int>(std::min<int64_t>(Vec::kWidth, width - i));
       Vec y = Vec::load(in + i, lanes) * scale;
       if (weight) y = y * (Vec::load(weight + i, lanes) + offset);
-      y.store(out + row * width + i, lanes);
+      y.store(out + begin + i, lanes);
     }
   });
+}
+
+}  // namespace
+
+void run(const RmsNorm& op, KernelContext& context) {
+  if (op.x->numel() == 0) return;
+  with_float_type(op.x->dtype, [&](auto type) { normalize<decltype(type)>(op, context); });
 }
 
 }  // namespace heddle::cpu::HEDDLE_ISA

@@ -5,19 +5,43 @@
 
 #include "core/allocator.h"
 #include "cpu/kernels.h"
+#include "cpu/simd.h"
 
 namespace heddle::cpu::HEDDLE_ISA {
 
-void run(const Rope& op, KernelContext& context) {
+namespace {
+
+/// (a, b) → (a cos - b sin, b cos + a sin) for `pairs` pairs.
+template <typename T>
+void turn_halves(const T* a, const T* b, const float* cosine, const float* sine, int64_t pairs, T* to_a, T* to_b) {
+  for (int64_t i = 0; i < pairs; i += Vec::kWidth) {
+    const int lanes = static_cast<int>(std::min<int64_t>(Vec::kWidth, pairs - i));
+    const Vec x = Vec::load(a + i, lanes), y = Vec::load(b + i, lanes);
+    const Vec c = Vec::load(cosine + i, lanes), s = Vec::load(sine + i, lanes);
+    (x * c - y * s).store(to_a + i, lanes);
+    (y * c + x * s).store(to_b + i, lanes);
+  }
+}
+
+template <typename T>
+void turn_neighbours(const T* from, const float* cosine, const float* sine, int64_t pairs, T* to) {
+  for (int64_t i = 0; i < pairs; ++i) {
+    const float a = to_float(from[2 * i]), b = to_float(from[2 * i + 1]);
+    to[2 * i] = from_float<T>(a * cosine[i] - b * sine[i]);
+    to[2 * i + 1] = from_float<T>(b * cosine[i] + a * sine[i]);
+  }
+}
+
+template <typename T>
+void rotate(const Rope& op, KernelContext& context) {
   const int64_t tokens = op.x->shape[0], heads = op.x->shape[1], width = op.x->shape[2];
   const int64_t pairs = op.frequencies->shape[0];
-  const float* x = op.x->data<float>();
+  const T* x = op.x->data<T>();
   const int32_t* positions = op.positions->data<int32_t>();
   const float* frequencies = op.frequencies->data<float>();
-  float* out = op.out->data<float>();
+  T* out = op.out->data<T>();
   // Cosines, then sines, of one token: its heads share them.
   const Scratch<float> scratch(context.allocator, 2 * pairs * context.threads + 1);
-  const int64_t step = op.interleaved ? 2 : 1, partner = op.interleaved ? 1 : pairs;
   context.parallel_for(tokens, static_cast<double>(pairs * 30 + heads * width), [&](int64_t n, int worker) {
     float* cosine = scratch.get() + worker * 2 * pairs;
     float* sine = cosine + pairs;
@@ -27,16 +51,22 @@ void run(const Rope& op, KernelContext& context) {
       sine[i] = std::sin(angle) * op.factor;
     }
     for (int64_t h = 0; h < heads; ++h) {
-      const float* from = x + n * op.x->strides[0] + h * op.x->strides[1];
-      float* to = out + (n * heads + h) * width;
-      for (int64_t i = 0; i < pairs; ++i) {
-        const float a = from[i * step], b = from[i * step + partner];
-        to[i * step] = a * cosine[i] - b * sine[i];
-        to[i * step + partner] = b * cosine[i] + a * sine[i];
+      const T* from = x + n * op.x->strides[0] + h * op.x->strides[1];
+      T* to = out + (n * heads + h) * width;
+      if (op.interleaved) {
+        turn_neighbours(from, cosine, sine, pairs, to);
+      } else {
+        turn_halves(from, from + pairs, cosine, sine, pairs, to, to + pairs);
       }
       std::copy(from + 2 * pairs, from + width, to + 2 * pairs);
     }
   });
+}
+
+}  // namespace
+
+void run(const Rope& op, KernelContext& context) {
+  with_float_type(op.x->dtype, [&](auto type) { rotate<decltype(type)>(op, context); });
 }
 
 void run(const DynamicFrequencies& op, KernelContext&) {

@@ -3,6 +3,9 @@
 #include <immintrin.h>
 
 #include <cstdint>
+#include <cstring>
+
+#include "core/half.h"
 
 namespace heddle::cpu::HEDDLE_ISA {
 
@@ -17,10 +20,36 @@ struct Vec {
   static Vec set(float x) { return {_mm256_set1_ps(x)}; }
   static Vec load(const float* p) { return {_mm256_loadu_ps(p)}; }
   static Vec load(const float* p, int lanes) {
+    if (lanes >= kWidth) return load(p);
     return {_mm256_maskload_ps(p, _mm256_castps_si256(first(lanes).lanes))};
   }
   void store(float* p) const { _mm256_storeu_ps(p, v); }
-  void store(float* p, int lanes) const { _mm256_maskstore_ps(p, _mm256_castps_si256(first(lanes).lanes), v); }
+  void store(float* p, int lanes) const {
+    if (lanes >= kWidth) return store(p);
+    _mm256_maskstore_ps(p, _mm256_castps_si256(first(lanes).lanes), v);
+  }
+  template <typename Half>
+  static Vec load(const Half* p) {
+    return widen(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)), Half{});
+  }
+  template <typename Half>
+  static Vec load(const Half* p, int lanes) {
+    if (lanes >= kWidth) return load(p);
+    Half all[kWidth] = {};
+    std::memcpy(all, p, static_cast<size_t>(lanes) * sizeof(Half));
+    return load(all);
+  }
+  template <typename Half>
+  void store(Half* p) const {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), narrow(Half{}));
+  }
+  template <typename Half>
+  void store(Half* p, int lanes) const {
+    if (lanes >= kWidth) return store(p);
+    Half all[kWidth];
+    store(all);
+    std::memcpy(p, all, static_cast<size_t>(lanes) * sizeof(Half));
+  }
   /// The lanes whose bits are set.
   static Mask from_bits(uint64_t bits) {
     const __m256i lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
@@ -31,6 +60,21 @@ struct Vec {
     const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     return {_mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(lanes), index))};
   }
+
+  static Vec widen(__m128i halves, BFloat16) {
+    return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16))};
+  }
+  static Vec widen(__m128i halves, Float16) { return {_mm256_cvtph_ps(halves)}; }
+  __m128i narrow(BFloat16) const {
+    const __m256i bits = _mm256_castps_si256(v);
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const __m256i rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFF)));
+    const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+    const __m256i is_nan = _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+    const __m256i upper = _mm256_srli_epi32(_mm256_blendv_epi8(rounded, quiet, is_nan), 16);
+    return _mm_packus_epi32(_mm256_castsi256_si128(upper), _mm256_extracti128_si256(upper, 1));
+  }
+  __m128i narrow(Float16) const { return _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 
   friend Vec operator+(Vec a, Vec b) { return {_mm256_add_ps(a.v, b.v)}; }
   friend Vec operator-(Vec a, Vec b) { return {_mm256_sub_ps(a.v, b.v)}; }

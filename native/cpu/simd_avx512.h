@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "core/half.h"
+
 namespace heddle::cpu::HEDDLE_ISA {
 
 struct Mask {
@@ -19,9 +21,39 @@ struct Vec {
   static Vec load(const float* p, int lanes) { return {_mm512_maskz_loadu_ps(first(lanes).bits, p)}; }
   void store(float* p) const { _mm512_storeu_ps(p, v); }
   void store(float* p, int lanes) const { _mm512_mask_storeu_ps(p, first(lanes).bits, v); }
+  template <typename Half>
+  static Vec load(const Half* p) {
+    return widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)), Half{});
+  }
+  template <typename Half>
+  static Vec load(const Half* p, int lanes) {
+    return widen(_mm256_maskz_loadu_epi16(first(lanes).bits, p), Half{});
+  }
+  template <typename Half>
+  void store(Half* p) const {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), narrow(Half{}));
+  }
+  template <typename Half>
+  void store(Half* p, int lanes) const {
+    _mm256_mask_storeu_epi16(p, first(lanes).bits, narrow(Half{}));
+  }
   /// The lanes whose bits are set.
   static Mask from_bits(uint64_t bits) { return {static_cast<__mmask16>(bits)}; }
   static Mask first(int lanes) { return {static_cast<__mmask16>((1u << lanes) - 1)}; }
+
+  static Vec widen(__m256i halves, BFloat16) {
+    return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16))};
+  }
+  static Vec widen(__m256i halves, Float16) { return {_mm512_cvtph_ps(halves)}; }
+  __m256i narrow(BFloat16) const {
+    const __m512i bits = _mm512_castps_si512(v);
+    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
+    const __mmask16 is_nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+    const __m512i upper = _mm512_mask_or_epi32(rounded, is_nan, bits, _mm512_set1_epi32(0x400000));
+    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(upper, 16));
+  }
+  __m256i narrow(Float16) const { return _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 
   friend Vec operator+(Vec a, Vec b) { return {_mm512_add_ps(a.v, b.v)}; }
   friend Vec operator-(Vec a, Vec b) { return {_mm512_sub_ps(a.v, b.v)}; }

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "core/half.h"
+
 namespace heddle::cpu::HEDDLE_ISA {
 
 struct Mask {
@@ -18,13 +20,31 @@ struct Vec {
   static Vec set(float x) { return {{x, x, x, x}}; }
   static Vec load(const float* p) { return {{p[0], p[1], p[2], p[3]}}; }
   static Vec load(const float* p, int lanes) {
+    if (lanes >= kWidth) return load(p);
     Vec out = set(0);
     for (int i = 0; i < lanes && i < kWidth; ++i) out.v[i] = p[i];
     return out;
   }
   void store(float* p) const { std::memcpy(p, v, sizeof v); }
   void store(float* p, int lanes) const {
+    if (lanes >= kWidth) return store(p);
     for (int i = 0; i < lanes && i < kWidth; ++i) p[i] = v[i];
+  }
+  template <typename Half>
+  static Vec load(const Half* p) {
+    return map([&](int i) { return to_float(p[i]); });
+  }
+  template <typename Half>
+  static Vec load(const Half* p, int lanes) {
+    return map([&](int i) { return i < lanes ? to_float(p[i]) : 0.0f; });
+  }
+  template <typename Half>
+  void store(Half* p) const {
+    for (int i = 0; i < kWidth; ++i) p[i] = from_float<Half>(v[i]);
+  }
+  template <typename Half>
+  void store(Half* p, int lanes) const {
+    for (int i = 0; i < lanes && i < kWidth; ++i) p[i] = from_float<Half>(v[i]);
   }
   /// The lanes whose bits are set.
   static Mask from_bits(uint64_t bits) {

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 
+#include "core/allocator.h"
 #include "cpu/kernels.h"
 #include "cpu/math.h"
 
@@ -11,7 +13,8 @@ namespace {
 
 constexpr float kInfinity = __builtin_inff();
 
-float maximum(const float* x, int64_t width) {
+template <typename T>
+float maximum(const T* x, int64_t width) {
   Vec top = Vec::set(-kInfinity);
   for (int64_t i = 0; i < width; i += Vec::kWidth) {
     const int lanes = static_cast<int>(std::min<int64_t>(Vec::kWidth, width - i));
@@ -21,7 +24,8 @@ float maximum(const float* x, int64_t width) {
 }
 
 /// out = e^(x - m); returns the sum, lane by lane, then across.
-float exponentials(const float* x, int64_t width, float m, float* out) {
+template <typename T>
+float exponentials(const T* x, int64_t width, float m, float* out) {
   Vec total = Vec::set(0.0f);
   for (int64_t i = 0; i < width; i += Vec::kWidth) {
     const int lanes = static_cast<int>(std::min<int64_t>(Vec::kWidth, width - i));
@@ -32,49 +36,71 @@ float exponentials(const float* x, int64_t width, float m, float* out) {
   return sum(total);
 }
 
-template <typename Function>
-void map(const float* x, int64_t width, float* out, const Function& function) {
+template <typename From, typename To, typename Function>
+void map(const From* x, int64_t width, To* out, const Function& function) {
   for (int64_t i = 0; i < width; i += Vec::kWidth) {
     const int lanes = static_cast<int>(std::min<int64_t>(Vec::kWidth, width - i));
     function(Vec::load(x + i, lanes)).store(out + i, lanes);
   }
 }
 
-}  // namespace
-
-void run(const Softmax& op, KernelContext& context) {
+template <typename T>
+void softmax(const Softmax& op, KernelContext& context) {
   const int64_t width = op.x->shape[-1];
-  if (op.x->numel() == 0) return;
-  const float* x = op.x->data<float>();
-  float* out = op.out->data<float>();
-  context.parallel_for(op.x->numel() / width, static_cast<double>(width) * 0.8, [&](int64_t row) {
-    const float* in = x + row * width;
-    float* to = out + row * width;
+  const T* x = op.x->data<T>();
+  T* out = op.out->data<T>();
+  constexpr bool kIsHalf = !std::is_same_v<T, float>;
+  const Scratch<float> scratch(context.allocator, kIsHalf ? width * context.threads : 0);
+  context.parallel_for(op.x->numel() / width, static_cast<double>(width) * 0.8, [&](int64_t row, int worker) {
+    const T* in = x + row * width;
+    T* to = out + row * width;
     const float m = maximum(in, width);
-    const float total = exponentials(in, width, m, to);
+    float* powers;  // not rounded before they are divided
+    if constexpr (kIsHalf) {
+      powers = scratch.get() + worker * width;
+    } else {
+      powers = to;
+    }
+    const float total = exponentials(in, width, m, powers);
     if (op.log) {
       const Vec shift = Vec::set(m), log_total = Vec::set(std::log(total));
       map(in, width, to, [&](Vec v) { return (v - shift) - log_total; });
     } else {
       const Vec divisor = Vec::set(total);
-      map(to, width, to, [&](Vec v) { return v / divisor; });
+      map(powers, width, to, [&](Vec v) { return v / divisor; });
     }
   });
 }
 
-void run(const Argmax& op, KernelContext& context) {
+template <typename T>
+void argmax(const Argmax& op, KernelContext& context) {
   const int64_t width = op.x->shape[-1];
-  if (op.x->numel() == 0) return;
-  const float* x = op.x->data<float>();
+  const T* x = op.x->data<T>();
   int32_t* out = op.out->data<int32_t>();
   context.parallel_for(op.x->numel() / width, static_cast<double>(width) * 0.5, [&](int64_t row) {
-    const float* in = x + row * width;
+    const T* in = x + row * width;
     int64_t best = 0;
-    for (int64_t i = 1; i < width && in[best] == in[best]; ++i) {
-      if (!(in[i] <= in[best])) best = i;  // larger, or NaN
+    float top = to_float(in[0]);
+    for (int64_t i = 1; i < width && top == top; ++i) {
+      const float value = to_float(in[i]);
+      if (value <= top) continue;
+      best = i;  // larger, or NaN
+      top = value;
     }
     out[row] = static_cast<int32_t>(best);
   });
+}
+
+}  // namespace
+
+void run(const Softmax& op, KernelContext& context) {
+  if (op.x->numel() == 0) return;
+  with_float_type(op.x->dtype, [&](auto type) { softmax<decltype(type)>(op, context); });
+}
+
+void run(const Argmax& op, KernelContext& context) {
+  if (op.x->numel() == 0) return;
+  with_float_type(op.x->dtype, [&](auto type) { argmax<decltype(type)>(op, context); });
 }
 
 }  // namespace heddle::cpu::HEDDLE_ISA

@@ -6,6 +6,7 @@
 
 #include "ops/checks.h"
 #include "ops/elementwise.h"
+#include "ops/view.h"
 
 namespace heddle {
 namespace {
@@ -41,11 +42,12 @@ std::vector<int32_t> multiples(int64_t count, int64_t step) {
 
 }  // namespace
 
-Tensor* attention(Runtime& runtime, Attention op, const MaskExpression& mask) {
+AttentionResult attention(Runtime& runtime, Attention op, const MaskExpression& mask, bool return_lse) {
   check_floats(Attention::kName, "q", op.q);
   check_rank(Attention::kName, "q", op.q, 4, 4);
   const int64_t batch = op.cache.block_table->shape[0];
   check_cache(Attention::kName, op.cache, batch);
+  check_same_dtype(Attention::kName, "q", op.q, "the cache", op.cache.pages);
   check_int32_vector(Attention::kName, "cuSeqlens", op.cu_seqlens, batch + 1);
   check_heads(op.q->shape[2], op.cache.pages->shape[1]);
   check_scale(op.scale);
@@ -55,14 +57,15 @@ Tensor* attention(Runtime& runtime, Attention op, const MaskExpression& mask) {
   }
   if (op.q->shape[3] > 1 && op.q->strides[3] != 1) op.q = dense(runtime, op.q);
   const Shape shape{op.q->shape[0], op.q->shape[1], op.q->shape[2], op.cache.shape.value_width};
-  op.out = runtime.make(op.q, DType::kFloat32, shape);
+  op.out = runtime.make(op.q, op.q->dtype, shape);
+  if (return_lse) op.lse = runtime.make(op.q, DType::kFloat32, Shape{shape[0], shape[1], shape[2]});
   runtime.submit(op);
-  return op.out;
+  return {op.out, op.lse};
 }
 
-Tensor* attention(Runtime& runtime, const DenseAttention& op) {
+AttentionResult attention(Runtime& runtime, const DenseAttention& op, bool return_lse) {
   for (const auto& [name, tensor] : {std::pair{"q", op.q}, std::pair{"k", op.k}, std::pair{"v", op.v}}) {
-    check_floats(Attention::kName, name, tensor);
+    check_floats_as(Attention::kName, name, tensor, "q", op.q);
     check_rank(Attention::kName, name, tensor, 4, 4);
   }
   const int64_t batch = op.q->shape[0], queries = op.q->shape[2];
@@ -78,7 +81,7 @@ Tensor* attention(Runtime& runtime, const DenseAttention& op) {
   if (std::max(batch, int64_t{1}) * std::max({pages, keys, queries, int64_t{1}}) > INT32_MAX) {
     throw_range_error("[attention] q ", op.q->shape, " and k ", op.k->shape, " are too long");
   }
-  Tensor* const storage = runtime.make(op.k, DType::kFloat32, Shape{batch * pages, kv_heads, page.elements()});
+  Tensor* const storage = runtime.make(op.k, op.k->dtype, Shape{batch * pages, kv_heads, page.elements()});
   std::vector<int32_t> table = multiples(batch * pages, 1);
   table.pop_back();
   const std::vector<int32_t> none(batch, 0), before(batch, static_cast<int32_t>(keys - queries));
@@ -90,10 +93,11 @@ Tensor* attention(Runtime& runtime, const DenseAttention& op) {
   const Attention ragged{heads_inside(runtime, op.q),
                          int32_tensor(runtime, op.q, Shape{batch + 1}, multiples(batch, queries)), cache, op.scale,
                          op.causal};
-  Tensor* const out = attention(runtime, ragged, op.mask);
+  auto [out, lse] = attention(runtime, ragged, op.mask, return_lse);
   const Shape shape{batch, op.q->shape[1], queries, page.value_width};
   const Shape strides{out->strides[0], out->strides[2], out->strides[1], out->strides[3]};
-  return runtime.make_view(out, shape, strides, 0);
+  out = runtime.make_view(out, shape, strides, 0);
+  return {out, lse ? transpose(runtime, lse, 1, 2) : nullptr};
 }
 
 }  // namespace heddle

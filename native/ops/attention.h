@@ -42,16 +42,21 @@ struct Attention {
   std::array<Tensor*, 2> writes() const { return {out, lse}; }
 };
 
+struct AttentionResult {
+  Tensor* out;
+  Tensor* lse;  // null unless it was asked for
+};
+
 /// Ragged queries over a cache; op.mask is made of `mask`. Throws TypeError or RangeError for what does not fit, and
 /// for a scale that is not a finite number.
-Tensor* attention(Runtime& runtime, Attention op, const MaskExpression& mask);
+AttentionResult attention(Runtime& runtime, Attention op, const MaskExpression& mask, bool return_lse);
 
 /// Dense queries over given keys and values:
 ///
 ///   q  [B, H, Tq, Dk], k  [B, Hkv, Tk, Dk], v  [B, Hkv, Tk, Dv], of one float dtype, any strides
 ///
-/// Query i stands at key position Tk - Tq + i. Returns [B, H, Tq, Dv], laid out so that the transpose to
-/// [B, Tq, H · Dv] is dense.
+/// Query i stands at key position Tk - Tq + i. Gives out [B, H, Tq, Dv], laid out so that the transpose to
+/// [B, Tq, H · Dv] is dense, and lse [B, H, Tq].
 struct DenseAttention {
   const Tensor* q;
   const Tensor* k;
@@ -60,6 +65,6 @@ struct DenseAttention {
   bool causal;
   MaskExpression mask;
 };
-Tensor* attention(Runtime& runtime, const DenseAttention& op);
+AttentionResult attention(Runtime& runtime, const DenseAttention& op, bool return_lse);
 
 }  // namespace heddle

@@ -39,11 +39,34 @@ inline void check_dense(const char* function, const char* argument, const Tensor
   if (!tensor->is_contiguous()) throw_range_error("[", function, "] ", argument, " must be dense, not a strided view");
 }
 
-/// The common case: a strided float32 tensor of at least one axis.
+inline void check_float_dtype(const char* function, const char* argument, const Tensor* tensor) {
+  if (!is_float(tensor->dtype)) {
+    throw_type_error("[", function, "] ", argument, " must be float32, float16 or bfloat16 but got ",
+                     name_of(tensor->dtype));
+  }
+}
+
+/// The common case: a strided tensor of floats, of at least one axis.
 inline void check_floats(const char* function, const char* argument, const Tensor* tensor) {
   check_strided(function, argument, tensor);
-  check_dtype(function, argument, tensor, DType::kFloat32);
+  check_float_dtype(function, argument, tensor);
   check_rank(function, argument, tensor, 1, kMaxRank);
+}
+
+/// There is no promotion: `other` has been checked and sets the dtype.
+inline void check_same_dtype(const char* function, const char* argument, const Tensor* tensor, const char* other_name,
+                             const Tensor* other) {
+  if (tensor->dtype != other->dtype) {
+    throw_type_error("[", function, "] ", argument, " must be ", name_of(other->dtype), " as ", other_name,
+                     " is but got ", name_of(tensor->dtype), ": see cast");
+  }
+}
+
+/// Floats of the dtype of `other`.
+inline void check_floats_as(const char* function, const char* argument, const Tensor* tensor, const char* other_name,
+                            const Tensor* other) {
+  check_floats(function, argument, tensor);
+  check_same_dtype(function, argument, tensor, other_name, other);
 }
 
 /// What norms add to a variance or a mean of squares.

@@ -14,9 +14,17 @@ const Tensor* dense(Runtime& runtime, const Tensor* x) {
   return op.out;
 }
 
+Tensor* cast(Runtime& runtime, Cast op, DType dtype) {
+  check_strided(Cast::kName, "x", op.x);
+  if (op.x->dtype == dtype) return runtime.make_view(op.x, op.x->shape, op.x->strides, op.x->offset);
+  op.out = runtime.make(op.x, dtype, op.x->shape);
+  runtime.submit(op);
+  return op.out;
+}
+
 Tensor* add(Runtime& runtime, Add op) {
   check_floats(Add::kName, "a", op.a);
-  check_floats(Add::kName, "b", op.b);
+  check_floats_as(Add::kName, "b", op.b, "a", op.a);
   Shape shape;
   const int rank = std::max(op.a->shape.rank(), op.b->shape.rank());
   for (int axis = 0; axis < rank; ++axis) {
@@ -30,7 +38,7 @@ Tensor* add(Runtime& runtime, Add op) {
     }
     shape.push_back(a == 1 ? b : a);
   }
-  op.out = runtime.make(op.a, DType::kFloat32, shape);
+  op.out = runtime.make(op.a, op.a->dtype, shape);
   runtime.submit(op);
   return op.out;
 }
@@ -41,18 +49,18 @@ Tensor* activate(Runtime& runtime, Activate op) {
                                                                     : "gelu";
   check_floats(function, "x", op.x);
   op.x = dense(runtime, op.x);
-  op.out = runtime.make(op.x, DType::kFloat32, op.x->shape);
+  op.out = runtime.make(op.x, op.x->dtype, op.x->shape);
   runtime.submit(op);
   return op.out;
 }
 
 Tensor* gated(Runtime& runtime, Gated op) {
   check_floats(Gated::kName, "gate", op.gate);
-  check_floats(Gated::kName, "up", op.up);
+  check_floats_as(Gated::kName, "up", op.up, "gate", op.gate);
   check_shape(Gated::kName, "up", op.up, op.gate->shape);
   op.gate = dense(runtime, op.gate);
   op.up = dense(runtime, op.up);
-  op.out = runtime.make(op.gate, DType::kFloat32, op.gate->shape);
+  op.out = runtime.make(op.gate, op.gate->dtype, op.gate->shape);
   runtime.submit(op);
   return op.out;
 }

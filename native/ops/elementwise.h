@@ -19,7 +19,8 @@ struct Copy {
 };
 
 /// out = x in the dtype of out, any of them to any. Floats are rounded to the nearest, of two to the even one; to int32
-/// they are cut, and NaN gives 0, what lies outside the nearest end. To bool: whether x differs from 0.
+/// they are cut, and NaN gives 0, what lies outside the nearest end. To bool: whether x differs from 0. To its own
+/// dtype it is a view.
 struct Cast {
   static constexpr const char* kName = "cast";
   const Tensor* x;  // any strides

@@ -6,7 +6,7 @@
 namespace heddle {
 
 Tensor* embedding(Runtime& runtime, Embedding op) {
-  check_dtype(Embedding::kName, "table", op.table, DType::kFloat32);
+  check_float_dtype(Embedding::kName, "table", op.table);
   check_rank(Embedding::kName, "table", op.table, 2, 2);
   check_strided(Embedding::kName, "ids", op.ids);
   check_dtype(Embedding::kName, "ids", op.ids, DType::kInt32);
@@ -15,7 +15,7 @@ Tensor* embedding(Runtime& runtime, Embedding op) {
   op.ids = dense(runtime, op.ids);
   Shape shape = op.ids->shape;
   shape.push_back(op.table->shape[1]);
-  op.out = runtime.make(op.table, DType::kFloat32, shape);
+  op.out = runtime.make(op.table, op.table->dtype, shape);
   runtime.submit(op);
   return op.out;
 }

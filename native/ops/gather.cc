@@ -12,7 +12,7 @@ Tensor* gather_rows(Runtime& runtime, GatherRows op) {
   op.index = dense(runtime, op.index);
   check_int32_vector(GatherRows::kName, "index", op.index, op.index->numel());
   op.x = dense(runtime, op.x);
-  op.out = runtime.make(op.x, DType::kFloat32, Shape{op.index->numel(), op.x->shape[1]});
+  op.out = runtime.make(op.x, op.x->dtype, Shape{op.index->numel(), op.x->shape[1]});
   runtime.submit(op);
   return op.out;
 }

@@ -70,8 +70,8 @@ void append_kv(Runtime& runtime, AppendKV op) {
   check_int32_vector(AppendKV::kName, "cuSeqlens", op.cu_seqlens, op.cache.block_table->shape[0] + 1);
   check_cache(AppendKV::kName, op.cache, op.cache.block_table->shape[0]);
   const int64_t heads = op.cache.pages->shape[1];
-  check_floats(AppendKV::kName, "k", op.k);
-  check_floats(AppendKV::kName, "v", op.v);
+  check_floats_as(AppendKV::kName, "k", op.k, "the cache", op.cache.pages);
+  check_floats_as(AppendKV::kName, "v", op.v, "the cache", op.cache.pages);
   check_rank(AppendKV::kName, "k", op.k, 4, 4);
   check_shape(AppendKV::kName, "k", op.k, Shape{op.k->shape[0], op.k->shape[1], heads, op.cache.shape.key_width});
   check_shape(AppendKV::kName, "v", op.v, Shape{op.k->shape[0], op.k->shape[1], heads, op.cache.shape.value_width});

@@ -10,19 +10,19 @@ LayerNormResult layer_norm(Runtime& runtime, LayerNorm op) {
   const int64_t width = op.x->shape[-1];
   for (const auto& [name, vector] : {std::pair{"weight", &op.weight}, std::pair{"bias", &op.bias}}) {
     if (!*vector) continue;
-    check_floats(LayerNorm::kName, name, *vector);
+    check_floats_as(LayerNorm::kName, name, *vector, "x", op.x);
     check_shape(LayerNorm::kName, name, *vector, Shape{width});
     *vector = dense(runtime, *vector);
   }
   check_eps(LayerNorm::kName, op.eps);
   op.x = dense(runtime, op.x);
   if (op.residual) {
-    check_floats(LayerNorm::kName, "residual", op.residual);
+    check_floats_as(LayerNorm::kName, "residual", op.residual, "x", op.x);
     check_shape(LayerNorm::kName, "residual", op.residual, op.x->shape);
     op.residual = dense(runtime, op.residual);
-    op.sum = runtime.make(op.x, DType::kFloat32, op.x->shape);
+    op.sum = runtime.make(op.x, op.x->dtype, op.x->shape);
   }
-  op.out = runtime.make(op.x, DType::kFloat32, op.x->shape);
+  op.out = runtime.make(op.x, op.x->dtype, op.x->shape);
   runtime.submit(op);
   return {op.out, op.sum};
 }

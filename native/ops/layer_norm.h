@@ -14,7 +14,8 @@ class Runtime;
 ///   x, residual, out, sum  [..., C] of one float dtype; residual and sum may be null (then sum is x)
 ///   weight, bias           [C] or null
 ///
-/// Mean and variance take two passes in float32, in an order fixed by C. Throws RangeError if eps is negative or not
+/// Mean and variance take two passes in float32, in an order fixed by C, over the sum before it is rounded to halves.
+/// Throws RangeError if eps is negative or not
 /// finite.
 struct LayerNorm {
   static constexpr const char* kName = "layer_norm";

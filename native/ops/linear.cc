@@ -7,14 +7,15 @@ namespace heddle {
 Tensor* pack(Runtime& runtime, PackPanels op) {
   check_floats(PackPanels::kName, "weight", op.weight);
   check_rank(PackPanels::kName, "weight", op.weight, 2, 2);
-  op.out = runtime.make(op.weight, DType::kFloat32, op.weight->shape, Layout::kPanels);
+  op.out = runtime.make(op.weight, op.weight->dtype, op.weight->shape, Layout::kPanels);
   runtime.submit(op);
   return op.out;
 }
 
 Tensor* linear(Runtime& runtime, Linear op) {
   check_floats(Linear::kName, "x", op.x);
-  check_dtype(Linear::kName, "weight", op.weight, DType::kFloat32);
+  check_float_dtype(Linear::kName, "weight", op.weight);
+  check_same_dtype(Linear::kName, "weight", op.weight, "x", op.x);
   check_rank(Linear::kName, "weight", op.weight, 2, 2);
   const int64_t n = op.weight->shape[0], k = op.weight->shape[1];
   if (op.x->shape[-1] != k) {
@@ -24,18 +25,20 @@ Tensor* linear(Runtime& runtime, Linear op) {
   Shape shape = op.x->shape;
   shape[-1] = n;
   if (op.bias) {
-    check_floats(Linear::kName, "bias", op.bias);
+    check_floats_as(Linear::kName, "bias", op.bias, "x", op.x);
     check_shape(Linear::kName, "bias", op.bias, Shape{n});
     op.bias = dense(runtime, op.bias);
   }
+  const DType out_dtype = op.float32_out ? DType::kFloat32 : op.x->dtype;
   if (op.residual) {
     check_floats(Linear::kName, "residual", op.residual);
+    check_dtype(Linear::kName, "residual", op.residual, out_dtype);
     check_shape(Linear::kName, "residual", op.residual, shape);
     op.residual = dense(runtime, op.residual);
   }
   op.x = dense(runtime, op.x);
   if (op.weight->layout == Layout::kStrided) op.weight = pack(runtime, {op.weight});
-  op.out = runtime.make(op.x, DType::kFloat32, shape);
+  op.out = runtime.make(op.x, out_dtype, shape);
   runtime.submit(op);
   return op.out;
 }

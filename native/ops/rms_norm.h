@@ -15,7 +15,8 @@ class Runtime;
 ///   weight                 [C] or null
 ///
 /// `offset` is 0, or 1 for weights that are stored as their difference from 1. The mean of squares is taken in
-/// float32, in an order fixed by C. Throws RangeError if eps is negative or not finite.
+/// float32, in an order fixed by C, over the sum before it is rounded to halves. Throws RangeError if eps is negative
+/// or not finite.
 struct RmsNorm {
   static constexpr const char* kName = "rms_norm";
   const Tensor* x;

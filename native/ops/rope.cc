@@ -12,6 +12,7 @@ Tensor* rope(Runtime& runtime, Rope op) {
   check_rank(Rope::kName, "x", op.x, 3, 3);
   check_int32_vector(Rope::kName, "positions", op.positions, op.x->shape[0]);
   check_floats(Rope::kName, "frequencies", op.frequencies);
+  check_dtype(Rope::kName, "frequencies", op.frequencies, DType::kFloat32);
   check_rank(Rope::kName, "frequencies", op.frequencies, 1, 1);
   check_dense(Rope::kName, "frequencies", op.frequencies);
   if (2 * op.frequencies->shape[0] > op.x->shape[2]) {
@@ -20,7 +21,7 @@ Tensor* rope(Runtime& runtime, Rope op) {
   }
   if (!std::isfinite(op.factor)) throw_range_error("[rope] factor must be a finite number but got ", op.factor);
   if (op.x->shape[2] > 1 && op.x->strides[2] != 1) op.x = dense(runtime, op.x);
-  op.out = runtime.make(op.x, DType::kFloat32, op.x->shape);
+  op.out = runtime.make(op.x, op.x->dtype, op.x->shape);
   runtime.submit(op);
   return op.out;
 }

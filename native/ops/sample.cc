@@ -8,7 +8,8 @@
 namespace heddle {
 
 Tensor* sample(Runtime& runtime, Sample op) {
-  check_floats(Sample::kName, "logits", op.logits);
+  check_strided(Sample::kName, "logits", op.logits);
+  check_dtype(Sample::kName, "logits", op.logits, DType::kFloat32);
   check_rank(Sample::kName, "logits", op.logits, 2, 2);
   const int64_t rows = op.logits->shape[0];
   if (op.logits->shape[1] == 0) throw_range_error("[sample] logits have no tokens: shape ", op.logits->shape);

@@ -8,7 +8,7 @@ namespace heddle {
 Tensor* softmax(Runtime& runtime, Softmax op) {
   check_floats(op.log ? "log_softmax" : Softmax::kName, "x", op.x);
   op.x = dense(runtime, op.x);
-  op.out = runtime.make(op.x, DType::kFloat32, op.x->shape);
+  op.out = runtime.make(op.x, op.x->dtype, op.x->shape);
   runtime.submit(op);
   return op.out;
 }
