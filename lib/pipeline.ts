@@ -4,7 +4,8 @@ import { forward, type ForwardInput, type ForwardResult } from './forward';
 import { decode } from './generation/loop';
 import { readDefaults, resolveOptions, type GenerationOptions, type GenerationSettings } from './generation/options';
 import { StopMatcher } from './generation/stop';
-import { loadDecoder, readConfig, readJson, type LoadOptions } from './models/load';
+import { readJson } from './json';
+import { loadDecoder, readConfig, type LoadOptions } from './models/load';
 import type { Decoder } from './nn/decoder';
 import { resolvePrompt, type ManyPrompts, type OnePrompt, type Prompt } from './prompt';
 import { checkOneOf, checkOptions, rangeError, typeError } from './check';
@@ -240,7 +241,7 @@ async function folderOf(source: unknown): Promise<string> {
 }
 
 /**
- * Loads a model from a Hugging Face folder (config.json, model.safetensors; tokenizer.json and generation_config.json
+ * Loads a model from a Hugging Face folder (config.json; model.safetensors, whole or in shards; tokenizer.json and generation_config.json
  * if they are there), or one that ships with the package ('builtin:shakespeare').
  *
  * @throws Error with code FILE_NOT_FOUND or READ_FAILED; RangeError for what the files say; TypeError, RangeError for
@@ -248,8 +249,8 @@ async function folderOf(source: unknown): Promise<string> {
  */
 export async function loadModel(folder: string, options: LoadModelOptions = {}): Promise<Model> {
   checkOptions('loadModel', options, ['device', 'dtype', 'onProgress', 'signal']);
-  const { device = 'auto', dtype = 'float32', onProgress, signal } = options;
-  checkOneOf('loadModel', 'dtype', dtype, FLOAT_DTYPES);
+  const { device = 'auto', dtype, onProgress, signal } = options;
+  if (dtype !== undefined) checkOneOf('loadModel', 'dtype', dtype, FLOAT_DTYPES);
   if (onProgress !== undefined && typeof onProgress !== 'function') {
     throw typeError('loadModel', 'onProgress', 'a function', onProgress);
   }
@@ -262,7 +263,7 @@ export async function loadModel(folder: string, options: LoadModelOptions = {}):
   const config = await readConfig(place);
   const [tokenizer, generation] = await Promise.all([
     Tokenizer.load(place),
-    readJson(path.join(place, 'generation_config.json')),
+    readJson('loadModel', path.join(place, 'generation_config.json')),
   ]);
   const decoder = await loadDecoder(place, config, target, { dtype, onProgress, signal });
   try {

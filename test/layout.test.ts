@@ -23,8 +23,8 @@ const layers: [part: string, mayImport: string[]][] = [
 // Doors: packages and headers that only the rows above that name them may open.
 const doors = ['node-gyp-build', '@huggingface/tokenizers', 'napi.h', 'node_api.h', 'cuda'];
 
-// Argument checks are for everybody.
-const shared = ['lib/check'];
+// Argument checks and the reading of JSON files are for everybody.
+const shared = ['lib/check', 'lib/json'];
 
 const root = resolve(__dirname, '../..');
 const importOf = { ts: /(?:\bfrom|\bimport|\brequire)\s*\(?\s*'([^']+)'/g, cc: /^\s*#\s*include\s*["<]([^">]+)/gm };

@@ -1,21 +1,22 @@
 import type { ParameterSource } from '../nn/parameters';
 import type { DeviceName } from '../tensor/device';
 import type { FloatDType, Tensor } from '../tensor/tensor';
-import { SafetensorsFile, type SafetensorsEntry } from '../weights/safetensors';
+import type { WeightFolder } from '../weights/folder';
+import type { SafetensorsEntry } from '../weights/safetensors';
 import type { Recipe } from './recipe';
 
-/** A recipe's view of a safetensors file: parameters by their path in the model, in one dtype. Keeps what it has loaded. */
+/** A recipe's view of a folder's weights: parameters by their path in the model, in one dtype. Keeps what it has loaded. */
 export class Checkpoint implements ParameterSource, Disposable {
   readonly loaded: { tensor: Tensor; bytes: number }[] = [];
 
   constructor(
-    private readonly file: SafetensorsFile,
+    private readonly weights: WeightFolder,
     private readonly recipe: Recipe,
     private readonly dtype: FloatDType,
   ) {}
 
   get device(): DeviceName {
-    return this.file.device;
+    return this.weights.device;
   }
 
   matrix(path: string, shape: readonly [number, number]): Tensor {
@@ -41,21 +42,21 @@ export class Checkpoint implements ParameterSource, Disposable {
     if (wanted.join() !== entry.shape.join()) {
       const found = `[${entry.shape.join(', ')}]`;
       throw new RangeError(
-        `[loadModel] ${this.file.path}: ${entry.name} must have shape [${wanted.join(', ')}] but has ${found}`,
+        `[loadModel] ${this.weights.path}: ${entry.name} must have shape [${wanted.join(', ')}] but has ${found}`,
       );
     }
-    const tensor = this.file.load(entry.name, { transposed, packed, dtype: this.dtype });
+    const tensor = this.weights.load(entry.name, { transposed, packed, dtype: this.dtype });
     this.loaded.push({ tensor, bytes: entry.end - entry.begin });
     return tensor;
   }
 
   #find(name: string): SafetensorsEntry {
     for (const prefix of this.recipe.prefixes) {
-      const entry = this.file.entries.get(prefix + name);
+      const entry = this.weights.find(prefix + name);
       if (entry) return entry;
     }
     const tried = this.recipe.prefixes.map((prefix) => prefix + name).join(' nor ');
-    throw new RangeError(`[loadModel] ${this.file.path} has no tensor ${tried}`);
+    throw new RangeError(`[loadModel] ${this.weights.path} has no tensor ${tried}`);
   }
 
   /** Gives back everything loaded: for a load that failed. */

@@ -1,11 +1,11 @@
-import { readFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { Decoder } from '../nn/decoder';
 import { show } from '../check';
+import { readJson } from '../json';
 import type { DeviceName } from '../tensor/device';
 import { Channel } from '../tensor/program';
 import type { FloatDType } from '../tensor/tensor';
-import { SafetensorsFile } from '../weights/safetensors';
+import { WeightFolder } from '../weights/folder';
 import { Checkpoint } from './checkpoint';
 import { Config } from './config';
 import { gpt2 } from './gpt2';
@@ -24,31 +24,10 @@ export interface LoadProgress {
 }
 
 export interface LoadOptions {
-  /** Of weights, activations and cache; logits are float32. Default 'float32'. */
+  /** Of weights, activations and cache; logits are float32. Default: 'float32' on the CPU, else the checkpoint's. */
   dtype?: FloatDType | undefined;
   onProgress?: ((progress: LoadProgress) => void) | undefined;
   signal?: AbortSignal | undefined;
-}
-
-/** A folder's JSON file as an object; undefined where there is no such file. */
-export async function readJson(file: string): Promise<Readonly<Record<string, unknown>> | undefined> {
-  let text: string;
-  try {
-    text = await readFile(file, 'utf8');
-  } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
-    throw error;
-  }
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new RangeError(`[loadModel] ${file} is not valid JSON: ${(cause as Error).message}`, { cause });
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new RangeError(`[loadModel] ${file} must hold an object but holds ${show(value)}`);
-  }
-  return value as Record<string, unknown>;
 }
 
 /** The recipe for a config: by `architectures`, or by `model_type` where that is absent. */
@@ -66,7 +45,7 @@ function recipeOf(config: Config): Recipe {
 /** The config.json of a Hugging Face folder. */
 export async function readConfig(folder: string): Promise<Config> {
   const file = path.join(folder, 'config.json');
-  const values = await readJson(file);
+  const values = await readJson('loadModel', file);
   if (values) return new Config(values, file);
   throw Object.assign(new Error(`[loadModel] ${file} does not exist: a model is a Hugging Face folder`), {
     code: 'FILE_NOT_FOUND',
@@ -74,7 +53,7 @@ export async function readConfig(folder: string): Promise<Config> {
 }
 
 /**
- * Loads the decoder of a Hugging Face folder from its model.safetensors, onto a device.
+ * Loads the decoder of a Hugging Face folder onto a device.
  *
  * @throws Error with code FILE_NOT_FOUND or READ_FAILED; RangeError for what the files say; the signal's reason.
  */
@@ -82,12 +61,12 @@ export async function loadDecoder(
   folder: string,
   config: Config,
   device: DeviceName,
-  { dtype = 'float32', onProgress, signal }: LoadOptions,
+  { dtype, onProgress, signal }: LoadOptions,
 ): Promise<Decoder> {
   signal?.throwIfAborted();
   const recipe = recipeOf(config);
-  using weights = new SafetensorsFile(path.join(folder, 'model.safetensors'), device);
-  const checkpoint = new Checkpoint(weights, recipe, dtype);
+  using weights = await WeightFolder.open(folder, device);
+  const checkpoint = new Checkpoint(weights, recipe, dtype ?? (device === 'cpu' ? 'float32' : weights.dtype));
   using channel = new Channel(device); // carries the wish to abort to the native side
   const abort = () => {
     channel.abort();

@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { inspect, types } from 'node:util';
 
+import { readJson } from '../json';
 import { type Backend, contentOf, createBackend, type TokenizerConfig, type TokenizerJson } from './backend';
 import { cleanUp } from './clean-up';
 
@@ -48,9 +48,9 @@ export class Tokenizer {
       throw new TypeError(`[Tokenizer.load] folder must be a string but got ${inspect(folder)}`);
     }
     const file = path.join(folder, 'tokenizer.json');
-    const json = await readJson(file);
+    const json = await readJson('Tokenizer.load', file);
     if (json === undefined) return undefined;
-    const config = (await readJson(path.join(folder, 'tokenizer_config.json'))) ?? {};
+    const config = (await readJson('Tokenizer.load', path.join(folder, 'tokenizer_config.json'))) ?? {};
     try {
       return new Tokenizer(json as unknown as TokenizerJson, config);
     } catch (cause) {
@@ -133,18 +133,4 @@ function asksForCleanUp({ model }: TokenizerJson, config: TokenizerConfig): bool
 
 function checkBoolean(what: string, value: unknown): void {
   if (typeof value !== 'boolean') throw new TypeError(`${what} must be a boolean but got ${inspect(value)}`);
-}
-
-async function readJson(file: string): Promise<Record<string, unknown> | undefined> {
-  let value: unknown;
-  try {
-    value = JSON.parse(await readFile(file, 'utf8'));
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new Error(`[Tokenizer.load] cannot read ${file}: ${(cause as Error).message}`, { cause });
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new Error(`[Tokenizer.load] ${file} must hold a JSON object but holds ${inspect(value, { depth: 0 })}`);
-  }
-  return value as Record<string, unknown>;
 }

@@ -13,7 +13,7 @@ const bytes = (array: ArrayBufferView) => Buffer.from(array.buffer, array.byteOf
 describe('one prompt, however it is run', () => {
   let model: Model;
   beforeAll(async () => {
-    model = await loadModel(folder);
+    model = await loadModel(folder, { dtype: 'float32' });
   });
   afterEach(() => {
     setNumThreads(2);

@@ -54,7 +54,7 @@ for (const name of fixtureNames('models')) {
     const fixture = new Fixture<Cases>(`models/${name}`);
     let model: Model;
     beforeAll(async () => {
-      model = await loadModel(folder);
+      model = await loadModel(folder, { dtype: 'float32' });
     });
     afterAll(() => model.dispose());
 

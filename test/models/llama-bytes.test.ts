@@ -11,7 +11,7 @@ afterAll(() => {
 });
 
 test('a prompt alone, in a batch, with 1, 2 and 4 threads, whole or in chunks', async () => {
-  await using model = await loadModel(folder);
+  await using model = await loadModel(folder, { dtype: 'float32' });
   const options = { maxNewTokens: 40, seed: [1, 2, 3, 4], temperature: 0.8 };
   const alone: number[][] = [];
   for (const [b, prompt] of prompts.entries()) {

@@ -46,7 +46,7 @@ for (const { name, folder, reference } of folders) {
   describe(name, () => {
     let model: Model;
     beforeAll(async () => {
-      model = await loadModel(folder);
+      model = await loadModel(folder, { dtype: 'float32' });
     });
     afterAll(() => model.dispose());
 

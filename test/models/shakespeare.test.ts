@@ -9,7 +9,7 @@ const file = path.join(data, 'tinyshakespeare/input.txt');
 const TRAINERS_LOSS = 1.4458744;
 
 (existsSync(file) ? test : test.skip)('shakespeare: the trainer’s validation loss', async () => {
-  await using model = await loadModel('builtin:shakespeare');
+  await using model = await loadModel('builtin:shakespeare', { dtype: 'float32' });
   const text = readFileSync(file, 'utf8');
   const ids = model.tokenizer!.encode(text.slice(Math.floor(0.9 * text.length)));
   const window = model.contextLength;
@@ -31,7 +31,7 @@ const TRAINERS_LOSS = 1.4458744;
 });
 
 test('shakespeare: text comes piece by piece, and the same for a seed', async () => {
-  await using model = await loadModel('builtin:shakespeare');
+  await using model = await loadModel('builtin:shakespeare', { dtype: 'float32' });
   const options = { maxNewTokens: 60, temperature: 0.8, topP: 0.95, seed: 7 };
   const whole = await model.generate('ROMEO:\n', options);
   const pieces: string[] = [];

@@ -117,9 +117,9 @@ describe('errors', () => {
     expect(await Tokenizer.load(folder)).toBeUndefined();
     const file = path.join(folder, 'tokenizer.json');
     await writeFile(file, '{');
-    await expect(Tokenizer.load(folder)).rejects.toThrow(`[Tokenizer.load] cannot read ${file}: `);
+    await expect(Tokenizer.load(folder)).rejects.toThrow(`[Tokenizer.load] ${file} is not valid JSON: `);
     await writeFile(file, '[]');
-    await expect(Tokenizer.load(folder)).rejects.toThrow(`[Tokenizer.load] ${file} must hold a JSON object but holds`);
+    await expect(Tokenizer.load(folder)).rejects.toThrow(`[Tokenizer.load] ${file} must hold an object but holds`);
     await writeFile(file, '{"model": {"type": "Abacus"}}');
     await expect(Tokenizer.load(folder)).rejects.toThrow(
       `[Tokenizer.load] ${file} is not a tokenizer: Unknown TokenizerModel type: Abacus`,
