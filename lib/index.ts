@@ -1,5 +1,6 @@
 export type { GenerationOptions } from './generation/options';
 export type { ForwardInput, ForwardResult } from './forward';
+export type { InfoOptions, ModelInfo } from './models/info';
 export type { LoadProgress } from './models/load';
 export { QueueFullError } from './native';
 export * as nn from './nn/index';
@@ -18,7 +19,9 @@ export { rmsNorm, type RmsNormOptions } from './ops/rms-norm';
 export { rope, type RopeOptions } from './ops/rope';
 export { sample, type SampleOptions, type SamplingOptions } from './ops/sample';
 export { logSoftmax, softmax } from './ops/softmax';
-export { loadModel, Model, type FinishReason, type Generated, type LoadModelOptions, type Piece } from './pipeline';
+export { loadModel, Model, type Generated, type LoadModelOptions, type ScoreOptions } from './pipeline';
+export type { FinishReason, Piece } from './pieces';
+export type { Scored } from './score';
 export type { Ids, ManyPrompts, OnePrompt, Prompt } from './prompt';
 export {
   defaultDevice,

@@ -3,19 +3,17 @@ import * as path from 'node:path';
 import { forward, type ForwardInput, type ForwardResult } from './forward';
 import { decode } from './generation/loop';
 import { readDefaults, resolveOptions, type GenerationOptions, type GenerationSettings } from './generation/options';
-import { StopMatcher } from './generation/stop';
 import { readJson } from './json';
+import { describeModel, type InfoOptions, type ModelInfo } from './models/info';
 import { loadDecoder, readConfig, type LoadOptions } from './models/load';
 import type { Decoder } from './nn/decoder';
+import { piecesOf, Row, type FinishReason, type Piece } from './pieces';
 import { resolvePrompt, type ManyPrompts, type OnePrompt, type Prompt } from './prompt';
+import { scoreRow, type Scored } from './score';
 import { checkOneOf, checkOptions, rangeError, typeError } from './check';
 import { findDevice, sync, type Device, type DeviceName } from './tensor/device';
 import { FLOAT_DTYPES, type FloatDType } from './tensor/tensor';
-import { Detokenizer } from './tokenizer/detokenizer';
 import { Tokenizer } from './tokenizer/tokenizer';
-
-/** Why a sequence ended: its end token, a stop string, or the number of tokens. */
-export type FinishReason = 'eos' | 'stop' | 'length';
 
 /** A continued prompt. */
 export interface Generated {
@@ -26,14 +24,8 @@ export interface Generated {
   finishReason: FinishReason;
 }
 
-/** A part of it, as it comes. */
-export interface Piece {
-  /** Of the prompt, where there are many. */
-  index: number;
-  text: string;
-  tokens: number[];
-  /** Null while the sequence goes on. */
-  finishReason: FinishReason | null;
+export interface ScoreOptions {
+  signal?: AbortSignal | undefined;
 }
 
 export interface LoadModelOptions extends LoadOptions {
@@ -41,37 +33,9 @@ export interface LoadModelOptions extends LoadOptions {
   device?: 'auto' | Device | undefined;
 }
 
-/** One sequence on its way from tokens to text. */
-class Row {
-  readonly #tokenizer: Tokenizer | undefined;
-  readonly #detokenizer: Detokenizer | undefined;
-  readonly #stop: StopMatcher;
-  readonly #ends: readonly number[];
-  #steps: number;
-  finishReason: FinishReason | null = null;
-
-  constructor(tokenizer: Tokenizer | undefined, settings: GenerationSettings) {
-    this.#tokenizer = tokenizer;
-    this.#detokenizer = tokenizer && new Detokenizer(tokenizer, { skipSpecialTokens: settings.skipSpecialTokens });
-    this.#stop = new StopMatcher(settings.stopStrings);
-    this.#ends = settings.eosTokenIds;
-    this.#steps = settings.maxSteps;
-  }
-
-  /** @returns the text that is certain now. */
-  push(token: number): string {
-    // A model may have more rows than its tokenizer has tokens: such a token has no text.
-    const known = this.#tokenizer !== undefined && token < this.#tokenizer.vocabSize;
-    let text = this.#stop.push((known && this.#detokenizer?.push(token)) || '');
-    this.#steps -= 1;
-    const reason = this.#ends.includes(token) ? 'eos' : this.#steps === 0 ? 'length' : null;
-    if (reason !== null && !this.#stop.stopped) text += this.#stop.push(this.#detokenizer?.flush() ?? '');
-    if (this.#stop.stopped) this.finishReason = 'stop';
-    else if (reason !== null) {
-      this.finishReason = reason;
-      text += this.#stop.flush();
-    }
-    return text;
+function checkSignal(name: string, signal: unknown): void {
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw typeError(name, 'signal', 'an AbortSignal', signal);
   }
 }
 
@@ -140,6 +104,48 @@ export class Model implements AsyncDisposable {
   stream(prompt: Prompt, options: GenerationOptions = {}): AsyncGenerator<Piece, void, undefined> {
     const { rows, settings } = this.#prepare('Model.stream', prompt, options);
     return this.#run('Model.stream', rows, settings);
+  }
+
+  /**
+   * How likely the model finds a text: ln p of each token given those before.
+   *
+   * @throws TypeError, RangeError for prompts that do not fit; the signal's reason.
+   */
+  async score(prompt: OnePrompt, options?: ScoreOptions): Promise<Scored>;
+  async score(prompt: ManyPrompts, options?: ScoreOptions): Promise<Scored[]>;
+  async score(prompt: Prompt, options?: ScoreOptions): Promise<Scored | Scored[]>;
+  async score(prompt: Prompt, options: ScoreOptions = {}): Promise<Scored | Scored[]> {
+    const name = 'Model.score';
+    this.#checkAlive(name);
+    checkOptions(name, options, ['signal']);
+    checkSignal(name, options.signal);
+    const { rows, many } = resolvePrompt(name, prompt, this.tokenizer, this.vocabSize);
+    const { maxPositions } = this.#decoder;
+    rows.forEach((row, b) => {
+      if (row.length - 1 > maxPositions) {
+        const which = many ? `[${b}]` : '';
+        throw new RangeError(
+          `[${name}] prompt${which} has ${row.length} tokens but there are ${maxPositions} positions`,
+        );
+      }
+    });
+    const scores: Scored[] = [];
+    for (const row of rows) {
+      this.#checkAlive(name);
+      scores.push(await scoreRow(this.#decoder, row, options.signal));
+    }
+    return many ? scores : (scores[0] as Scored);
+  }
+
+  /**
+   * Sizes, operations, memory, and what is known of training such a model: nothing is run.
+   *
+   * @throws TypeError, RangeError for options that do not fit.
+   */
+  info(options?: InfoOptions): ModelInfo {
+    const { architectures: named, model_type: type } = this.config;
+    const architecture: unknown = (Array.isArray(named) ? (named as unknown[])[0] : undefined) ?? type;
+    return describeModel(this.#decoder, String(architecture), options);
   }
 
   /**
@@ -214,20 +220,6 @@ export class Model implements AsyncDisposable {
   }
 }
 
-/** What whole steps [steps × rows] of tokens bring to each row. */
-function* piecesOf(rows: readonly Row[], steps: Int32Array): Generator<Piece, void, undefined> {
-  for (const [index, row] of rows.entries()) {
-    const piece: Piece = { index, text: '', tokens: [], finishReason: null };
-    for (let at = index; at < steps.length && row.finishReason === null; at += rows.length) {
-      const token = steps[at] as number;
-      piece.tokens.push(token);
-      piece.text += row.push(token);
-      piece.finishReason = row.finishReason;
-    }
-    if (piece.tokens.length > 0) yield piece;
-  }
-}
-
 /** The folder of a model: 'builtin:name' is one that ships with the package. */
 async function folderOf(source: unknown): Promise<string> {
   if (typeof source !== 'string') throw typeError('loadModel', 'folder', "a path or 'builtin:name'", source);
@@ -254,9 +246,7 @@ export async function loadModel(folder: string, options: LoadModelOptions = {}):
   if (onProgress !== undefined && typeof onProgress !== 'function') {
     throw typeError('loadModel', 'onProgress', 'a function', onProgress);
   }
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw typeError('loadModel', 'signal', 'an AbortSignal', signal);
-  }
+  checkSignal('loadModel', signal);
   signal?.throwIfAborted();
   const target = await findDevice('loadModel', device);
   const place = await folderOf(folder);

@@ -11,6 +11,7 @@ const layers: [part: string, mayImport: string[]][] = [
   ['lib/weights/', ['lib/native', 'lib/tensor/']],
   ['lib/tokenizer/', ['@huggingface/tokenizers']],
   ['lib/generation/', ['lib/native', 'lib/tensor/', 'lib/ops/']],
+  ['lib/cli/', ['lib/index', 'commander', 'cli-progress']],
   ['lib/models/', ['lib/tensor/', 'lib/ops/', 'lib/nn/', 'lib/weights/', 'lib/generation/']],
   ['native/core/', []],
   ['native/ops/', ['native/core/']],
@@ -21,7 +22,15 @@ const layers: [part: string, mayImport: string[]][] = [
 ];
 
 // Doors: packages and headers that only the rows above that name them may open.
-const doors = ['node-gyp-build', '@huggingface/tokenizers', 'napi.h', 'node_api.h', 'cuda'];
+const doors = [
+  'node-gyp-build',
+  '@huggingface/tokenizers',
+  'commander',
+  'cli-progress',
+  'napi.h',
+  'node_api.h',
+  'cuda',
+];
 
 // Argument checks and the reading of JSON files are for everybody.
 const shared = ['lib/check', 'lib/json'];

@@ -6,7 +6,7 @@ import { scope } from '../tensor/scope';
 import type { FloatDType, Tensor } from '../tensor/tensor';
 import { TransformerBlock, type BlockOptions, type Step } from './block';
 import { Embedding, Linear, Norm } from './layers';
-import type { ParameterSource } from './parameters';
+import { ParameterLog, type Parameter, type ParameterSource } from './parameters';
 import { Rotary, type RotaryOptions } from './rotary';
 
 export interface DecoderOptions extends Omit<BlockOptions, 'attentionScale'> {
@@ -50,10 +50,15 @@ export class Decoder implements Disposable {
   readonly #head: Linear;
   readonly device: DeviceName;
 
+  /** What it is made of. */
+  readonly parameters: readonly Parameter[];
+
   constructor(
-    source: ParameterSource,
+    from: ParameterSource,
     readonly options: DecoderOptions,
   ) {
+    const source = new ParameterLog(from);
+    this.parameters = source.taken;
     const { vocabSize, contextLength, width, numLayers, norm, attentionScale, tiedHead, positions } = options;
     this.device = source.device;
     const table = [vocabSize, width] as const;

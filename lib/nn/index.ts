@@ -1,5 +1,5 @@
 export { FeedForward, SelfAttention, TransformerBlock, type BlockOptions, type Step } from './block';
 export { Decoder, type DecoderInput, type DecoderOptions, type DecoderOutput } from './decoder';
 export { Embedding, Linear, Norm, type NormOptions } from './layers';
-export type { ParameterSource } from './parameters';
+export type { Parameter, ParameterSource } from './parameters';
 export { Rotary, type RotaryOptions, type RotaryScaling, type Rotation } from './rotary';
