@@ -54,10 +54,16 @@ export function geluTanh(x: number, f: Round): number {
   return f(f(0.5 * x) * f(1 + f(Math.tanh(inner))));
 }
 
+export function silu(x: number, f: Round): number {
+  return f(x / f(1 + f(Math.exp(-x))));
+}
+
 export const activations: Record<string, (x: number, f: Round) => number> = {
   linear: (x) => x,
   gelu,
   gelu_new: geluTanh,
+  silu,
+  relu: (x) => Math.max(x, 0),
 };
 
 export interface NaiveLinear {
@@ -97,6 +103,18 @@ export function layerNorm(
   const variance = f(sumOf(squares, f) / values.length);
   const deviation = f(Math.sqrt(f(variance + eps)));
   return values.map((x, i) => f(f(f(f(x - mean) / deviation) * (weight?.[i] ?? 1)) + (bias?.[i] ?? 0)));
+}
+
+/** Of one row. */
+export function rmsNorm(
+  row: Numbers,
+  { weight, eps, offset = 0 }: { weight?: Numbers | undefined; eps: number; offset?: number },
+  f: Round,
+): number[] {
+  const values = Array.from(row);
+  const squares = values.map((x) => f(x * x));
+  const root = f(Math.sqrt(f(f(sumOf(squares, f) / values.length) + eps)));
+  return values.map((x, i) => f(f(x / root) * (weight ? f(weight[i]! + offset) : 1)));
 }
 
 /** Of one row. */
