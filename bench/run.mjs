@@ -46,7 +46,34 @@ async function loop(name, model, prompt, maxNewTokens) {
   }
   const wall = median(rows.map((row) => row.wall));
   const beyond = median(rows.map((row) => row.wall - row.kernels));
-  report({ bench: 'decode', model: name, us_per_step: wall, us_beyond_kernels: beyond, tokens_per_s: 1e6 / wall });
+  const { dtype } = model;
+  report({
+    bench: 'decode',
+    model: name,
+    dtype,
+    us_per_step: wall,
+    us_beyond_kernels: beyond,
+    tokens_per_s: 1e6 / wall,
+  });
+}
+
+/** The random GPT-2 of 124M parameters in one dtype. */
+async function large(folder, dtype) {
+  const name = 'gpt2-124M';
+  const began = performance.now();
+  const model = await loadModel(folder, { dtype });
+  report({ bench: 'load', model: name, dtype, ms: performance.now() - began });
+  for (const length of [128, 512, 2048]) {
+    const ids = Array.from({ length }, (_, i) => (i * 31) % 50257);
+    const one = async () => {
+      await model.generate(length < 2048 ? ids : ids.slice(1), { maxNewTokens: 1, eosTokenId: null });
+    };
+    const ms = await time(one, length > 512 ? 3 : 5);
+    report({ bench: 'prefill', model: name, dtype, tokens: length, ms, tokens_per_s: (length / ms) * 1000 });
+  }
+  const prompt = Array.from({ length: 128 }, (_, i) => i);
+  await loop(name, model, prompt, 32);
+  await model.dispose();
 }
 
 async function models() {
@@ -56,24 +83,7 @@ async function models() {
   const folder = mkdtempSync(path.join(tmpdir(), 'heddle-bench-'));
   try {
     writeRandomGpt2(folder, { width: 768, layers: 12, heads: 12, context: 2048, vocabulary: 50257 });
-    const began = performance.now();
-    const model = await loadModel(folder);
-    report({ bench: 'load', model: 'gpt2-124M', ms: performance.now() - began });
-    for (const length of [128, 512, 2048]) {
-      const ids = Array.from({ length }, (_, i) => (i * 31) % 50257);
-      const one = async () => {
-        await model.generate(length < 2048 ? ids : ids.slice(1), { maxNewTokens: 1, eosTokenId: null });
-      };
-      const ms = await time(one, length > 512 ? 3 : 5);
-      report({ bench: 'prefill', model: 'gpt2-124M', tokens: length, ms, tokens_per_s: (length / ms) * 1000 });
-    }
-    await loop(
-      'gpt2-124M',
-      model,
-      Array.from({ length: 128 }, (_, i) => i),
-      32,
-    );
-    await model.dispose();
+    for (const dtype of ['float32', 'bfloat16', 'float16']) await large(folder, dtype);
   } finally {
     rmSync(folder, { recursive: true });
   }

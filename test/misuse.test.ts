@@ -8,6 +8,7 @@ const floats = (...shape: number[]) => tensor(new Float32Array(shape.reduce((a, 
 const x = floats(2, 3);
 const ids = int32([0, 1]);
 const packed = heddle.packWeight(floats(4, 3));
+const half = (...shape: number[]) => heddle.cast(floats(...shape), 'bfloat16');
 const gone = floats(2, 3);
 gone.dispose();
 const q = floats(1, 2, 3, 4);
@@ -70,6 +71,39 @@ const table: Row[] = [
   ...rows('temperature', call('sample', x, { temperature: 0 }), call('sample', x, { temperature: 1e-60 })),
   ...rows('topP', call('sample', x, { topP: 0 }), call('sample', x, { topP: 1.1 })),
   ...rows('topK', call('sample', x, { topK: 1.5 })),
+  // No promotion: both dtypes are named.
+  ...[
+    ...rows('b', call('add', x, half(2, 3))),
+    ...rows('up', call('gated', x, half(2, 3))),
+    ...rows('weight', call('linear', x, half(4, 3)), call('linear', x, heddle.packWeight(half(4, 3)))),
+    ...rows('bias', call('linear', x, x, { bias: half(2) }), call('layerNorm', x, { bias: half(3) })),
+    ...rows('residual', call('linear', x, x, { residual: half(2, 2) }), call('layerNorm', x, { residual: half(2, 3) })),
+    ...rows('weight', call('layerNorm', x, { weight: half(3) }), call('rmsNorm', x, { weight: half(3) })),
+    ...rows('residual', call('rmsNorm', x, { residual: half(2, 3) })),
+    ...rows('logits', call('sample', half(2, 3))),
+    ...rows('frequencies', call('rope', q.reshape([2, 3, 4]), ids, half(2))),
+    ...rows('k', call('attention', q, half(1, 2, 3, 4), q), [
+      'append',
+      () => cache.append(0, half(1, 1, 4), token, cuSeqlens),
+    ]),
+    ...rows('v', call('attention', q, q, half(1, 2, 3, 4)), [
+      'append',
+      () => cache.append(0, token, half(1, 1, 4), cuSeqlens),
+    ]),
+    ...rows('q', call('attention', half(1, 1, 4), cache.layer(0), { cuSeqlens })),
+  ].flatMap(([name, run, argument]): Row[] => ['float32', 'bfloat16', argument].map((part) => [name, run, part])),
+  ...rows('residual', call('linear', half(2, 3), half(2, 3), { outDtype: 'float32', residual: half(2, 2) })),
+  ...rows('outDtype', call('linear', x, x, { outDtype: 'bfloat16' }), call('linear', x, x, { outDtype: null })),
+  ...rows('x', call('cast'), call('cast', 1, 'float32'), call('cast', gone, 'float32'), call('cast', packed, 'int32')),
+  ...rows('dtype', call('cast', x), call('cast', x, 'float64'), call('cast', x, null)),
+  ...rows('returnLse', call('attention', q, q, q, { returnLse: 1 }), call('attention', q, q, q, { returnLse: null })),
+  ...rows('returnLse', call('attention', token, cache.layer(0), { cuSeqlens, returnLse: 'yes' })),
+  ...rows('dtype', ['KVCache', () => new KVCache({ ...cacheOptions, dtype: 'int32' })]),
+  ...rows('dtype', ['KVCache', () => new KVCache({ ...cacheOptions, dtype: null })]),
+  ...rows('values', call('tensor', new Int32Array(1), [1], { dtype: 'float16' })),
+  ...rows('disposed', ['bytes', () => gone.bytes()]),
+  ...rows('packed', ['bytes', () => packed.bytes()]),
+  ...rows('dtype', call('loadModel', 'builtin:shakespeare', { dtype: 'int32' })),
   ...rows('q', call('attention'), call('attention', gone, q, q), call('attention', x, q, q)),
   ...rows('k', call('attention', q), call('attention', q, gone, q), call('attention', q, floats(1, 2, 3, 5), q)),
   ...rows('v', call('attention', q, q), call('attention', q, q, x), call('attention', q, q, floats(1, 2, 4, 4))),

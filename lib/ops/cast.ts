@@ -12,6 +12,7 @@ import { DTYPES, unwrap, wrap, type Tensor } from '../tensor/tensor';
  * @throws TypeError, RangeError for a weight that is packed or a dtype that there is not.
  */
 export function cast(x: Tensor, dtype: DType): Tensor {
+  const handle = unwrap('cast', 'x', x);
   checkOneOf('cast', 'dtype', dtype, DTYPES);
-  return wrap(native.cast(unwrap('cast', 'x', x), dtype));
+  return wrap(native.cast(handle, dtype));
 }

@@ -1,6 +1,7 @@
 import * as path from 'node:path';
 import { defaultDevice, loadModel, scope, setNumThreads, tensor, type Model } from 'heddle';
 import { loadDecoder, readConfig } from '#lib/models/load';
+import { FLOATS } from '../support/dtype';
 
 // Idea 6 of the design: a prompt gives the same bytes alone, in a batch, with any threads, whole or in chunks.
 
@@ -10,10 +11,10 @@ const prompts = [200, 1, 77, 64, 130, 9, 65, 40].map((length) => text.slice(0, l
 
 const bytes = (array: ArrayBufferView) => Buffer.from(array.buffer, array.byteOffset, array.byteLength);
 
-describe('one prompt, however it is run', () => {
+describe.each(FLOATS)('%s: one prompt, however it is run', (dtype) => {
   let model: Model;
   beforeAll(async () => {
-    model = await loadModel(folder, { dtype: 'float32' });
+    model = await loadModel(folder, { dtype });
   });
   afterEach(() => {
     setNumThreads(2);
@@ -54,8 +55,8 @@ describe('one prompt, however it is run', () => {
   });
 });
 
-test('logits: a prompt in chunks of 1, 7 and 64, and by single steps', async () => {
-  const decoder = await loadDecoder(folder, await readConfig(folder), defaultDevice(), {});
+test.each(FLOATS)('%s: logits of a prompt in chunks of 1, 7 and 64, and by single steps', async (dtype) => {
+  const decoder = await loadDecoder(folder, await readConfig(folder), defaultDevice(), { dtype });
   const ids = Int32Array.from({ length: 200 }, (_, i) => (i * 7) % 65);
   const run = async (chunk: number): Promise<Buffer> => {
     using cache = decoder.createCache(1, ids.length);

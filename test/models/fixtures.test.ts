@@ -3,6 +3,7 @@ import * as path from 'node:path';
 import { loadModel, type GenerationOptions, type Model } from 'heddle';
 import { architectures } from '#lib/models/load';
 import { expectClose, MODELS } from '../support/compare';
+import { FLOATS } from '../support/dtype';
 import { Fixture, fixtureNames, fixtures, type Stored } from '../support/fixtures';
 
 // Every case of every model folder whose architecture is supported, against the reference's results.
@@ -12,7 +13,7 @@ interface Cases {
   forward: {
     name: string;
     inputs: Record<string, Stored>;
-    outputs: Record<string, { shape: number[]; noise?: number }>;
+    outputs: Record<string, { shape: number[]; max_abs: number; noise?: number }>;
   }[];
   generate: { name: string; inputs: Record<string, number[][]>; params: Record<string, unknown>; sequences: number[][] }[];
 }
@@ -28,6 +29,9 @@ const OPTIONS: Record<string, keyof GenerationOptions> = {
   max_new_tokens: 'maxNewTokens',
   max_length: 'maxLength',
 };
+
+/** How far an output may be off, relative to its largest element: see test/fixtures/README.md. */
+const HALF_TOLERANCE = { float16: 5e-2, bfloat16: 1e-1 };
 
 /** Where forward() has a tensor that the reference calls `output`: 'logits', a path to capture, or nowhere. */
 function pathOf(output: string, outputs: object): string | undefined {
@@ -50,11 +54,11 @@ for (const name of fixtureNames('models')) {
     continue;
   }
 
-  describe(name, () => {
+  describe.each(FLOATS)(`${name} in %s`, (dtype) => {
     const fixture = new Fixture<Cases>(`models/${name}`);
     let model: Model;
     beforeAll(async () => {
-      model = await loadModel(folder, { dtype: 'float32' });
+      model = await loadModel(folder, { dtype });
     });
     afterAll(() => model.dispose());
 
@@ -75,20 +79,24 @@ for (const name of fixtureNames('models')) {
         for (const output of supported) {
           const place = pathOf(output, outputs)!;
           const tensor = place === 'logits' ? logits : captured[place]!;
-          const { shape, noise = 0 } = outputs[output]!;
-          expect(tensor.shape).toEqual(shape);
+          const { shape, max_abs: largest, noise = 0 } = outputs[output]!;
+          expect([tensor.shape, tensor.dtype]).toEqual([shape, place === 'logits' ? 'float32' : dtype]);
           const expected = fixture.tensor(`${caseName}/${output}`).data;
           const actual = await tensor.data();
           const width = shape.at(-1)!;
           // Rows of padding carry no meaning.
           const kept = (_: number, i: number) => mask[Math.floor(i / width)] !== 0;
-          const tolerance = (value: number) => Math.max(MODELS.abs + MODELS.rel * Math.abs(value), 20 * noise);
+          const tolerance = (value: number) =>
+            dtype === 'float32'
+              ? Math.max(MODELS.abs + MODELS.rel * Math.abs(value), 20 * noise)
+              : HALF_TOLERANCE[dtype] * largest;
           const wanted = expected.filter(kept);
           expectClose(actual.filter(kept), wanted, (i) => tolerance(wanted[i]!), `${output} element`);
         }
       });
     }
 
+    if (dtype !== 'float32') return; // ids are those of float32: others may differ
     for (const { name: caseName, inputs, params, sequences } of fixture.cases.generate) {
       (known(params, OPTIONS) && known(inputs, INPUTS) ? test : test.skip)(`${name} generate ${caseName}`, async () => {
         const { input_ids: ids, attention_mask: mask } = inputs as { input_ids: number[][]; attention_mask?: number[][] };

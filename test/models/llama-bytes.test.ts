@@ -1,5 +1,6 @@
 import * as path from 'node:path';
 import { loadModel, setNumThreads } from 'heddle';
+import { FLOATS } from '../support/dtype';
 
 // The byte test for grouped heads and rotary positions: tokens and logits of a prompt alone and among others.
 
@@ -10,8 +11,8 @@ afterAll(() => {
   setNumThreads(2);
 });
 
-test('a prompt alone, in a batch, with 1, 2 and 4 threads, whole or in chunks', async () => {
-  await using model = await loadModel(folder, { dtype: 'float32' });
+test.each(FLOATS)('%s: a prompt alone, in a batch, with 1, 2 and 4 threads, whole or in chunks', async (dtype) => {
+  await using model = await loadModel(folder, { dtype });
   const options = { maxNewTokens: 40, seed: [1, 2, 3, 4], temperature: 0.8 };
   const alone: number[][] = [];
   for (const [b, prompt] of prompts.entries()) {

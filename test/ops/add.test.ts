@@ -1,4 +1,5 @@
 import { add, tensor } from '#lib/index';
+import { FLOATS, round, rounded } from '../support/dtype';
 import { Random } from '../support/random';
 
 const size = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
@@ -50,16 +51,17 @@ const shapes: [a: number[], b: number[], sum: number[]][] = [
   ],
 ];
 
-test.each(shapes)('%j + %j is %j', async (a, b, sum) => {
-  const random = new Random(1);
-  const [x, y] = [random.normals(size(a)), random.normals(size(b))];
-  using result = add(tensor(x, a), tensor(y, b));
-  expect(result.shape).toEqual(sum);
-  const expected = Float32Array.from(
-    { length: size(sum) },
-    (_, i) => broadcast(x, a, sum, i) + broadcast(y, b, sum, i),
-  );
-  expect(await result.data()).toEqual(expected);
+describe.each(FLOATS)('%s', (dtype) => {
+  test.each(shapes)('%j + %j is %j', async (a, b, sum) => {
+    const random = new Random(1);
+    const [x, y] = [rounded(random.normals(size(a)), dtype), rounded(random.normals(size(b)), dtype)];
+    using result = add(tensor(x, a, { dtype }), tensor(y, b, { dtype }));
+    expect([result.shape, result.dtype]).toEqual([sum, dtype]);
+    const expected = Float32Array.from({ length: size(sum) }, (_, i) =>
+      round(Math.fround(broadcast(x, a, sum, i) + broadcast(y, b, sum, i)), dtype),
+    );
+    expect(await result.data()).toEqual(expected);
+  });
 });
 
 test('views are added as they lie', async () => {
@@ -70,6 +72,10 @@ test('views are added as they lie', async () => {
 });
 
 test('follows IEEE 754 with infinities and NaN', async () => {
-  using sum = add(tensor([Infinity, -Infinity, NaN, 3e38, -0]), tensor([-Infinity, -Infinity, 1, 3e38, -0]));
-  expect(await sum.data()).toEqual(Float32Array.of(NaN, -Infinity, NaN, Infinity, -0));
+  for (const dtype of FLOATS) {
+    const large = dtype === 'float16' ? 6e4 : 3e38;
+    const put = (values: number[]) => tensor(values, [5], { dtype });
+    using sum = add(put([Infinity, -Infinity, NaN, large, -0]), put([-Infinity, -Infinity, 1, large, -0]));
+    expect(await sum.data()).toEqual(Float32Array.of(NaN, -Infinity, NaN, Infinity, -0));
+  }
 });

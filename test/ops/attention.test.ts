@@ -1,4 +1,5 @@
-import { attention, mask, tensor, type Tensor } from '#lib/index';
+import { attention, mask, tensor, type FloatDType, type Tensor } from '#lib/index';
+import { FLOATS, rounded } from '../support/dtype';
 import * as naive from '../support/naive';
 import { Random } from '../support/random';
 
@@ -15,28 +16,29 @@ interface Case {
 }
 
 /** The case complete, with numbers. */
-function numbersOf(given: Case, seed = 1): naive.NaiveAttention {
+function numbersOf(given: Case, seed = 1, dtype: FloatDType = 'float32'): naive.NaiveAttention {
   const random = new Random(seed);
   const { batch = 1, heads = 2, kvHeads = heads, keyWidth = 16, valueWidth = keyWidth } = given;
   const { queries, keys } = given;
   return {
     ...given,
     ...{ batch, heads, kvHeads, keyWidth, valueWidth },
-    q: random.normals(batch * heads * queries * keyWidth, 2),
-    k: random.normals(batch * kvHeads * keys * keyWidth),
-    v: random.normals(batch * kvHeads * keys * valueWidth),
+    q: rounded(random.normals(batch * heads * queries * keyWidth, 2), dtype),
+    k: rounded(random.normals(batch * kvHeads * keys * keyWidth), dtype),
+    v: rounded(random.normals(batch * kvHeads * keys * valueWidth), dtype),
   };
 }
 
-function run(a: naive.NaiveAttention): Tensor {
+function runBoth(a: naive.NaiveAttention, dtype: FloatDType = 'float32'): { output: Tensor; lse: Tensor } {
   const { batch, heads, kvHeads, queries, keys, keyWidth, valueWidth } = a;
   return attention(
-    tensor(Float32Array.from(a.q), [batch, heads, queries, keyWidth]),
-    tensor(Float32Array.from(a.k), [batch, kvHeads, keys, keyWidth]),
-    tensor(Float32Array.from(a.v), [batch, kvHeads, keys, valueWidth]),
-    { mask: a.causal ? mask.causal() : undefined, scale: a.scale },
+    tensor(Float32Array.from(a.q), [batch, heads, queries, keyWidth], { dtype }),
+    tensor(Float32Array.from(a.k), [batch, kvHeads, keys, keyWidth], { dtype }),
+    tensor(Float32Array.from(a.v), [batch, kvHeads, keys, valueWidth], { dtype }),
+    { mask: a.causal ? mask.causal() : undefined, scale: a.scale, returnLse: true },
   );
 }
+const run = (a: naive.NaiveAttention, dtype?: FloatDType): Tensor => runBoth(a, dtype).output;
 
 const both: (sizes: Case) => Case[] = (sizes) => [sizes, { ...sizes, causal: true }];
 
@@ -66,19 +68,25 @@ const cases: Case[] = [
 ];
 const widths = [1, 2, 3, 5, 8, 15, 16, 17, 31, 33, 63, 64, 65, 80, 96, 127, 128, 129, 130];
 
-describe('attention', () => {
+describe.each(FLOATS)('%s: attention', (dtype) => {
   test.each(cases)('%j', async (given) => {
-    const numbers = numbersOf(given);
-    using out = run(numbers);
-    expect(out.shape).toEqual([numbers.batch, numbers.heads, numbers.queries, numbers.valueWidth]);
-    naive.expectAsGoodAsPlain(await out.data(), (f) => naive.attention(numbers, f));
+    const numbers = numbersOf(given, 1, dtype);
+    const { output, lse } = runBoth(numbers, dtype);
+    const rows = [numbers.batch, numbers.heads, numbers.queries];
+    expect([output.shape, output.dtype]).toEqual([[...rows, numbers.valueWidth], dtype]);
+    expect([lse.shape, lse.dtype]).toEqual([rows, 'float32']);
+    naive.expectAsGoodAsPlain(await output.data(), (f, store) => naive.attention(numbers, f, store), undefined, dtype);
+    naive.expectAsGoodAsPlain(await lse.data(), (f) => naive.attentionLse(numbers, f), 'lse');
   });
 
   test.each(widths)('heads of width %i', async (width) => {
-    const numbers = numbersOf({ queries: 3, keys: 70, keyWidth: width, causal: true }, width);
-    naive.expectAsGoodAsPlain(await run(numbers).data(), (f) => naive.attention(numbers, f));
+    const numbers = numbersOf({ queries: 3, keys: 70, keyWidth: width, causal: true }, width, dtype);
+    const out = await run(numbers, dtype).data();
+    naive.expectAsGoodAsPlain(out, (f, store) => naive.attention(numbers, f, store), undefined, dtype);
   });
+});
 
+describe('attention', () => {
   test('rows that see nothing give 0', async () => {
     const numbers = numbersOf({ queries: 60, keys: 7, causal: true, heads: 1 });
     const out = await run(numbers).data();
@@ -100,7 +108,7 @@ describe('attention', () => {
 
   test('keys of width 0: every key counts alike', async () => {
     const numbers = numbersOf({ queries: 2, keys: 5, keyWidth: 0, valueWidth: 3, scale: 1 });
-    naive.expectAsGoodAsPlain(await run(numbers).data(), (f) => naive.attention(numbers, f));
+    naive.expectAsGoodAsPlain(await run(numbers).data(), (f, store) => naive.attention(numbers, f, store));
   });
 });
 

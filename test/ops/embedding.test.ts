@@ -1,4 +1,5 @@
 import { embedding, packWeight, tensor } from '#lib/index';
+import { FLOATS, rounded } from '../support/dtype';
 import { Random } from '../support/random';
 
 const int32 = (values: number[], shape?: number[]) => tensor(values, shape, { dtype: 'int32' });
@@ -12,18 +13,19 @@ const tables: [vocabulary: number, width: number][] = [
   [130, 70],
 ];
 
-describe.each(tables)('a table [%i, %i]', (vocabulary, width) => {
+const cases = FLOATS.flatMap((dtype) => tables.map(([vocabulary, width]) => ({ dtype, vocabulary, width })));
+describe.each(cases)('$dtype: a table [$vocabulary, $width]', ({ dtype, vocabulary, width }) => {
   const random = new Random(vocabulary);
-  const table = random.normals(vocabulary * width);
+  const table = rounded(random.normals(vocabulary * width), dtype);
   const ids = Array.from({ length: 12 }, () => random.integer(vocabulary));
   const expected = Float32Array.from(ids.flatMap((id) => [...table.subarray(id * width, (id + 1) * width)]));
 
   test.each([false, true])('gives its rows (packed: %p)', async (packed) => {
-    using dense = tensor(table, [vocabulary, width]);
+    using dense = tensor(table, [vocabulary, width], { dtype });
     using weight = packed ? packWeight(dense) : dense;
     for (const shape of [[12], [3, 4], [2, 3, 2, 1, 1]]) {
       using rows = embedding(weight, int32(ids, shape));
-      expect(rows.shape).toEqual([...shape, width]);
+      expect([rows.shape, rows.dtype]).toEqual([[...shape, width], dtype]);
       expect(await rows.data()).toEqual(expected);
     }
   });
@@ -42,8 +44,10 @@ test('of a view and with ids in a view, of one id and of none', async () => {
 });
 
 test('NaN and infinities come out as they are', async () => {
-  using table = tensor([NaN, Infinity, -Infinity, -0], [2, 2]);
-  expect(await embedding(table, int32([1, 0])).data()).toEqual(Float32Array.of(-Infinity, -0, NaN, Infinity));
+  for (const dtype of FLOATS) {
+    using table = tensor([NaN, Infinity, -Infinity, -0], [2, 2], { dtype });
+    expect(await embedding(table, int32([1, 0])).data()).toEqual(Float32Array.of(-Infinity, -0, NaN, Infinity));
+  }
 });
 
 test.each([-1, 4, 2 ** 31 - 1, -(2 ** 31)])('id %i fails when the result is read', async (id) => {

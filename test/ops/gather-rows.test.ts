@@ -1,4 +1,5 @@
 import { gatherRows, tensor } from '#lib/index';
+import { FLOATS, rounded } from '../support/dtype';
 import { Random } from '../support/random';
 
 const int32 = (values: number[]) => tensor(values, undefined, { dtype: 'int32' });
@@ -13,10 +14,11 @@ const cases: [rows: number, width: number, index: number[]][] = [
   [3, 0, [2, 1]],
 ];
 
-test.each(cases)('x [%i, %i], index %j', async (rows, width, index) => {
-  const x = new Random(rows).normals(rows * width);
-  using result = gatherRows(tensor(x, [rows, width]), int32(index));
-  expect(result.shape).toEqual([index.length, width]);
+const table = FLOATS.flatMap((dtype) => cases.map(([rows, width, index]) => ({ dtype, rows, width, index })));
+test.each(table)('$dtype: x [$rows, $width], index $index', async ({ dtype, rows, width, index }) => {
+  const x = rounded(new Random(rows).normals(rows * width), dtype);
+  using result = gatherRows(tensor(x, [rows, width], { dtype }), int32(index));
+  expect([result.shape, result.dtype]).toEqual([[index.length, width], dtype]);
   const row = (at: number) => (at < 0 ? new Float32Array(width) : x.subarray(at * width, (at + 1) * width));
   expect(await result.data()).toEqual(Float32Array.from(index.flatMap((at) => [...row(at)])));
 });

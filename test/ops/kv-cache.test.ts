@@ -1,4 +1,5 @@
-import { attention, KVCache, mask, sync, tensor } from '#lib/index';
+import { attention, KVCache, mask, sync, tensor, type FloatDType } from '#lib/index';
+import { FLOATS, rounded } from '../support/dtype';
 import * as naive from '../support/naive';
 import { Random } from '../support/random';
 
@@ -11,13 +12,13 @@ interface Sizes {
 
 const int32 = (values: readonly number[]) => tensor(Int32Array.from(values));
 const cumulative = (counts: readonly number[]) => counts.reduce((ends, n) => [...ends, ends.at(-1)! + n], [0]);
-const join = (parts: readonly Float32Array[]) => Float32Array.from(parts.flatMap((part) => [...part]));
 
 /** Sequences whose tokens are run step by step: `steps[s][b]` tokens of sequence b in step s. */
 async function runSteps(
   { heads, kvHeads, keyWidth, valueWidth = keyWidth }: Sizes,
   steps: readonly (readonly number[])[],
   causal: boolean,
+  dtype: FloatDType,
 ): Promise<void> {
   const batch = steps[0]!.length;
   const random = new Random(steps.length);
@@ -29,6 +30,7 @@ async function runSteps(
     numKvHeads: kvHeads,
     headDim: keyWidth,
     valueDim: valueWidth,
+    dtype,
   });
   /** [b][kvHead]: rows so far. */
   const empty = () => Array.from({ length: batch }, () => Array.from({ length: kvHeads }, (): Float32Array[] => []));
@@ -37,24 +39,27 @@ async function runSteps(
 
   for (const counts of steps) {
     const total = counts.reduce((a, b) => a + b, 0);
-    const [q, k, v] = [
-      random.normals(total * heads * keyWidth),
-      random.normals(total * kvHeads * keyWidth),
-      random.normals(total * kvHeads * valueWidth),
-    ];
+    const part = (of: number, width: number) => rounded(random.normals(total * of * width), dtype);
+    const put = (x: Float32Array, of: number, width: number) => tensor(x, [total, of, width], { dtype });
+    const [q, k, v] = [part(heads, keyWidth), part(kvHeads, keyWidth), part(kvHeads, valueWidth)];
     const cuSeqlens = int32(cumulative(counts));
-    cache.append(0, tensor(k, [total, kvHeads, keyWidth]), tensor(v, [total, kvHeads, valueWidth]), cuSeqlens);
-    using out = attention(tensor(q, [total, heads, keyWidth]), cache.layer(0), {
+    cache.append(0, put(k, kvHeads, keyWidth), put(v, kvHeads, valueWidth), cuSeqlens);
+    const { output, lse } = attention(put(q, heads, keyWidth), cache.layer(0), {
       cuSeqlens,
       mask: causal ? mask.causal() : undefined,
+      returnLse: true,
     });
-    expect(out.shape).toEqual([total, heads, valueWidth]);
-    const actual = await out.data();
+    expect([output.shape, output.dtype]).toEqual([[total, heads, valueWidth], dtype]);
+    expect([lse.shape, lse.dtype]).toEqual([[total, heads], 'float32']);
+    const [actual, sums] = [await output.data(), await lse.data()];
     cache.advance(cuSeqlens);
 
     const row = (x: Float32Array, n: number, h: number, of: number, width: number) =>
       x.subarray((n * of + h) * width, (n * of + h + 1) * width);
     let token = 0;
+    const step: naive.NaiveHead[] = [];
+    const found: number[] = [];
+    const foundSums: number[] = [];
     for (const [b, count] of counts.entries()) {
       const before = lengths[b]!;
       lengths[b]! += count;
@@ -68,16 +73,17 @@ async function runSteps(
         const of = Math.floor(h / (heads / kvHeads));
         const queries = Array.from({ length: count }, (_, i) => row(q, token + i, h, heads, keyWidth));
         const visible = (i: number) => (causal ? before + i + 1 : lengths[b]!);
-        const found = join(queries.map((_, i) => row(actual, token + i, h, heads, valueWidth)));
-        naive.expectAsGoodAsPlain(
-          found,
-          (f) =>
-            naive.attentionHead(queries, keys[b]![of]!, values[b]![of]!, 1 / Math.sqrt(keyWidth), visible, f).flat(),
-          `sequence ${b} head ${h}, element`,
-        );
+        const scale = 1 / Math.sqrt(keyWidth);
+        step.push({ q: queries, k: keys[b]![of]!, v: values[b]![of]!, scale, visible });
+        found.push(...queries.flatMap((_, i) => [...row(actual, token + i, h, heads, valueWidth)]));
+        foundSums.push(...queries.map((_, i) => sums[(token + i) * heads + h]!));
       }
       token += count;
     }
+    const rows: naive.Formula = (f, store) => step.flatMap((head) => naive.attentionHead(head, f, store).flat());
+    naive.expectAsGoodAsPlain(found, rows, undefined, dtype);
+    if (dtype !== 'float32') continue; // lse is float32 of every dtype, and costs the plain formula once more
+    naive.expectAsGoodAsPlain(foundSums, (f) => step.flatMap((head) => naive.attentionLseHead(head, f)), 'lse');
   }
   expect(await cache.lengths.data()).toEqual(Int32Array.from(lengths));
 }
@@ -114,7 +120,7 @@ const runs: [name: string, sizes: Sizes, steps: number[][]][] = [
       [130, 3],
     ],
   ],
-  ['over spans', { heads: 2, kvHeads: 1, keyWidth: 8 }, [[500], [11], [1], [1], [600]]],
+  ['over spans', { heads: 1, kvHeads: 1, keyWidth: 8 }, [[500], [11], [1], [1], [600]]],
   [
     'odd widths',
     { heads: 2, kvHeads: 2, keyWidth: 1, valueWidth: 130 },
@@ -125,8 +131,10 @@ const runs: [name: string, sizes: Sizes, steps: number[][]][] = [
   ],
 ];
 
-describe.each([true, false])('attention over a cache (causal: %p)', (causal) => {
-  test.each(runs)('%s', (_, sizes, steps) => runSteps(sizes, steps, causal));
+describe.each(FLOATS)('%s: attention over a cache', (dtype) => {
+  describe.each([true, false])('causal: %p', (causal) => {
+    test.each(runs)('%s', (_, sizes, steps) => runSteps(sizes, steps, causal, dtype));
+  });
 });
 
 const options = { numLayers: 1, batch: 1, capacity: 10, numKvHeads: 1, headDim: 16 };

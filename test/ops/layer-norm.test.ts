@@ -1,4 +1,5 @@
 import { layerNorm, tensor } from '#lib/index';
+import { FLOATS, round, rounded } from '../support/dtype';
 import * as naive from '../support/naive';
 import { Random } from '../support/random';
 
@@ -21,37 +22,45 @@ const numbers: [name: string, offset: number, scale: number, eps: number][] = [
   ['large', 0, 1e6, 0.1],
 ];
 
-describe.each(numbers)('%s numbers', (_, offset, scale, eps) => {
+const table = FLOATS.flatMap((dtype) =>
+  numbers
+    .filter(([, , scale]) => Number.isFinite(round(10 * scale, dtype)))
+    .map(([name, offset, scale, eps]) => ({ dtype, name, offset, scale, eps })),
+);
+describe.each(table)('$dtype: $name numbers', ({ dtype, offset, scale, eps }) => {
   test.each(sizes)('[%i, %i]', async (rows, width) => {
     const random = new Random(width);
-    const x = random.normals(rows * width, scale).map((value) => value + offset);
-    const [weight, bias] = [random.normals(width), random.normals(width)];
+    const x = rounded(
+      random.normals(rows * width, scale).map((value) => value + offset),
+      dtype,
+    );
+    const [weight, bias] = [rounded(random.normals(width), dtype), rounded(random.normals(width), dtype)];
+    const vector = (values: Float32Array) => tensor(values, [width], { dtype });
     const formula = (w?: Float32Array, b?: Float32Array) => (f: naive.Round) =>
       naive.byRow(x, width, (row) => naive.layerNorm(row, { weight: w, bias: b, eps }, f));
-    const input = tensor(x, [rows, width]);
-    const y = layerNorm(input, { weight: tensor(weight), bias: tensor(bias), eps });
-    expect(y.shape).toEqual([rows, width]);
-    naive.expectAsGoodAsPlain(await y.data(), formula(weight, bias), 'with weight and bias');
-    naive.expectAsGoodAsPlain(
-      await layerNorm(input, { weight: tensor(weight), eps }).data(),
-      formula(weight),
-      'weight',
-    );
-    naive.expectAsGoodAsPlain(await layerNorm(input, { eps }).data(), formula(), 'plain');
+    const input = tensor(x, [rows, width], { dtype });
+    const y = layerNorm(input, { weight: vector(weight), bias: vector(bias), eps });
+    expect([y.shape, y.dtype]).toEqual([[rows, width], dtype]);
+    naive.expectAsGoodAsPlain(await y.data(), formula(weight, bias), 'with weight and bias', dtype);
+    const weighted = await layerNorm(input, { weight: vector(weight), eps }).data();
+    naive.expectAsGoodAsPlain(weighted, formula(weight), 'weight', dtype);
+    naive.expectAsGoodAsPlain(await layerNorm(input, { eps }).data(), formula(), 'plain', dtype);
   });
 });
 
-test('a residual is added first, and the sum comes along', async () => {
+test.each(FLOATS)('%s: a residual is added first, and the sum comes along', async (dtype) => {
   const random = new Random(2);
-  const [x, residual] = [random.normals(60), random.normals(60)];
+  const [x, residual] = [rounded(random.normals(60), dtype), rounded(random.normals(60), dtype)];
   const sum = x.map((value, i) => value + residual[i]!);
-  const result = layerNorm(tensor(x, [2, 3, 10]), { residual: tensor(residual, [2, 3, 10]) });
+  const put = (values: Float32Array) => tensor(values, [2, 3, 10], { dtype });
+  const result = layerNorm(put(x), { residual: put(residual) });
   expect([result.output.shape, result.sum.shape]).toEqual([
     [2, 3, 10],
     [2, 3, 10],
   ]);
-  expect(await result.sum.data()).toEqual(sum);
-  expect(await result.output.data()).toEqual(await layerNorm(tensor(sum, [6, 10])).data());
+  expect(await result.sum.data()).toEqual(rounded(sum, dtype));
+  // Halves are normalized before the sum is rounded.
+  expect(await result.output.data()).toEqual(rounded(await layerNorm(tensor(sum, [6, 10])).data(), dtype));
 });
 
 test('views, and rows of nothing', async () => {

@@ -1,4 +1,5 @@
 import { linear, packWeight, tensor, type Activation } from '#lib/index';
+import { FLOATS, rounded } from '../support/dtype';
 import * as naive from '../support/naive';
 import { Random } from '../support/random';
 
@@ -16,15 +17,18 @@ const sizes: [rows: number, width: number, outputs: number][] = [
 ];
 const activations: Activation[] = ['linear', 'gelu', 'gelu_new'];
 
-describe.each(sizes)('[%i, K = %i] to %i', (rows, width, outputs) => {
+const table = FLOATS.flatMap((dtype) => sizes.map(([rows, width, outputs]) => ({ dtype, rows, width, outputs })));
+describe.each(table)('$dtype: [$rows, K = $width] to $outputs', ({ dtype, rows, width, outputs }) => {
   const random = new Random(rows * width);
-  const x = random.normals(rows * width);
-  const weight = random.normals(rows * 0 + outputs * width, 1 / Math.sqrt(width));
-  const bias = random.normals(outputs);
-  const residual = random.normals(rows * outputs);
+  const normals = (count: number, scale = 1) => rounded(random.normals(count, scale), dtype);
+  const x = normals(rows * width);
+  const weight = normals(outputs * width, 1 / Math.sqrt(width));
+  const bias = normals(outputs);
+  const residual = normals(rows * outputs);
+  const input = () => tensor(x, [rows, width], { dtype });
   const tensors = {
-    bias: () => tensor(bias),
-    residual: () => tensor(residual, [rows, outputs]),
+    bias: () => tensor(bias, [outputs], { dtype }),
+    residual: () => tensor(residual, [rows, outputs], { dtype }),
   };
 
   test.each(activations)('activation %s, with and without bias and residual, packed or not', async (activation) => {
@@ -39,26 +43,24 @@ describe.each(sizes)('[%i, K = %i] to %i', (rows, width, outputs) => {
         bias: withBias ? tensors.bias() : undefined,
         residual: withResidual ? tensors.residual() : undefined,
       };
-      using dense = tensor(weight, [outputs, width]);
-      using y = linear(tensor(x, [rows, width]), dense, options);
-      expect(y.shape).toEqual([rows, outputs]);
+      const numbers = { x, weight, width, activation, bias: withBias ? bias : undefined };
+      const all = { ...numbers, residual: withResidual ? residual : undefined };
+      using dense = tensor(weight, [outputs, width], { dtype });
+      using y = linear(input(), dense, options);
+      expect([y.shape, y.dtype]).toEqual([[rows, outputs], dtype]);
       const actual = await y.data();
-      naive.expectAsGoodAsPlain(actual, (f) =>
-        naive.linear(
-          {
-            x,
-            weight,
-            width,
-            activation,
-            bias: withBias ? bias : undefined,
-            residual: withResidual ? residual : undefined,
-          },
-          f,
-        ),
-      );
+      naive.expectAsGoodAsPlain(actual, (f) => naive.linear(all, f), undefined, dtype);
       using packed = packWeight(dense);
-      expect(await linear(tensor(x, [rows, width]), packed, options).data()).toEqual(actual);
+      expect(await linear(input(), packed, options).data()).toEqual(actual);
     }
+  });
+
+  test('as float32', async () => {
+    using dense = tensor(weight, [outputs, width], { dtype });
+    const options = { bias: tensors.bias(), residual: tensor(residual, [rows, outputs]) };
+    using y = linear(input(), dense, { ...options, outDtype: 'float32' });
+    expect(y.dtype).toBe('float32');
+    naive.expectAsGoodAsPlain(await y.data(), (f) => naive.linear({ x, weight, width, bias, residual }, f));
   });
 });
 

@@ -1,9 +1,10 @@
 import { rope, tensor } from 'heddle';
 import { rotaryFactor, rotaryFrequencies, type RotaryScaling } from '#lib/nn/rotary';
-import { expectClose, OPS } from '../support/compare';
+import { FLOATS, rounded } from '../support/dtype';
+import { expectAsGoodAsPlain, type Round } from '../support/naive';
 import { Random } from '../support/random';
 
-describe('rotation', () => {
+describe.each(FLOATS)('%s: rotation', (dtype) => {
   test.each([
     [16, 8, false],
     [16, 8, true],
@@ -12,26 +13,31 @@ describe('rotation', () => {
     [1, 0, false],
   ])('heads of %i, %i pairs, interleaved %p', async (width, pairs, interleaved) => {
     const [tokens, heads] = [9, 3];
-    const x = new Random(1).normals(tokens * heads * width);
+    const x = rounded(new Random(1).normals(tokens * heads * width), dtype);
     const positions = Int32Array.from({ length: tokens }, (_, i) => i * i * 7);
     const frequencies = Float32Array.from({ length: pairs }, (_, i) => 0.1 ** i);
-    const expected = Float64Array.from(x);
-    for (let n = 0; n < tokens; ++n) {
-      for (let h = 0; h < heads; ++h) {
-        for (let i = 0; i < pairs; ++i) {
-          const row = (n * heads + h) * width;
-          const [a, b] = interleaved ? [row + 2 * i, row + 2 * i + 1] : [row + i, row + i + pairs];
-          const angle = Math.fround(positions[n]! * frequencies[i]!);
-          expected[a] = 1.5 * (x[a]! * Math.cos(angle) - x[b]! * Math.sin(angle));
-          expected[b] = 1.5 * (x[b]! * Math.cos(angle) + x[a]! * Math.sin(angle));
+    const formula = (f: Round) => {
+      const out = Array.from(x);
+      for (let n = 0; n < tokens; ++n) {
+        for (let h = 0; h < heads; ++h) {
+          for (let i = 0; i < pairs; ++i) {
+            const row = (n * heads + h) * width;
+            const [a, b] = interleaved ? [row + 2 * i, row + 2 * i + 1] : [row + i, row + i + pairs];
+            const angle = Math.fround(positions[n]! * frequencies[i]!);
+            const [cosine, sine] = [f(1.5 * f(Math.cos(angle))), f(1.5 * f(Math.sin(angle)))];
+            out[a] = f(f(x[a]! * cosine) - f(x[b]! * sine));
+            out[b] = f(f(x[b]! * cosine) + f(x[a]! * sine));
+          }
         }
       }
-    }
-    const y = rope(tensor(x, [tokens, heads, width]), tensor(positions), tensor(frequencies), {
+      return out;
+    };
+    const y = rope(tensor(x, [tokens, heads, width], { dtype }), tensor(positions), tensor(frequencies), {
       factor: 1.5,
       interleaved,
     });
-    expectClose(await y.data(), expected, OPS);
+    expect(y.dtype).toBe(dtype);
+    expectAsGoodAsPlain(await y.data(), formula, undefined, dtype);
   });
 
   test('what does not fit is refused by name', () => {

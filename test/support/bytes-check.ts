@@ -1,17 +1,24 @@
 import {
+  add,
   attention,
+  cast,
   defaultDevice,
   devices,
+  gelu,
   KVCache,
   layerNorm,
   linear,
   mask,
   packWeight,
+  rmsNorm,
+  rope,
   setNumThreads,
   softmax,
   tensor,
+  type FloatDType,
   type Tensor,
 } from '#lib/index';
+import { FLOATS, HALVES, numbersOf, rounded } from './dtype';
 import { expectAsGoodAsPlain } from './naive';
 import * as naive from './naive';
 import { Random } from './random';
@@ -24,10 +31,7 @@ const THREADS = defaultDevice() === 'cpu' ? [1, 2, 4] : [1];
 const CHUNKS = [1, 7, 64];
 
 const differences: string[] = [];
-const bytesOf = async (x: Tensor) => {
-  const values = await x.data();
-  return Buffer.from(values.buffer, values.byteOffset, values.byteLength);
-};
+const bytesOf = async (x: Tensor) => Buffer.from(await x.bytes());
 const int32 = (values: readonly number[]) => tensor(Int32Array.from(values));
 
 /** Compares with the bytes of the first call, for every number of threads. */
@@ -44,28 +48,41 @@ async function same(name: string, variants: Record<string, () => Promise<Buffer>
 }
 
 /** An op of rows: all of x [BATCH, width] at once, each row alone, and three rows at a time. */
-async function sameRows(name: string, width: number, op: (x: Tensor) => Tensor): Promise<void> {
-  const x = tensor(new Random(width).normals(BATCH * width), [BATCH, width]);
+async function sameRows(name: string, width: number, dtype: FloatDType, op: (x: Tensor) => Tensor): Promise<void> {
+  const x = tensor(new Random(width).normals(BATCH * width), [BATCH, width], { dtype });
   const inPieces = (size: number) => async () => {
     const pieces: Buffer[] = [];
     for (let r = 0; r < BATCH; r += size) pieces.push(await bytesOf(op(x.slice(0, r, Math.min(BATCH, r + size)))));
     return Buffer.concat(pieces);
   };
-  await same(`${name} of width ${width}`, { batch: inPieces(BATCH), alone: inPieces(1), 'by three': inPieces(3) });
+  await same(`${dtype} ${name} of width ${width}`, {
+    batch: inPieces(BATCH),
+    alone: inPieces(1),
+    'by three': inPieces(3),
+  });
 }
 
-async function rows(): Promise<void> {
+async function rows(dtype: FloatDType): Promise<void> {
   for (const width of [1, 17, 300, 4096]) {
-    await sameRows('softmax', width, softmax);
-    await sameRows('layerNorm', width, (x) => layerNorm(x));
+    const vector = tensor(new Random(width).normals(width), [width], { dtype });
+    await sameRows('softmax', width, dtype, softmax);
+    await sameRows('gelu', width, dtype, (x) => gelu(x));
+    await sameRows('add', width, dtype, (x) => add(x, vector));
+    await sameRows('layerNorm', width, dtype, (x) => layerNorm(x, { residual: x, weight: vector }).output);
+    await sameRows('rmsNorm', width, dtype, (x) => rmsNorm(x, { residual: x, weight: vector }).output);
+    const frequencies = tensor(new Random(5).normals(Math.floor(width / 2)));
+    await sameRows('rope', width, dtype, (x) =>
+      rope(x.reshape([-1, 1, width]), tensor(new Int32Array(x.shape[0]!).fill(7)), frequencies),
+    );
     for (const outputs of [1, 70, 700]) {
-      const weight = tensor(new Random(outputs).normals(outputs * width), [outputs, width]);
+      const weight = tensor(new Random(outputs).normals(outputs * width), [outputs, width], { dtype });
       const packed = packWeight(weight);
-      const bias = tensor(new Random(3).normals(outputs));
-      await sameRows(`linear to ${outputs}`, width, (x) => linear(x, packed, { bias, activation: 'gelu' }));
-      await same(`linear to ${outputs} of width ${width}, weight packed or not`, {
-        packed: () => bytesOf(linear(tensor(new Random(4).normals(width)), packed)),
-        dense: () => bytesOf(linear(tensor(new Random(4).normals(width)), weight)),
+      const bias = tensor(new Random(3).normals(outputs), [outputs], { dtype });
+      await sameRows(`linear to ${outputs}`, width, dtype, (x) => linear(x, packed, { bias, activation: 'gelu' }));
+      const x = tensor(new Random(4).normals(width), [width], { dtype });
+      await same(`${dtype} linear to ${outputs} of width ${width}, weight packed or not`, {
+        packed: () => bytesOf(linear(x, packed, { outDtype: 'float32' })),
+        dense: () => bytesOf(linear(x, weight, { outDtype: 'float32' })),
       });
     }
   }
@@ -74,9 +91,10 @@ async function rows(): Promise<void> {
 const [HEADS, KV_HEADS, WIDTH] = [4, 2, 24];
 
 /** All heads of attention, dense, over `length` tokens: [T, H · D] of the last sequence. */
-async function denseAttention(length: number): Promise<void> {
+async function denseAttention(length: number, dtype: FloatDType): Promise<void> {
   const random = new Random(length);
-  const part = (heads: number) => tensor(random.normals(BATCH * length * heads * WIDTH), [BATCH, length, heads, WIDTH]);
+  const part = (heads: number) =>
+    tensor(random.normals(BATCH * length * heads * WIDTH), [BATCH, length, heads, WIDTH], { dtype });
   const [q, k, v] = [part(HEADS), part(KV_HEADS), part(KV_HEADS)].map((x) => x.transpose(1, 2));
   const last = (x: Tensor) => x.slice(0, BATCH - 1, BATCH);
   // The last queries of the shorter sequence are those of the whole one: causal aligns at the end.
@@ -90,7 +108,7 @@ async function denseAttention(length: number): Promise<void> {
     }
     return Buffer.concat(chunks);
   };
-  await same(`attention over ${length} keys`, {
+  await same(`${dtype} attention over ${length} keys`, {
     batch: () => bytesOf(last(attention(q!, k!, v!, { mask: mask.causal() })).transpose(1, 2)),
     alone: inChunks(length),
     ...Object.fromEntries(CHUNKS.map((size) => [`in chunks of ${size}`, inChunks(size)])),
@@ -98,13 +116,14 @@ async function denseAttention(length: number): Promise<void> {
 }
 
 /** The same over a cache: the last of `batch` sequences, which have different lengths, in chunks. */
-async function cachedAttention(length: number): Promise<void> {
+async function cachedAttention(length: number, dtype: FloatDType): Promise<void> {
   const inChunks = (batch: number, size: number) => async () => {
-    const cache = new KVCache({ numLayers: 1, batch, capacity: length, numKvHeads: KV_HEADS, headDim: WIDTH });
+    const sizes = { numLayers: 1, batch, capacity: length, numKvHeads: KV_HEADS, headDim: WIDTH };
+    const cache = new KVCache({ ...sizes, dtype });
     const random = new Random(length); // its first numbers are the last sequence's
-    const part = (heads: number) => tensor(random.normals(length * heads * WIDTH), [length, heads, WIDTH]);
+    const part = (heads: number) => tensor(random.normals(length * heads * WIDTH), [length, heads, WIDTH], { dtype });
     const [q, k, v] = [part(HEADS), part(KV_HEADS), part(KV_HEADS)] as const;
-    const chunks: Buffer[] = [];
+    const [outputs, sums]: [Buffer[], Buffer[]] = [[], []];
     for (let t = 0; t < length; t += size) {
       const end = Math.min(length, t + size);
       // The other sequences repeat the last one's tokens, one fewer each.
@@ -112,15 +131,17 @@ async function cachedAttention(length: number): Promise<void> {
       const cuSeqlens = int32(counts.reduce((ends, count) => [...ends, ends.at(-1)! + count], [0]));
       const pick = (x: Tensor) => tokens(x, t, counts);
       cache.append(0, await pick(k), await pick(v), cuSeqlens);
-      const out = attention(await pick(q), cache.layer(0), { cuSeqlens, mask: mask.causal() });
+      const options = { cuSeqlens, mask: mask.causal(), returnLse: true } as const;
+      const { output, lse } = attention(await pick(q), cache.layer(0), options);
       cache.advance(cuSeqlens);
       const total = counts.reduce((a, b) => a + b, 0);
-      chunks.push(await bytesOf(out.slice(0, total - (end - t), total)));
+      outputs.push(await bytesOf(output.slice(0, total - (end - t), total)));
+      sums.push(await bytesOf(lse.slice(0, total - (end - t), total)));
     }
     cache.dispose();
-    return Buffer.concat(chunks);
+    return Buffer.concat([...outputs, ...sums]);
   };
-  await same(`attention over a cache of ${length} keys`, {
+  await same(`${dtype} attention over a cache of ${length} keys`, {
     whole: inChunks(1, length),
     'in a batch': inChunks(BATCH, length),
     ...Object.fromEntries(CHUNKS.map((size) => [`in chunks of ${size}`, inChunks(1, size)])),
@@ -133,47 +154,67 @@ async function tokens(x: Tensor, t: number, counts: readonly number[]): Promise<
   const parts: number[] = [];
   for (const count of counts) parts.push(...(await x.slice(0, t, t + count).data()));
   const [, ...rest] = x.shape;
-  return tensor(Float32Array.from(parts), [counts.reduce((a, b) => a + b, 0), ...rest]);
+  return tensor(Float32Array.from(parts), [counts.reduce((a, b) => a + b, 0), ...rest], { dtype: x.dtype });
 }
 
 /** The ops are right, too, with this instruction set. */
-async function right(): Promise<void> {
+async function right(dtype: FloatDType): Promise<void> {
   const random = new Random(6);
-  const [x, weight] = [random.normals(5 * 130), random.normals(70 * 130)];
-  const [q, k, v] = [random.normals(2 * 9 * 20), random.normals(2 * 600 * 20), random.normals(2 * 600 * 20)];
+  const normals = (count: number) => rounded(random.normals(count), dtype);
+  const put = (values: Float32Array, shape: number[]) => tensor(values, shape, { dtype });
+  const [x, weight] = [normals(5 * 130), normals(70 * 130)];
+  const [q, k, v] = [normals(2 * 9 * 20), normals(2 * 600 * 20), normals(2 * 600 * 20)];
   const heads = { batch: 1, heads: 2, kvHeads: 2, queries: 9, keys: 600, keyWidth: 20, valueWidth: 20, causal: true };
-  const checks: Record<string, [Tensor, (f: naive.Round) => number[]]> = {
+  const checks: Record<string, [Tensor, naive.Formula]> = {
     linear: [
-      linear(tensor(x, [5, 130]), tensor(weight, [70, 130]), { activation: 'gelu_new' }),
+      linear(put(x, [5, 130]), put(weight, [70, 130]), { activation: 'gelu_new' }),
       (f) => naive.linear({ x, weight, width: 130, activation: 'gelu_new' }, f),
     ],
     layerNorm: [
-      layerNorm(tensor(x, [5, 130])),
+      layerNorm(put(x, [5, 130])),
       (f) => naive.byRow(x, 130, (row) => naive.layerNorm(row, { eps: 1e-5 }, f)),
     ],
-    softmax: [softmax(tensor(x, [5, 130])), (f) => naive.byRow(x, 130, (row) => naive.softmax(row, f))],
+    softmax: [softmax(put(x, [5, 130])), (f) => naive.byRow(x, 130, (row) => naive.softmax(row, f))],
     attention: [
-      attention(tensor(q, [1, 2, 9, 20]), tensor(k, [1, 2, 600, 20]), tensor(v, [1, 2, 600, 20]), {
-        mask: mask.causal(),
-      }),
-      (f) => naive.attention({ q, k, v, ...heads }, f),
+      attention(put(q, [1, 2, 9, 20]), put(k, [1, 2, 600, 20]), put(v, [1, 2, 600, 20]), { mask: mask.causal() }),
+      (f, store) => naive.attention({ q, k, v, ...heads }, f, store),
     ],
   };
   for (const [name, [actual, formula]] of Object.entries(checks)) {
     try {
-      expectAsGoodAsPlain(await actual.data(), formula, name);
+      expectAsGoodAsPlain(await actual.data(), formula, `${dtype} ${name}`, dtype);
     } catch (error) {
       differences.push((error as Error).message);
     }
   }
 }
 
+/** Vectors round and widen to the very bits that single numbers are rounded to: every half, what lies around, NaN. */
+async function conversions(dtype: (typeof HALVES)[number]): Promise<void> {
+  const around = numbersOf(dtype).flatMap((x, i, all) => {
+    const middle = (x + (all[i + 1] ?? 2 * x)) / 2;
+    return [x, middle * (1 - 2 ** -23), middle, middle * (1 + 2 ** -22)];
+  });
+  const specials = Uint32Array.from({ length: 4096 }, (_, i) => (i & 1 ? 0xff800000 : 0x7f800000) + i * 2041);
+  const all = new Float32Array(2 * around.length + specials.length);
+  all.set([...around, ...around.map((x) => -x)]);
+  all.set(new Float32Array(specials.buffer), 2 * around.length);
+  const single = tensor(all, [all.length], { dtype });
+  const vector = cast(tensor(all), dtype);
+  if (!(await bytesOf(single)).equals(await bytesOf(vector))) differences.push(`${dtype}: rounding`);
+  const wide = await cast(vector, 'float32').data();
+  const expected = rounded(all, dtype);
+  if (!wide.every((x, i) => Object.is(x, expected[i]))) differences.push(`${dtype}: widening`);
+}
+
 async function main(): Promise<void> {
-  await rows();
-  for (const length of [1, 65, 200]) await denseAttention(length);
-  await denseAttention(600);
-  for (const length of [1, 65, 600]) await cachedAttention(length);
-  await right();
+  for (const dtype of FLOATS) {
+    await rows(dtype);
+    for (const length of [1, 65, 200, 600]) await denseAttention(length, dtype);
+    for (const length of [1, 65, 600]) await cachedAttention(length, dtype);
+    await right(dtype);
+  }
+  for (const dtype of HALVES) await conversions(dtype);
   console.log(JSON.stringify({ instructionSet: devices()[0]?.instructionSet, differences }));
 }
 void main();

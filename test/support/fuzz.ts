@@ -30,7 +30,7 @@ function someTensor(): heddle.Tensor {
   const count = shape.reduce((a, b) => a * b, 1);
   if (count > 20_000) return tensor([1]);
   return random.next() < 0.7
-    ? tensor(random.normals(count), shape)
+    ? tensor(random.normals(count), shape, { dtype: random.pick(['float32', 'float32', 'float16', 'bfloat16']) })
     : int32(
         Array.from({ length: count }, () => random.integer(9) - 2),
         shape,
@@ -39,6 +39,7 @@ function someTensor(): heddle.Tensor {
 
 const NUMBERS = [0, -0, 1, -1, 2, 3, 64, 0.5, 1e-60, 1e39, -1e300, NaN, Infinity, -Infinity, 2 ** 31, 2 ** 53, 2 ** 40];
 const JUNK: unknown[] = [
+  'float16',
   undefined,
   null,
   true,
@@ -53,10 +54,25 @@ const JUNK: unknown[] = [
   new Date(0),
 ];
 const OPTIONS = ['mask', 'scale', 'cuSeqlens', 'weight', 'bias', 'residual', 'eps', 'activation', 'approximate'].concat(
-  ['temperature', 'topK', 'topP', 'seed', 'step', 'dtype', 'numLayers', 'batch', 'capacity', 'numKvHeads', 'headDim'],
+  [
+    'temperature',
+    'topK',
+    'topP',
+    'seed',
+    'step',
+    'dtype',
+    'outDtype',
+    'returnLse',
+    'numLayers',
+    'batch',
+    'capacity',
+    'numKvHeads',
+    'headDim',
+  ],
 );
 const caches: heddle.KVCache[] = [
   new heddle.KVCache({ numLayers: 1, batch: 2, capacity: 70, numKvHeads: 1, headDim: 4 }),
+  new heddle.KVCache({ numLayers: 1, batch: 2, capacity: 70, numKvHeads: 1, headDim: 4, dtype: 'float16' }),
 ];
 
 function someValue(depth = 0): unknown {
@@ -97,8 +113,8 @@ const functions = [
   'gelu',
   'layerNorm',
   'linear',
-].concat(['logSoftmax', 'packWeight', 'sample', 'scope', 'softmax', 'tensor']);
-const methods = ['data', 'dispose', 'reshape', 'slice', 'transpose'];
+].concat(['cast', 'gated', 'rmsNorm', 'rope', 'logSoftmax', 'packWeight', 'sample', 'scope', 'softmax', 'tensor']);
+const methods = ['bytes', 'data', 'dispose', 'reshape', 'slice', 'transpose'];
 
 /** One call, and its name. */
 function someCall(): [string, () => unknown] {

@@ -1,24 +1,39 @@
+import type { FloatDType } from 'heddle';
 import { expectClose } from './compare';
+import { round, ulp } from './dtype';
 
 /** Rounds each intermediate result: not at all, or to float32. */
 export type Round = (x: number) => number;
+/** A formula; `store` rounds what is an operand of the next product to the dtype. */
+export type Formula = (f: Round, store: Round) => number[];
 type Numbers = ArrayLike<number>;
 
 const range = (count: number) => Array.from({ length: count }, (_, i) => i);
 
 /**
  * The judge of a kernel: its error against the formula in float64 is at most twice the largest error of the same plain
- * formula in float32, give or take 4 units in the last place of the largest result.
+ * formula in float32 with results in `dtype`, give or take 4 units in the last place of the largest result in float32.
+ * What is rounded correctly is right, too.
  */
-export function expectAsGoodAsPlain(actual: Numbers, formula: (f: Round) => number[], name?: string): void {
-  const exact = formula((x) => x);
-  const plain = formula(Math.fround);
+export function expectAsGoodAsPlain(
+  actual: Numbers,
+  formula: Formula,
+  name?: string,
+  dtype: FloatDType = 'float32',
+): void {
+  const store = (x: number) => round(x, dtype);
+  const exact = formula(
+    (x) => x,
+    (x) => x,
+  );
+  const plain = formula(Math.fround, store).map(store);
   const finite = exact.filter(Number.isFinite).map(Math.abs);
   const largest = finite.reduce((a, b) => Math.max(a, b), 0);
   const errors = exact.map((x, i) => Math.abs(x - plain[i]!)).filter(Number.isFinite);
   const error = errors.reduce((a, b) => Math.max(a, b), 0);
-  const allowed = 2 * error + largest * 2 ** -22 + 2 ** -126;
-  expectClose(actual, exact, () => allowed, name);
+  const slack = largest * 2 ** -22 + 2 ** -126;
+  const rounding = (x: number) => (Number.isFinite(x) ? ulp(x, dtype) / 2 : 0);
+  expectClose(actual, exact, (i) => Math.max(2 * error, rounding(exact[i]!)) + slack, name);
 }
 
 /** e^-x² Σ 2^n x^(2n+1) / (2n+1)!!: terms of one sign, so nothing cancels. */
@@ -39,10 +54,16 @@ export function geluTanh(x: number, f: Round): number {
   return f(f(0.5 * x) * f(1 + f(Math.tanh(inner))));
 }
 
+export function silu(x: number, f: Round): number {
+  return f(x / f(1 + f(Math.exp(-x))));
+}
+
 export const activations: Record<string, (x: number, f: Round) => number> = {
   linear: (x) => x,
   gelu,
   gelu_new: geluTanh,
+  silu,
+  relu: (x) => Math.max(x, 0),
 };
 
 export interface NaiveLinear {
@@ -85,6 +106,18 @@ export function layerNorm(
 }
 
 /** Of one row. */
+export function rmsNorm(
+  row: Numbers,
+  { weight, eps, offset = 0 }: { weight?: Numbers | undefined; eps: number; offset?: number },
+  f: Round,
+): number[] {
+  const values = Array.from(row);
+  const squares = values.map((x) => f(x * x));
+  const root = f(Math.sqrt(f(f(sumOf(squares, f) / values.length) + eps)));
+  return values.map((x, i) => f(f(x / root) * (weight ? f(weight[i]! + offset) : 1)));
+}
+
+/** Of one row. */
 export function softmax(row: Numbers, f: Round): number[] {
   const values = Array.from(row);
   const top = values.reduce((a, b) => Math.max(a, b), -Infinity);
@@ -110,29 +143,44 @@ export function byRow(x: Numbers, width: number, row: (values: Numbers, index: n
   return range(width ? all.length / width : 0).flatMap((r) => row(all.slice(r * width, (r + 1) * width), r));
 }
 
+/** Of a query [Dk], with each of its keys. */
+function scoresOf(query: Numbers, keys: readonly Numbers[], scale: number, f: Round): number[] {
+  return keys.map((key) => {
+    let dot = 0;
+    for (let d = 0; d < key.length; ++d) dot = f(dot + f(query[d]! * key[d]!));
+    return f(f(scale) * dot);
+  });
+}
+
 /** One head of attention: q [Tq, Dk], k [Tk, Dk], v [Tk, Dv] as rows. Query i sees the keys below `visible(i)`. */
-export function attentionHead(
-  q: readonly Numbers[],
-  k: readonly Numbers[],
-  v: readonly Numbers[],
-  scale: number,
-  visible: (query: number) => number,
-  f: Round,
-): number[][] {
+export interface NaiveHead {
+  q: readonly Numbers[];
+  k: readonly Numbers[];
+  v: readonly Numbers[];
+  scale: number;
+  visible: (query: number) => number;
+}
+
+/** [Tq][Dv] */
+export function attentionHead({ q, k, v, scale, visible }: NaiveHead, f: Round, store: Round): number[][] {
   const valueWidth = v[0]?.length ?? 0;
   return q.map((query, i) => {
-    const keys = k.slice(0, Math.max(0, visible(i)));
-    const scores = keys.map((key) => {
-      let dot = 0;
-      for (let d = 0; d < key.length; ++d) dot = f(dot + f(query[d]! * key[d]!));
-      return f(f(scale) * dot);
-    });
-    const weights = softmax(scores, f);
+    const weights = softmax(scoresOf(query, k.slice(0, Math.max(0, visible(i))), scale, f), f).map(store);
     return range(valueWidth).map((d) => {
       let sum = 0;
       for (let j = 0; j < weights.length; ++j) sum = f(sum + f(weights[j]! * v[j]![d]!));
       return sum;
     });
+  });
+}
+
+/** Logarithms of the sums of e^score, [Tq]. */
+export function attentionLseHead({ q, k, scale, visible }: NaiveHead, f: Round): number[] {
+  return q.map((query, i) => {
+    const scores = scoresOf(query, k.slice(0, Math.max(0, visible(i))), scale, f);
+    const top = scores.reduce((a, b) => Math.max(a, b), -Infinity);
+    const powers = scores.map((score) => f(Math.exp(f(score - top))));
+    return scores.length === 0 ? -Infinity : f(top + f(Math.log(sumOf(powers, f))));
   });
 }
 
@@ -152,22 +200,34 @@ export interface NaiveAttention {
   causal?: boolean | undefined;
 }
 
-/** [B, H, Tq, Dv] */
-export function attention(a: NaiveAttention, f: Round): number[] {
+/** Calls `head` for each head of each sequence. */
+function byHead(a: NaiveAttention, head: (one: NaiveHead) => number[]): number[] {
   const rows = (x: Numbers, head: number, count: number, width: number) =>
     range(count).map((t) => Array.from({ length: width }, (_, d) => x[(head * count + t) * width + d]!));
   const group = a.heads / a.kvHeads;
-  return range(a.batch * a.heads).flatMap((head) => {
-    const kvHead = Math.floor(head / a.heads) * a.kvHeads + Math.floor((head % a.heads) / group);
-    return attentionHead(
-      rows(a.q, head, a.queries, a.keyWidth),
-      rows(a.k, kvHead, a.keys, a.keyWidth),
-      rows(a.v, kvHead, a.keys, a.valueWidth),
-      a.scale ?? 1 / Math.sqrt(a.keyWidth),
-      (i) => (a.causal ? a.keys - a.queries + i + 1 : a.keys),
-      f,
-    )
-      .map((row) => (a.keys === 0 ? Array.from({ length: a.valueWidth }, () => 0) : row))
-      .flat();
+  return range(a.batch * a.heads).flatMap((index) => {
+    const kvHead = Math.floor(index / a.heads) * a.kvHeads + Math.floor((index % a.heads) / group);
+    return head({
+      q: rows(a.q, index, a.queries, a.keyWidth),
+      k: rows(a.k, kvHead, a.keys, a.keyWidth),
+      v: rows(a.v, kvHead, a.keys, a.valueWidth),
+      scale: a.scale ?? 1 / Math.sqrt(a.keyWidth),
+      visible: (i) => (a.causal ? a.keys - a.queries + i + 1 : a.keys),
+    });
   });
+}
+
+/** [B, H, Tq, Dv] */
+export function attention(a: NaiveAttention, f: Round, store: Round): number[] {
+  const nothing = () => Array.from({ length: a.valueWidth }, () => 0);
+  return byHead(a, (head) =>
+    attentionHead(head, f, store)
+      .map((row) => (a.keys === 0 ? nothing() : row))
+      .flat(),
+  );
+}
+
+/** [B, H, Tq] */
+export function attentionLse(a: NaiveAttention, f: Round): number[] {
+  return byHead(a, (head) => attentionLseHead(head, f));
 }

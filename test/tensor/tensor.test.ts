@@ -1,4 +1,4 @@
-import { add, defaultDevice, linear, packWeight, sync, tensor, Tensor } from '#lib/index';
+import { add, defaultDevice, embedding, linear, packWeight, sync, tensor, Tensor } from '#lib/index';
 import { Random } from '../support/random';
 
 describe('tensor()', () => {
@@ -39,6 +39,53 @@ describe('tensor()', () => {
     const bits = Uint32Array.of(0x80000000, 0x7fc00001, 0x00000001, 0x7f800000, 0xff7fffff);
     const out = await tensor(new Float32Array(bits.buffer)).data();
     expect(new Uint32Array(out.buffer)).toEqual(bits);
+  });
+});
+
+describe('halves', () => {
+  test.each(['float16', 'bfloat16'] as const)('%s: of numbers and of a Float32Array, and back', async (dtype) => {
+    for (const values of [[1, -2, 0.1], Float32Array.of(1, -2, 0.1)]) {
+      using x = tensor(values, [3, 1], { dtype });
+      expect([x.dtype, x.shape, x.size]).toEqual([dtype, [3, 1], 3]);
+      const tenth = dtype === 'float16' ? 0.0999755859375 : 0.10009765625;
+      expect(await x.data()).toEqual(Float32Array.of(1, -2, tenth));
+      const whole = new Float32Array(5);
+      await x.data(whole.subarray(1, 4));
+      expect(whole).toEqual(Float32Array.of(0, 1, -2, tenth, 0));
+      expect(await x.transpose().slice(1, 1, 3).data()).toEqual(Float32Array.of(-2, tenth));
+    }
+    await expect(tensor([1, 2], [2], { dtype }).data(new Int32Array(2))).rejects.toThrow(/Float32Array/);
+    expect(() => tensor(new Int32Array(2), [2], { dtype })).toThrow(TypeError);
+  });
+
+  test('what waits in the queue is widened, too', async () => {
+    using x = tensor(new Float32Array(1000).fill(1), [1000], { dtype: 'bfloat16' });
+    using y = linear(x, tensor(new Float32Array(1e6).fill(1), [1000, 1000], { dtype: 'bfloat16' }));
+    const [fresh, into] = [y.data(), y.data(new Float32Array(1000))];
+    expect(await fresh).toEqual(new Float32Array(1000).fill(1000));
+    expect(await into).toEqual(await fresh);
+  });
+});
+
+describe('bytes()', () => {
+  test('gives the storage, row-major, of every dtype', async () => {
+    const bytes = async (x: Tensor) => [...(await x.bytes())];
+    const values = [1, -2, 1, 1];
+    expect(await bytes(tensor([1, 0, 0, 1], [2, 2], { dtype: 'bool' }).slice(1, 1, 2))).toEqual([0, 1]);
+    expect(await bytes(tensor([258, -1], [2], { dtype: 'int32' }))).toEqual([2, 1, 0, 0, 255, 255, 255, 255]);
+    expect(await bytes(tensor([1, -2]))).toEqual([0, 0, 128, 63, 0, 0, 0, 192]);
+    expect(await bytes(tensor(values, [2, 2], { dtype: 'bfloat16' }).transpose())).toEqual([
+      128, 63, 128, 63, 0, 192, 128, 63,
+    ]);
+    expect(await bytes(tensor(values, [4], { dtype: 'float16' }).slice(0, 1, 3))).toEqual([0, 192, 0, 60]);
+    expect(await bytes(tensor([], [0, 2], { dtype: 'float16' }))).toEqual([]);
+  });
+
+  test('of a packed weight there are none; a failure is told', async () => {
+    using weight = packWeight(tensor(new Float32Array(6), [2, 3]));
+    await expect(weight.bytes()).rejects.toThrow(/\[bytes\].*packed/);
+    using rows = embedding(tensor(new Float32Array(6), [2, 3]), tensor([5], [1], { dtype: 'int32' }));
+    await expect(rows.bytes()).rejects.toMatchObject({ code: 'INDEX_OUT_OF_RANGE' });
   });
 });
 

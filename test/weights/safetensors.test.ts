@@ -1,7 +1,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
+import { embedding, tensor } from 'heddle';
 import { SafetensorsFile } from '#lib/weights/safetensors';
+import { FLOATS, rounded } from '../support/dtype';
+import { Random } from '../support/random';
 
 // Every rule of the format, broken in turn.
 
@@ -11,11 +14,11 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-function write(header: string | Buffer, data = 16, length?: number): void {
+function write(header: string | Buffer, data: Buffer = Buffer.alloc(16), length?: number): void {
   const json = Buffer.from(header as string);
   const size = Buffer.alloc(8);
   size.writeBigUInt64LE(BigInt(length ?? json.length));
-  writeFileSync(file, Buffer.concat([size, json, Buffer.alloc(data)]));
+  writeFileSync(file, Buffer.concat([size, json, data]));
 }
 const names = () => {
   using opened = new SafetensorsFile(file);
@@ -71,7 +74,7 @@ test.each<[string, string | Buffer]>([
 
 test('header lengths that cannot be', () => {
   for (const length of [200_000_000, 5000, 0]) {
-    write(json({ A, B }), 16, length);
+    write(json({ A, B }), undefined, length);
     expect(names).toThrow(/\[safetensors\].*x\.safetensors/);
   }
   writeFileSync(file, 'short');
@@ -88,4 +91,46 @@ test('a weight that is cut off after the header was read', async () => {
   using opened = new SafetensorsFile(file);
   writeFileSync(file, '');
   await expect(opened.load('A').data()).rejects.toMatchObject({ code: 'READ_FAILED' });
+});
+
+describe('weights of every dtype, as every dtype', () => {
+  const [rows, columns] = [70, 9];
+  const numbers = new Random(3).normals(rows * columns);
+  const stored = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const;
+
+  test.each(Object.keys(stored) as (keyof typeof stored)[])('%s', async (dtype) => {
+    const from = stored[dtype];
+    const values = rounded(numbers, from);
+    const bytes = Buffer.from(await tensor(values, [values.length], { dtype: from }).bytes());
+    write(json({ W: { dtype, shape: [rows, columns], data_offsets: [0, bytes.length] } }), bytes);
+    using opened = new SafetensorsFile(file);
+    for (const to of FLOATS) {
+      const expected = rounded(values, to);
+      const dense = opened.load('W', { dtype: to });
+      expect([dense.dtype, dense.shape, await dense.data()]).toEqual([to, [rows, columns], expected]);
+      const across = opened.load('W', { dtype: to, transposed: true });
+      expect([across.shape, await across.transpose().data()]).toEqual([[columns, rows], expected]);
+      for (const transposed of [false, true]) {
+        const packed = opened.load('W', { dtype: to, transposed, packed: true });
+        const ids = tensor(Int32Array.from({ length: packed.shape[0]! }, (_, i) => i));
+        const found = embedding(packed, ids);
+        expect([packed.packed, found.dtype]).toEqual([true, to]);
+        expect(await (transposed ? found.transpose() : found).data()).toEqual(expected);
+      }
+    }
+  });
+
+  test('NaN and bits that no rounding would keep are copied', async () => {
+    const halves = Uint16Array.of(0x7fc1, 0xff81, 0x0001, 0x8000, 0x7f80, 0x3f80);
+    write(json({ W: { dtype: 'BF16', shape: [6], data_offsets: [0, 12] } }), Buffer.from(halves.buffer));
+    using opened = new SafetensorsFile(file);
+    const found = await opened.load('W', { dtype: 'bfloat16' }).bytes();
+    expect([...new Uint16Array(found.buffer)]).toEqual([...halves]);
+  });
+
+  test('others are refused by name', () => {
+    write(json({ W: { dtype: 'F64', shape: [2], data_offsets: [0, 16] } }));
+    using opened = new SafetensorsFile(file);
+    expect(() => opened.load('W', { dtype: 'bfloat16' })).toThrow(/\[load_weight\] W has dtype F64/);
+  });
 });
