@@ -126,6 +126,13 @@ HEDDLE_DEVICE float exp2_fast(float x) {
   return y;
 }
 
+/// x, which the compiler does not know before it gets here: what is made of it is made anew at each turn of a loop, and
+/// takes no register in between.
+HEDDLE_DEVICE int fresh(int x) {
+  asm volatile("" : "+r"(x));
+  return x;
+}
+
 /// What is read 16 bytes at a time.
 struct alignas(16) Words {
   uint32_t at[4];
