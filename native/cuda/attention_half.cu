@@ -3,6 +3,7 @@
 
 #include "cuda/attention_half.h"
 #include "cuda/attention_mma.h"
+#include "cuda/lanes.h"
 
 namespace heddle::cuda {
 namespace {
@@ -11,15 +12,16 @@ namespace {
 struct Plan {
   float factor;   // |scale| / ln 2: turns scores into powers of 2
   bool negative;  // the scale: scores change their sign first
-  bool pairs;     // two neighbours of out may be stored at once
+  bool aligned;   // rows of out may be written 16 bytes at a time
   float* parked;  // [blocks, kParked, kThreads, 4]: what a block has of the spans before
 };
 
 /// What `rows` hold of a span joins the total, which is in `rows` then if the span was the last. Until then totals lie
-/// in memory, values and states alike; each thread reads what it wrote itself. `parked`: the thread's first four.
+/// in memory, values and states alike; each thread reads what it wrote itself.
 template <typename Tile, typename T>
 HEDDLE_DEVICE void merge_span(HalfRows<Tile, T>& rows, float* parked, bool first, bool last) {
-  const auto four_at = [&](int index) { return reinterpret_cast<float4*>(parked + index * Tile::kThreads * 4); };
+  const int64_t place = block_x() * Tile::kParked * Tile::kThreads + fresh(thread_index());
+  const auto four_at = [&](int index) { return reinterpret_cast<float4*>(parked) + place + index * Tile::kThreads; };
   HEDDLE_UNROLL
   for (int i = 0; i < Tile::kMTiles; ++i) {
     constexpr int kFours = Tile::kWidth / 8 + 1;  // a state, then the values
@@ -32,6 +34,7 @@ HEDDLE_DEVICE void merge_span(HalfRows<Tile, T>& rows, float* parked, bool first
     const Shares shares[2] = {merge(total[0], rows.state[i][0]), merge(total[1], rows.state[i][1])};
     HEDDLE_UNROLL
     for (int j = 0; j < Tile::kWidth / 8; ++j) {
+      if (j % 8 == 0) sync_warp();  // no more than eight are read at a time: there are no registers for all
       float4* const at = four_at(i * kFours + 1 + j);
       float(&v)[4] = rows.values[i][j];
       const float4 before = first ? float4{0.0f, 0.0f, 0.0f, 0.0f} : *at;
@@ -50,44 +53,59 @@ HEDDLE_DEVICE void merge_span(HalfRows<Tile, T>& rows, float* parked, bool first
   }
 }
 
-/// Writes the results of a tile, or those of one span of it.
+/// Keeps what a warp has of one span of its rows, for `merge_spans`.
 template <typename Tile, typename T>
-HEDDLE_DEVICE void write_rows(const Problem<T>& p, const Plan& plan, const RowTile& tile,
-                              const HalfRows<Tile, T>& rows) {
-  const int width = static_cast<int>(p.pages.value_width);
+HEDDLE_DEVICE void write_span(const Problem<T>& p, const RowTile& tile, const HalfRows<Tile, T>& rows) {
   HEDDLE_UNROLL
   for (int i = 0; i < Tile::kMTiles; ++i) {
     HEDDLE_UNROLL
     for (int half = 0; half < 2; ++half) {
-      const int r = rows.first + i * 16 + half * 8 + lane_row();
+      const int r = rows.first() + i * 16 + half * 8 + lane_row();
       if (r >= tile.rows) continue;
-      const RowState<T>& state = rows.state[i][half];
-      const int64_t row = out_row(p, tile, r), part = row * p.num_spans + block_y();
-      if (lane_column() == 0) {
-        if (p.split) {
-          p.states[part] = state;
-        } else if (p.lse) {
-          p.lse[row] = log_sum(state);
-        }
-      }
+      const int64_t part = out_row(p, tile, r) * p.num_spans + block_y();
+      if (lane_column() == 0) p.states[part] = rows.state[i][half];
+      const int left = fresh(static_cast<int>(p.pages.value_width)) - lane_column();
+      float* const to = p.values + part * p.pages.value_width + lane_column();
       HEDDLE_UNROLL
       for (int j = 0; j < Tile::kWidth / 8; ++j) {
-        const int at = j * 8 + lane_column();
-        const float first = rows.values[i][j][half * 2], second = rows.values[i][j][half * 2 + 1];
-        if (p.split) {
-          float* const to = p.values + part * width + at;
-          if (at < width) to[0] = first;
-          if (at + 1 < width) to[1] = second;
-        } else if (plan.pairs) {
-          const uint32_t two = narrow_two<T>(finish(first, state), finish(second, state));
-          if (at < width) *reinterpret_cast<uint32_t*>(p.out + row * width + at) = two;
-        } else {
-          T* const to = p.out + row * width + at;
-          if (at < width) to[0] = narrow<T>(finish(first, state));
-          if (at + 1 < width) to[1] = narrow<T>(finish(second, state));
-        }
+        if (j * 8 < left) to[j * 8] = rows.values[i][j][half * 2];
+        if (j * 8 + 1 < left) to[j * 8 + 1] = rows.values[i][j][half * 2 + 1];
       }
     }
+  }
+}
+
+/// Writes a warp's results, by way of where its queries were: then a lane has whole chunks of a row.
+template <typename Tile, typename T>
+HEDDLE_DEVICE void write_rows(const Problem<T>& p, const Plan& plan, const RowTile& tile, const HalfRows<Tile, T>& rows,
+                              T* queries) {
+  constexpr int kChunks = Tile::kWidth / kChunk;
+  T* const own = queries + rows.first() * Tile::kWidth;
+  HEDDLE_UNROLL
+  for (int i = 0; i < Tile::kMTiles; ++i) {
+    HEDDLE_UNROLL
+    for (int half = 0; half < 2; ++half) {
+      const int r = i * 16 + half * 8 + lane_row();
+      const RowState<T>& state = rows.state[i][half];
+      HEDDLE_UNROLL
+      for (int j = 0; j < kChunks; ++j) {
+        const float* const two = &rows.values[i][j][half * 2];
+        *reinterpret_cast<uint32_t*>(own + swizzled<kChunks>(r, j) + lane_column()) =
+            narrow_two<T>(finish(two[0], state), finish(two[1], state));
+      }
+      if (p.lse && lane_column() == 0 && rows.first() + r < tile.rows) {
+        p.lse[out_row(p, tile, rows.first() + r)] = log_sum(state);
+      }
+    }
+  }
+  sync_warp();
+  HEDDLE_NO_UNROLL
+  for (int i = lane_index(); i < Tile::kWarpRows * kChunks; i += kWarp) {
+    const int r = i / kChunks, chunk = i % kChunks;
+    const int64_t left = p.pages.value_width - chunk * kChunk;
+    if (rows.first() + r >= tile.rows || left <= 0) continue;
+    T* const to = p.out + out_row(p, tile, rows.first() + r) * p.pages.value_width + chunk * kChunk;
+    store_bits(to, read_words(own + swizzled<kChunks>(r, chunk)), left, plan.aligned);
   }
 }
 
@@ -96,72 +114,76 @@ HEDDLE_DEVICE void write_rows(const Problem<T>& p, const Plan& plan, const RowTi
 template <typename T, typename Tile>
 HEDDLE_KERNEL(Tile::kThreads)
 attend_halves(HEDDLE_PARAMETER Problem<T> p, HEDDLE_PARAMETER Plan plan, unsigned long long* failure) {
-  HEDDLE_SHARED(RowTile, tile);
+  constexpr int kSpan = static_cast<int>(Attention::kSpanBlocks);
+  HEDDLE_SHARED(Work<Tile>, work);
+  const RowTile& tile = work.tile;
   T* const queries = reinterpret_cast<T*>(dynamic_shared());
   T* const slots = queries + Tile::kQueries;
-  float* const parked = plan.parked + (block_x() * Tile::kParked * Tile::kThreads + thread_index()) * 4;
   if (block_x() == 0 && block_y() == 0) check_pages(p.pages, INT32_MIN, failure);
 
-  HEDDLE_NO_UNROLL
-  for (int64_t index = block_x();; index += num_blocks_x()) {
-    if (thread_index() == 0) tile = tile_at(p, index, Tile::kRows);
+  if (thread_index() == 0) work.index = static_cast<int>(block_x());
+  for (;;) {
+    const int first = p.split ? static_cast<int>(block_y()) * kSpan : 0;
+    if (fresh(thread_index()) == 0) {
+      work.tile = tile_at(p, work.index, Tile::kRows);
+      work.index += static_cast<int>(num_blocks_x());
+      const int64_t keys = work.tile.rows > 0 ? limit_of(p, work.tile, work.tile.rows - 1) : 0;
+      work.end = static_cast<int>((keys + kKeys - 1) / kKeys);
+      if (p.split && first + kSpan < work.end) work.end = first + kSpan;
+    }
     sync_block();
     if (tile.rows == 0) return;
-    constexpr int kSpan = static_cast<int>(Attention::kSpanBlocks);
-    const int first = p.split ? static_cast<int>(block_y()) * kSpan : 0;
-    int end = (static_cast<int>(limit_of(p, tile, tile.rows - 1)) + kKeys - 1) / kKeys;
-    if (p.split && first + kSpan < end) end = first + kSpan;
+    if (lane_index() == 0) find_limits(p, work);
 
     // Slots go round: keys, values, keys of the next block, …
     int slot = 0;
     const auto slot_at = [&](int on) { return slots + (slot + on) % Tile::kSlots * Tile::kSlot; };
-    const auto page_at = [&](int block) {
-      return block < end ? page_of<T>(p.pages, tile.b, block, tile.kv_head) : nullptr;
-    };
-    Block block = find_block(p, tile, first, end);
-    if (block.index < end) {
+    const auto page_at = [&](int block) { return page_of<T>(p.pages, tile.b, block, tile.kv_head); };
+    Block block = find_block(p, tile, first, work.end);
+    if (block.index() < work.end) {
       stage_queries<Tile>(p, tile, queries);
-      const T* const page = page_at(block.index);
+      const T* const page = page_at(block.index());
       start_keys<Tile>(p, page, slot_at(0));
       commit_copies();
       start_values<Tile>(p, page, slot_at(1));
       commit_copies();
     }
-    HalfRows<Tile, T> rows(p, tile);
+    HalfRows<Tile, T> rows;
     rows.reset();
-    bool first_span = true;
-    HEDDLE_NO_UNROLL
-    while (block.index < end) {
-      const bool idle = block.index * kKeys >= rows.most;  // none of the warp's rows sees a key of the block
-      wait_copies<1>();
-      sync_block();  // the keys are there, and nobody reads the values before them any more
-      const Block next = find_block(p, tile, block.index + 1, end);
-      const T* const page = page_at(next.index);
-      if (next.index < end) start_keys<Tile>(p, page, slot_at(2));
-      commit_copies();
-      if (!idle) {
-        rows.find_kept(p, tile, block);
-        rows.multiply_keys(queries, slot_at(0));
-        if (plan.negative) rows.negate_scores();
-        if (rows.partial) rows.hide_scores();
-        rows.absorb_scores(plan.factor);
-      }
-      wait_copies<1>();
-      sync_block();  // the values are there, and nobody reads the keys any more
-      if (next.index < end) start_values<Tile>(p, page, slot_at(0));
-      commit_copies();
-      if (!idle) rows.multiply_values(slot_at(1));
-      slot = (slot + 2) % Tile::kSlots;
-      const bool last = next.index >= end;
-      if (last || (!p.split && next.index / kSpan > block.index / kSpan)) {
-        rows.close();
-        if (!p.split) merge_span(rows, parked, first_span, last);
-        if (!last) rows.reset();
-        first_span = false;
-      }
-      block = next;
+    for (bool first_span = true; block.index() < work.end; first_span = false) {
+      const int span = block.index() / kSpan;
+      rows.reset();
+      HEDDLE_NO_UNROLL
+      do {
+        wait_copies<1>();
+        sync_block();  // the keys are there, and nobody reads the values before them any more
+        const Block next = find_block(p, tile, block.index() + 1, work.end);
+        if (next.index() < work.end) start_keys<Tile>(p, page_at(next.index()), slot_at(2));
+        commit_copies();
+        const bool idle = block.index() * kKeys >= work.most[warp_index()];  // none of the warp's rows sees a key of it
+        if (!idle) {
+          rows.find_kept(p, work, block);
+          rows.multiply_keys(queries, slot_at(0));
+          if (plan.negative) rows.negate_scores();
+          if (rows.partial) rows.hide_scores();
+          rows.absorb_scores(plan.factor);
+        }
+        wait_copies<1>();
+        sync_block();  // the values are there, and nobody reads the keys any more
+        if (next.index() < work.end) start_values<Tile>(p, page_at(next.index()), slot_at(0));
+        commit_copies();
+        if (!idle) rows.multiply_values(slot_at(1));
+        slot = (slot + 2) % Tile::kSlots;
+        block = next;
+      } while (block.index() < work.end && block.index() / kSpan == span);
+      rows.close();
+      if (!p.split) merge_span(rows, plan.parked, first_span, block.index() >= work.end);
     }
-    write_rows(p, plan, tile, rows);
+    if (!p.split) {
+      write_rows(p, plan, tile, rows, queries);
+    } else if (first < work.end) {
+      write_span(p, tile, rows);
+    }
     sync_block();  // nobody reads this tile any more
   }
 }
@@ -210,7 +232,7 @@ Status attend(const Problem<T>& p, CudaContext& context) {
   // Above 0, or a hidden score of -∞ would come to NaN; then scores of a scale of 0 are too small to matter.
   plan.factor = std::max(std::fabs(p.scale) * kLog2E, FLT_MIN);
   plan.negative = p.scale < 0;
-  plan.pairs = p.pages.value_width % 2 == 0 && reinterpret_cast<uintptr_t>(p.out) % 4 == 0;
+  plan.aligned = p.pages.value_width % kChunk == 0 && is_aligned(p.out);
   const int64_t width = std::max(p.pages.key_width, p.pages.value_width);
   if (width <= 64) return run_width<64, 4, 2>(p, plan, context);
   if (width <= 128) return run_width<128, 4, 2>(p, plan, context);

@@ -25,17 +25,17 @@ struct HalfTile {
 };
 
 /// A lane's place in a product of 16 × 8: rows g and g + 8, columns t and t + 1.
-HEDDLE_DEVICE int lane_row() { return lane_index() / 4; }
-HEDDLE_DEVICE int lane_column() { return lane_index() % 4 * 2; }
+HEDDLE_DEVICE int lane_row() { return fresh(lane_index()) >> 2; }
+HEDDLE_DEVICE int lane_column() { return (fresh(lane_index()) & 3) * 2; }
 
 /// Starts copying the queries of a tile; zeros beyond its rows and their width. Some threads share a row.
 template <typename Tile, typename T>
 HEDDLE_DEVICE void stage_queries(const Problem<T>& p, const RowTile& tile, T* to) {
   constexpr int kSharers = Tile::kThreads / Tile::kRows, kChunks = Tile::kWidth / kChunk;
-  const int row = thread_index() / kSharers, width = static_cast<int>(p.pages.key_width);
+  const int thread = fresh(thread_index()), row = thread / kSharers, width = static_cast<int>(p.pages.key_width);
   const T* const q = row < tile.rows ? query_at(p, tile, row) : nullptr;
   HEDDLE_NO_UNROLL
-  for (int chunk = thread_index() % kSharers; chunk < kChunks; chunk += kSharers) {
+  for (int chunk = thread % kSharers; chunk < kChunks; chunk += kSharers) {
     T* const place = to + swizzled<kChunks>(row, chunk);
     if (p.q_aligned) {
       const bool wanted = q && chunk * kChunk < width;
@@ -51,23 +51,47 @@ HEDDLE_DEVICE void stage_queries(const Problem<T>& p, const RowTile& tile, T* to
 template <int Chunks>
 HEDDLE_DEVICE int lane_chunk() {
   const int lane = fresh(lane_index());
-  return swizzled<Chunks>(lane % 16, lane / 16);
+  return swizzled<Chunks>(lane & 15, lane >> 4);
 }
 /// The same, `chunk` chunks on, an even number: swizzling is an exclusive or, so it is one more.
 HEDDLE_DEVICE int chunk_at(int lane_chunk, int chunk) {
   return (lane_chunk ^ chunk % 8 * kChunk) + chunk / 8 * 8 * kChunk;
 }
 
-/// A key block that some row of the tile may attend to.
-struct Block {
-  int index;  // the tile's end: there is none
-  bool masked;
+/// What a block works on, in shared memory: registers are short.
+template <typename Tile>
+struct Work {
+  int index;  // of the tile
+  RowTile tile;
+  int end;  // of its key blocks
+  /// Of a warp: keys that every row can see, and that some row can: 0 … most - 1.
+  int least[Tile::kThreads / kWarp];
+  int most[Tile::kThreads / kWarp];
 };
 
-/// The first such block from `index` on. A warp answers together.
+/// By one lane of each warp.
+template <typename Tile, typename T>
+HEDDLE_DEVICE void find_limits(const Problem<T>& p, Work<Tile>& work) {
+  const RowTile& tile = work.tile;
+  const int warp = fresh(warp_index()), first = warp * Tile::kWarpRows, last = first + Tile::kWarpRows - 1;
+  const bool some = first < tile.rows;  // limits rise with the queries
+  work.least[warp] = some ? static_cast<int>(limit_of(p, tile, first)) : 0;
+  work.most[warp] = some ? static_cast<int>(limit_of(p, tile, last < tile.rows ? last : tile.rows - 1)) : 0;
+}
+
+/// A key block that some row of the tile may attend to, and whether the mask must be asked pair by pair.
+class Block {
+ public:
+  HEDDLE_DEVICE Block(int index, bool masked) : bits_(index * 2 + masked) {}
+  HEDDLE_DEVICE int index() const { return bits_ >> 1; }
+  HEDDLE_DEVICE bool masked() const { return (bits_ & 1) != 0; }
+
+ private:
+  int bits_;
+};
+
 template <typename T>
-HEDDLE_DEVICE Block find_block(const Problem<T>& p, const RowTile& tile, int index, int end) {
-  if (!p.mask.code) return {index, false};
+HEDDLE_DEVICE_CALL Block find_masked_block(const Problem<T>& p, const RowTile& tile, int index, int end) {
   const MaskRows rows = mask_rows(p, tile, 0);
   const int64_t from = position_of(p, tile, 0), to = position_of(p, tile, tile.rows - 1) + 1;
   for (; index < end; ++index) {
@@ -75,6 +99,29 @@ HEDDLE_DEVICE Block find_block(const Problem<T>& p, const RowTile& tile, int ind
     if (cover != Cover::kNone) return {index, cover == Cover::kMixed};
   }
   return {end, false};
+}
+/// The first such block from `index` on; `end` if there is none. A warp answers together.
+template <typename T>
+HEDDLE_DEVICE Block find_block(const Problem<T>& p, const RowTile& tile, int index, int end) {
+  return p.mask.code ? find_masked_block(p, tile, index, end) : Block(index, false);
+}
+
+/// The lane's keys of a block that row r of the tile may attend to: bit 2 j + i for key 8 j + lane_column() + i.
+template <typename T>
+HEDDLE_DEVICE_CALL uint32_t kept_keys(const Problem<T>& p, const RowTile& tile, int r, Block block) {
+  if (r >= tile.rows) return 0;
+  const int start = block.index() * kKeys + lane_column(), left = static_cast<int>(limit_of(p, tile, r)) - start;
+  const int count = left < 0 ? 0 : left < kKeys ? left : kKeys;
+  uint32_t kept = (1u << (count / 8 * 2 + (count % 8 < 2 ? count % 8 : 2))) - 1;
+  if (!block.masked()) return kept;
+  const MaskRows rows = mask_rows(p, tile, r);
+  const int64_t position = position_of(p, tile, r);
+  HEDDLE_NO_UNROLL
+  for (int bit = 0; bit < kKeys / 4; ++bit) {
+    if ((kept >> bit & 1) == 0) continue;
+    if (!keeps_inline(p.mask, rows, position, start + bit / 2 * 8 + bit % 2)) kept &= ~(1u << bit);
+  }
+  return kept;
 }
 
 /// Starts copying `num_rows` rows of `width` elements into a slot that has rows of `Chunks`; the rest is zeros.
@@ -114,25 +161,18 @@ struct HalfRows {
   static constexpr int kKeyTiles = kKeys / 8;
   static constexpr uint32_t kAllKeys = (1u << 2 * kKeyTiles) - 1;
 
-  int first;  // of the tile's rows
-  int least;  // keys that every row can see, and that some row can: 0 … most - 1
-  int most;
   /// Bit 2 j + i: whether a row may attend to key 8 j + lane_column() + i of the block; the lane's first row, its
   /// second from bit 16 on. And whether some row of the warp may.
   uint32_t kept[kMTiles];
   uint32_t seen;
   bool partial;  // some row may not attend to some key of the block
   float scores[kMTiles][kKeyTiles][4];
+  uint32_t probabilities[kMTiles][kKeys / 16][4];  // two halves each, as mma takes them
   float values[kMTiles][kWidth / 8][4];
   RowState<T> state[kMTiles][2];  // the sum is over the lane's own keys, until `close`
 
-  HEDDLE_DEVICE HalfRows(const Problem<T>& p, const RowTile& tile)
-      : first(warp_index() * Tile::kWarpRows), least(0), most(0) {
-    if (first >= tile.rows) return;
-    const int64_t last = first + Tile::kWarpRows < tile.rows ? first + Tile::kWarpRows : tile.rows;
-    least = static_cast<int>(limit_of(p, tile, first));  // limits rise with the queries
-    most = static_cast<int>(limit_of(p, tile, last - 1));
-  }
+  /// Of the tile's rows.
+  HEDDLE_DEVICE static int first() { return warp_index() * Tile::kWarpRows; }
 
   HEDDLE_DEVICE void reset() {
     HEDDLE_UNROLL
@@ -151,7 +191,7 @@ struct HalfRows {
       for (int j = 0; j < kKeyTiles; ++j) scores[i][j][0] = scores[i][j][1] = scores[i][j][2] = scores[i][j][3] = 0.0f;
     }
     const int of_queries = lane_chunk<kWidth / kChunk>(), of_keys = lane_chunk<kKeys / kChunk>();
-    queries += first * kWidth;
+    queries += first() * kWidth;
     HEDDLE_UNROLL
     for (int step = 0; step < kWidth / 16; ++step) {
       uint32_t q[kMTiles][4];
@@ -182,11 +222,11 @@ struct HalfRows {
   }
 
   /// Finds `kept` and `seen` of a block. Before its scores: then there are registers for it.
-  HEDDLE_DEVICE void find_kept(const Problem<T>& p, const RowTile& tile, const Block& block) {
+  HEDDLE_DEVICE void find_kept(const Problem<T>& p, const Work<Tile>& work, const Block& block) {
     HEDDLE_UNROLL
     for (int i = 0; i < kMTiles; ++i) kept[i] = ~0u;
     seen = kAllKeys;
-    partial = block.masked || (block.index + 1) * kKeys > least;
+    partial = block.masked() || (block.index() + 1) * kKeys > work.least[warp_index()];
     if (!partial) return;
     seen = 0;
     HEDDLE_UNROLL
@@ -194,8 +234,8 @@ struct HalfRows {
       kept[i] = 0;
       HEDDLE_NO_UNROLL
       for (int half = 0; half < 2; ++half) {
-        const int r = first + i * 16 + half * 8 + lane_row();
-        if (r < tile.rows) kept[i] |= kept_keys(p, tile, r, block) << half * 16;
+        const int r = first() + i * 16 + half * 8 + lane_row();
+        kept[i] |= kept_keys(p, work.tile, r, block) << half * 16;
       }
       seen |= (kept[i] | kept[i] >> 16) & kAllKeys;
     }
@@ -216,7 +256,7 @@ struct HalfRows {
     }
   }
 
-  /// Scores → probabilities relative to the row's new maximum; what the rows hold is rescaled to it. `factor` is above
+  /// scores → probabilities relative to the row's new maximum; what the rows hold is rescaled to it. `factor` is above
   /// 0, and turns scores into powers of 2.
   HEDDLE_DEVICE void absorb_scores(float factor) {
     float shrinks[kMTiles][2];
@@ -241,10 +281,10 @@ struct HalfRows {
         float sum = 0.0f;
         HEDDLE_UNROLL
         for (int j = 0; j < kKeyTiles; ++j) {
-          float* const s = &scores[i][j][half * 2];
-          s[0] = exp2_fast(fmaf(s[0], factor, -shift));
-          s[1] = exp2_fast(fmaf(s[1], factor, -shift));
-          sum += s[0] + s[1];
+          const float a = exp2_fast(fmaf(scores[i][j][half * 2], factor, -shift));
+          const float b = exp2_fast(fmaf(scores[i][j][half * 2 + 1], factor, -shift));
+          sum += a + b;
+          probabilities[i][j / 2][j % 2 * 2 + half] = narrow_two<T>(a, b);
         }
         row.sum = fmaf(row.sum, shrinks[i][half], sum);
       }
@@ -282,36 +322,11 @@ struct HalfRows {
   }
 
  private:
-  /// Of row r of the tile.
-  HEDDLE_DEVICE uint32_t kept_keys(const Problem<T>& p, const RowTile& tile, int r, const Block& block) const {
-    const int start = block.index * kKeys + lane_column(), left = static_cast<int>(limit_of(p, tile, r)) - start;
-    const int count = left < 0 ? 0 : left < kKeys ? left : kKeys;
-    uint32_t own = (1u << (count / 8 * 2 + (count % 8 < 2 ? count % 8 : 2))) - 1;
-    if (!block.masked) return own;
-    const MaskRows rows = mask_rows(p, tile, r);
-    const int64_t position = position_of(p, tile, r);
-    HEDDLE_NO_UNROLL
-    for (int bit = 0; bit < 2 * kKeyTiles; ++bit) {
-      if ((own >> bit & 1) == 0) continue;
-      if (!keeps_inline(p.mask, rows, position, start + bit / 2 * 8 + bit % 2)) own &= ~(1u << bit);
-    }
-    return own;
-  }
-
   template <bool AllSeen>
   HEDDLE_DEVICE void multiply_seen_values(const T* v) {
     const int of_values = lane_chunk<kWidth / kChunk>();
     HEDDLE_UNROLL
     for (int step = 0; step < kKeys / 16; ++step) {
-      uint32_t p[kMTiles][4];
-      HEDDLE_UNROLL
-      for (int i = 0; i < kMTiles; ++i) {
-        HEDDLE_UNROLL
-        for (int part = 0; part < 4; ++part) {
-          const float* const two = &scores[i][2 * step + part / 2][part % 2 * 2];
-          p[i][part] = narrow_two<T>(two[0], two[1]);
-        }
-      }
       const uint32_t bits = seen >> 4 * step;
       const uint32_t low = (bits & 1 ? 0xffffu : 0u) | (bits & 2 ? 0xffff0000u : 0u);
       const uint32_t high = (bits & 4 ? 0xffffu : 0u) | (bits & 8 ? 0xffff0000u : 0u);
@@ -327,8 +342,8 @@ struct HalfRows {
         }
         HEDDLE_UNROLL
         for (int i = 0; i < kMTiles; ++i) {
-          mma<T>(values[i][j], p[i], two[0], two[1]);
-          mma<T>(values[i][j + 1], p[i], two[2], two[3]);
+          mma<T>(values[i][j], probabilities[i][step], two[0], two[1]);
+          mma<T>(values[i][j + 1], probabilities[i][step], two[2], two[3]);
         }
       }
     }

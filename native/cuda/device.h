@@ -197,8 +197,8 @@ namespace heddle::cuda {
 
 constexpr int kWarp = 32;
 
-HEDDLE_DEVICE int lane_index() { return thread_index() % kWarp; }
-HEDDLE_DEVICE int warp_index() { return thread_index() / kWarp; }
+HEDDLE_DEVICE int lane_index() { return thread_index() & (kWarp - 1); }
+HEDDLE_DEVICE int warp_index() { return thread_index() >> 5; }
 HEDDLE_DEVICE int num_warps() { return num_threads() / kWarp; }
 
 constexpr float kInfinity = __builtin_inff();

@@ -47,7 +47,9 @@ HEDDLE_DEVICE float merge_value(float total, float span, const Shares& shares) {
 /// A row that sees nothing gives 0. Adding 0 turns -0 into 0: rows nearby decide whether a hidden key was added.
 template <typename T>
 HEDDLE_DEVICE float finish(float value, const RowState<T>& total) {
-  return value / (total.sum == 0.0f ? 1.0f : total.sum) + 0.0f;
+  const float sum = total.sum == 0.0f ? 1.0f : total.sum;
+  if constexpr (std::is_same_v<T, float>) return value / sum + 0.0f;
+  return value * (1.0f / sum) + 0.0f;  // a division a row
 }
 
 /// ln Σ e^score, -∞ for a row that sees nothing.
