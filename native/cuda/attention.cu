@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "cuda/attention_half.h"
 #include "cuda/attention_tile.h"
 #include "cuda/kernels.h"
 #include "ops/attention.h"
@@ -14,7 +15,7 @@ using Probabilities = float[kAttentionWarps][RowsPerWarp * kKeys];
 /// slice of value columns and a span (y). The scores of a tile are computed again for each slice of columns.
 template <int RowsPerWarp, int Width>
 HEDDLE_KERNEL(kAttentionThreads)
-attend(HEDDLE_PARAMETER Problem p, unsigned long long* failure) {
+attend(HEDDLE_PARAMETER Problem<float> p, unsigned long long* failure) {
   HEDDLE_SHARED(Stages, stages);
   HEDDLE_SHARED(Probabilities<RowsPerWarp>, all_probabilities);
   constexpr int kRows = kAttentionWarps * RowsPerWarp;
@@ -32,7 +33,7 @@ attend(HEDDLE_PARAMETER Problem p, unsigned long long* failure) {
   WarpRows<RowsPerWarp, Width> rows(p, tile);
   rows.reset();
   float* const probabilities = all_probabilities[warp_index()];
-  RowState total[RowsPerWarp];
+  RowState<float> total[RowsPerWarp];
   float out[RowsPerWarp][WarpRows<RowsPerWarp, Width>::kColumns] = {};
 
   const int64_t first_block = next_block(p, tile, first, end);
@@ -77,9 +78,15 @@ attend(HEDDLE_PARAMETER Problem p, unsigned long long* failure) {
   HEDDLE_UNROLL
   for (int r = 0; r < RowsPerWarp; ++r) {
     if (rows.first + r >= tile.rows) continue;
-    const int64_t row = query_of(p, tile, rows.first + r) * p.heads + head_of(p, tile, rows.first + r);
+    const int64_t row = out_row(p, tile, rows.first + r);
     const int64_t part = row * p.num_spans + span;
-    if (p.split && column == 0 && lane_index() == 0) p.states[part] = rows.state[r];
+    if (column == 0 && lane_index() == 0) {
+      if (p.split) {
+        p.states[part] = rows.state[r];
+      } else if (p.lse) {
+        p.lse[row] = log_sum(total[r]);
+      }
+    }
     HEDDLE_UNROLL
     for (int c = 0; c < rows.kColumns; ++c) {
       const int64_t at = column + c * kWarp + lane_index();
@@ -93,70 +100,63 @@ attend(HEDDLE_PARAMETER Problem p, unsigned long long* failure) {
   }
 }
 
-/// The spans of a row, in order: a block a row.
-HEDDLE_KERNEL(kAttentionThreads) merge_spans(HEDDLE_PARAMETER Problem p) {
-  const int64_t row = block_x(), query = row / p.heads;
-  const Sequence sequence = sequence_of(p.pages, sequence_at(p.pages, query));
-  if (query < sequence.first || query >= sequence.first + sequence.tokens) return;
-  const int64_t spans = (limit_of(p, sequence, query) + kSpanKeys - 1) / kSpanKeys;
-  const int64_t width = p.pages.value_width;
-  for (int64_t at = thread_index(); at < width; at += kAttentionThreads) {
-    RowState total;
-    float out = 0.0f;
-    for (int64_t part = row * p.num_spans; part < row * p.num_spans + spans; ++part) {
-      if (p.states[part].sum == 0.0f) continue;
-      const Shares shares = merge(total, p.states[part]);
-      out = merge_value(out, p.values[part * width + at], shares);
-    }
-    p.out[row * width + at] = finish(out, total);
-  }
-}
-
 template <int Width>
-Status run_width(const Problem& p, CudaContext& context, int64_t num_spans) {
+Status run_width(const Problem<float>& p, CudaContext& context) {
   const int64_t column_slices = ceil_div(std::max<int64_t>(1, p.pages.value_width), Width);
   const int64_t rows = p.pages.tokens * p.group;
   const bool small = rows <= 2 * kAttentionWarps * p.pages.batch;
   const int64_t tile_rows = kAttentionWarps * (small ? 1 : 8);
   const int64_t tiles = (rows / tile_rows + std::min(p.pages.batch, p.pages.tokens)) * p.pages.kv_heads;
-  const Grid grid{std::max<int64_t>(1, tiles), kAttentionThreads, column_slices * (p.split ? num_spans : 1)};
+  const Grid grid{std::max<int64_t>(1, tiles), kAttentionThreads, column_slices * (p.split ? p.num_spans : 1)};
   return launch(small ? attend<1, Width> : attend<8, Width>, grid, context, p, context.failure);
 }
 
-}  // namespace
+Status attend_float(Problem<float> p, CudaContext& context) {
+  const int64_t rows = p.pages.tokens * p.heads;
+  if (p.num_spans > 1 && rows <= 2 * context.multiprocessors) {
+    const Status status = allocate_spans(p, context);
+    if (status != kSuccess) return status;
+  }
+  const Status status = p.pages.value_width <= 64 ? run_width<64>(p, context) : run_width<128>(p, context);
+  if (status != kSuccess || !p.split) return status;
+  return launch(merge_spans<float>, {rows, kMergeThreads}, context, p);
+}
 
-Status run(const Attention& op, CudaContext& context) {
+template <typename T>
+Problem<T> problem_of(const Attention& op) {
   const Tensor& q = *op.q;
-  const int64_t tokens = q.shape[0] * q.shape[1], heads = q.shape[2], rows = tokens * heads;
-  Problem p{};
+  const int64_t tokens = q.shape[0] * q.shape[1], heads = q.shape[2];
+  Problem<T> p{};
   p.pages = pages_of(op.cache, op.cu_seqlens, tokens);
-  p.q = q.data<float>();
+  p.q = q.data<T>();
   p.q_length = q.shape[1];
   p.q_batch_step = q.strides[0];
   p.q_token_step = q.strides[1];
   p.q_head_step = q.strides[2];
-  p.q_aligned = is_aligned(p.q) && (p.q_batch_step | p.q_token_step | p.q_head_step | p.pages.key_width) % 4 == 0;
+  constexpr int64_t kWhole = 16 / sizeof(T);
+  p.q_aligned = is_aligned(p.q) && (p.q_batch_step | p.q_token_step | p.q_head_step | p.pages.key_width) % kWhole == 0;
   p.heads = heads;
   p.group = heads / p.pages.kv_heads;
   p.scale = op.scale;
   p.causal = op.causal;
   p.mask = mask_of(op.mask);
-  p.out = op.out->data<float>();
+  p.out = op.out->data<T>();
+  p.lse = op.lse ? op.lse->data<float>() : nullptr;
   p.num_spans = ceil_div(p.pages.pages_per_sequence, Attention::kSpanBlocks);
-  // Few rows over many keys leave most of the device idle: then a span is a block's work. The bytes are the same.
-  p.split = rows > 0 && p.num_spans > 1 && rows <= 2 * context.multiprocessors;
-  if (p.split) {
-    const size_t parts = static_cast<size_t>(rows * p.num_spans);
-    void* const scratch = context.allocate(
-        context.owner, parts * (sizeof(RowState) + static_cast<size_t>(p.pages.value_width) * sizeof(float)));
-    if (!scratch) return kOutOfMemory;
-    p.states = static_cast<RowState*>(scratch);
-    p.values = reinterpret_cast<float*>(p.states + parts);
-  }
-  const Status status =
-      p.pages.value_width <= 64 ? run_width<64>(p, context, p.num_spans) : run_width<128>(p, context, p.num_spans);
-  if (status != kSuccess || !p.split) return status;
-  return launch(merge_spans, {rows, kAttentionThreads}, context, p);
+  return p;
+}
+
+}  // namespace
+
+Status run(const Attention& op, CudaContext& context) {
+  return with_float_type(op.q->dtype, [&](auto type) {
+    using T = decltype(type);
+    if constexpr (std::is_same_v<T, float>) {
+      return attend_float(problem_of<T>(op), context);
+    } else {
+      return attend_half(problem_of<T>(op), context);
+    }
+  });
 }
 
 }  // namespace heddle::cuda

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cuda/launch.h"
 #include "cuda/mask.h"
 #include "cuda/online_softmax.h"
 #include "cuda/pages.h"
@@ -8,25 +9,29 @@
 namespace heddle::cuda {
 
 constexpr int kKeys = static_cast<int>(kPageKeys);
+constexpr int kMergeThreads = 128;
 constexpr int kSpanKeys = static_cast<int>(Attention::kSpanBlocks) * kKeys;
 
+/// T is the dtype of queries, pages and results.
+template <typename T>
 struct Problem {
   Pages pages;
-  const float* q;
+  const T* q;
   int64_t q_length;  // tokens of a sequence in q's batch
   int64_t q_batch_step, q_token_step, q_head_step;
-  bool q_aligned;
+  bool q_aligned;  // its rows may be read 16 bytes at a time
   int64_t heads;
   int64_t group;  // query heads that share a key head
   float scale;
   bool causal;
   Mask mask;
-  float* out;  // [tokens, heads, value_width]
+  T* out;      // [tokens, heads, value_width]
+  float* lse;  // [tokens, heads] or null
   /// With spans on blocks of their own: per row and span, kept until they are merged.
   bool split;
   int64_t num_spans;
-  RowState* states;  // [tokens · heads, num_spans]
-  float* values;     // [tokens · heads, num_spans, value_width]
+  RowState<T>* states;  // [tokens · heads, num_spans]
+  float* values;        // [tokens · heads, num_spans, value_width]
 };
 
 /// Some rows of one sequence and one key head. A row is one query of one head; the heads that share keys lie together.
@@ -38,56 +43,127 @@ struct RowTile {
   Sequence sequence;
 };
 
-/// Tile `index` of the grid, tiles of a sequence and key head together; no rows past the last.
-HEDDLE_DEVICE RowTile tile_at(const Problem& p, int64_t index, int tile_rows) {
+/// Tile `index` of the grid; no rows past the last. Of a sequence the last rows come first, which may have most keys.
+template <typename T>
+HEDDLE_DEVICE RowTile tile_at(const Problem<T>& p, int64_t index, int tile_rows) {
   for (int64_t b = 0; b < p.pages.batch; ++b) {
     const Sequence sequence = sequence_of(p.pages, b);
     const int64_t rows = sequence.tokens * p.group, per_head = (rows + tile_rows - 1) / tile_rows;
     if (index < per_head * p.pages.kv_heads) {
-      const int64_t first = index % per_head * tile_rows, left = rows - first;
-      return {b, index / per_head, first, left < tile_rows ? left : tile_rows, sequence};
+      const int64_t first = (per_head - 1 - index / p.pages.kv_heads) * tile_rows, left = rows - first;
+      return {b, index % p.pages.kv_heads, first, left < tile_rows ? left : tile_rows, sequence};
     }
     index -= per_head * p.pages.kv_heads;
   }
   return {};
 }
 
-HEDDLE_DEVICE int64_t query_of(const Problem& p, const RowTile& tile, int64_t row) {
+template <typename T>
+HEDDLE_DEVICE int64_t query_of(const Problem<T>& p, const RowTile& tile, int64_t row) {
   return tile.sequence.first + (tile.first_row + row) / p.group;
 }
-HEDDLE_DEVICE int64_t head_of(const Problem& p, const RowTile& tile, int64_t row) {
+template <typename T>
+HEDDLE_DEVICE int64_t head_of(const Problem<T>& p, const RowTile& tile, int64_t row) {
   return tile.kv_head * p.group + (tile.first_row + row) % p.group;
 }
 
 /// Keys that a query may attend to: 0 … limit - 1.
-HEDDLE_DEVICE int64_t limit_of(const Problem& p, const Sequence& sequence, int64_t query) {
+template <typename T>
+HEDDLE_DEVICE int64_t limit_of(const Problem<T>& p, const Sequence& sequence, int64_t query) {
   const int64_t limit = p.causal ? sequence.keys - sequence.tokens + query - sequence.first + 1 : sequence.keys;
   return limit > 0 ? limit : 0;
 }
 
-HEDDLE_DEVICE int64_t limit_of(const Problem& p, const RowTile& tile, int64_t row) {
+template <typename T>
+HEDDLE_DEVICE int64_t limit_of(const Problem<T>& p, const RowTile& tile, int64_t row) {
   return limit_of(p, tile.sequence, query_of(p, tile, row));
 }
 
-HEDDLE_DEVICE MaskRows mask_rows(const Problem& p, const RowTile& tile, int64_t row) {
+template <typename T>
+HEDDLE_DEVICE MaskRows mask_rows(const Problem<T>& p, const RowTile& tile, int64_t row) {
   return {tile.b, head_of(p, tile, row), tile.sequence.keys - tile.sequence.tokens};
 }
 /// Where the query of a row stands among the keys.
-HEDDLE_DEVICE int64_t position_of(const Problem& p, const RowTile& tile, int64_t row) {
+template <typename T>
+HEDDLE_DEVICE int64_t position_of(const Problem<T>& p, const RowTile& tile, int64_t row) {
   return tile.sequence.keys - tile.sequence.tokens + query_of(p, tile, row) - tile.sequence.first;
 }
 
 /// What the mask says of a tile and a key block; beyond it, rows have their limits.
-HEDDLE_DEVICE Cover cover_of_block(const Problem& p, const RowTile& tile, int64_t block) {
+template <typename T>
+HEDDLE_DEVICE Cover cover_of_block(const Problem<T>& p, const RowTile& tile, int64_t block) {
   if (!p.mask.code) return Cover::kAll;
   return cover_of(p.mask, mask_rows(p, tile, 0), position_of(p, tile, 0), position_of(p, tile, tile.rows - 1) + 1,
                   block * kKeys, (block + 1) * kKeys);
 }
 
 /// The first block from `block` on that some row may attend to, or `end`. A warp answers together.
-HEDDLE_DEVICE int64_t next_block(const Problem& p, const RowTile& tile, int64_t block, int64_t end) {
+template <typename T>
+HEDDLE_DEVICE int64_t next_block(const Problem<T>& p, const RowTile& tile, int64_t block, int64_t end) {
   while (block < end && cover_of_block(p, tile, block) == Cover::kNone) ++block;
   return block;
+}
+
+/// The row's query, [key_width].
+template <typename T>
+HEDDLE_DEVICE const T* query_at(const Problem<T>& p, const RowTile& tile, int64_t row) {
+  const int64_t n = query_of(p, tile, row);
+  return p.q + n / p.q_length * p.q_batch_step + n % p.q_length * p.q_token_step +
+         head_of(p, tile, row) * p.q_head_step;
+}
+
+/// Where the row stands in out and lse, [tokens · heads].
+template <typename T>
+HEDDLE_DEVICE int64_t out_row(const Problem<T>& p, const RowTile& tile, int64_t row) {
+  return query_of(p, tile, row) * p.heads + head_of(p, tile, row);
+}
+
+/// Each span of each row on a block of its own, then `merge_spans`: few rows over many keys leave most of the device
+/// idle else. The bytes are the same.
+template <typename T>
+Status allocate_spans(Problem<T>& p, CudaContext& context) {
+  const size_t parts = static_cast<size_t>(p.pages.tokens * p.heads * p.num_spans);
+  void* const scratch = context.allocate(
+      context.owner, parts * (sizeof(RowState<T>) + static_cast<size_t>(p.pages.value_width) * sizeof(float)));
+  if (!scratch) return kOutOfMemory;
+  p.split = true;
+  p.states = static_cast<RowState<T>*>(scratch);
+  p.values = reinterpret_cast<float*>(p.states + parts);
+  return kSuccess;
+}
+
+/// The spans of a row, in order: a block a row.
+template <typename T>
+HEDDLE_KERNEL(kMergeThreads)
+merge_spans(HEDDLE_PARAMETER Problem<T> p) {
+  const int64_t row = block_x(), query = row / p.heads;
+  const Sequence sequence = sequence_of(p.pages, sequence_at(p.pages, query));
+  if (query < sequence.first || query >= sequence.first + sequence.tokens) return;
+  const int64_t spans = (limit_of(p, sequence, query) + kSpanKeys - 1) / kSpanKeys;
+  const int64_t width = p.pages.value_width;
+  for (int64_t at = thread_index(); at < width; at += kMergeThreads) {
+    RowState<T> total;
+    float out = 0.0f;
+    constexpr int kTogether = 8;  // are read before the first of them is merged
+    for (int64_t first = 0; first < spans; first += kTogether) {
+      RowState<T> states[kTogether];
+      float values[kTogether];
+      HEDDLE_UNROLL
+      for (int i = 0; i < kTogether; ++i) {
+        const int64_t part = row * p.num_spans + first + i;
+        if (first + i < spans) states[i] = p.states[part];
+        values[i] = first + i < spans ? p.values[part * width + at] : 0.0f;
+      }
+      HEDDLE_UNROLL
+      for (int i = 0; i < kTogether; ++i) {
+        if (states[i].sum == 0.0f) continue;
+        const Shares shares = merge(total, states[i]);
+        out = merge_value(out, values[i], shares);
+      }
+    }
+    p.out[row * width + at] = narrow<T>(finish(out, total));
+    if (p.lse && at == 0) p.lse[row] = log_sum(total);
+  }
 }
 
 }  // namespace heddle::cuda

@@ -19,7 +19,7 @@ using Stages = float[kStages][kStageFloats];
 /// its values. Each thread copies the same place of every slice.
 template <int Rows, int Width>
 struct Slices {
-  const Problem& p;
+  const Problem<float>& p;
   const RowTile& tile;
   int64_t block;  // of the next slice
   int64_t end;
@@ -34,8 +34,7 @@ struct Slices {
   HEDDLE_DEVICE void find_query() {
     const int row = thread_index() / 4;
     if (row >= tile.rows) return;
-    const int64_t n = query_of(p, tile, row);
-    q = p.q + n / p.q_length * p.q_batch_step + n % p.q_length * p.q_token_step + head_of(p, tile, row) * p.q_head_step;
+    q = query_at(p, tile, row);
   }
 
   /// Starts copying the next slice, if there is one.
@@ -97,10 +96,11 @@ struct WarpRows {
   int64_t most;
   uint64_t seen;  // bit j: whether some row may attend to key j of the block
   float scores[RowsPerWarp][2];
-  RowState state[RowsPerWarp];
+  RowState<float> state[RowsPerWarp];
   float values[RowsPerWarp][kColumns];
 
-  HEDDLE_DEVICE WarpRows(const Problem& p, const RowTile& tile) : first(warp_index() * RowsPerWarp), least(0), most(0) {
+  HEDDLE_DEVICE WarpRows(const Problem<float>& p, const RowTile& tile)
+      : first(warp_index() * RowsPerWarp), least(0), most(0) {
     if (first >= tile.rows) return;
     const int64_t last = first + RowsPerWarp < tile.rows ? first + RowsPerWarp : tile.rows;
     least = limit_of(p, tile, first);  // limits rise with the queries
@@ -146,7 +146,7 @@ struct WarpRows {
   }
 
   /// Bit 2 r + i: whether row r may attend to the lane's key i of a block.
-  HEDDLE_DEVICE uint32_t kept_keys(const Problem& p, const RowTile& tile, int64_t block) const {
+  HEDDLE_DEVICE uint32_t kept_keys(const Problem<float>& p, const RowTile& tile, int64_t block) const {
     const bool masked = cover_of_block(p, tile, block) == Cover::kMixed;
     if (!masked && (block + 1) * kKeys <= least) return ~0u;
     uint32_t kept = 0;
@@ -162,7 +162,7 @@ struct WarpRows {
 
   /// Scores of a key block → probabilities relative to the row's new maximum, into the warp's part of shared memory
   /// [RowsPerWarp][kKeys]; what the rows hold is rescaled to it.
-  HEDDLE_DEVICE void absorb_scores(const Problem& p, const RowTile& tile, int64_t block, float* probabilities) {
+  HEDDLE_DEVICE void absorb_scores(const Problem<float>& p, const RowTile& tile, int64_t block, float* probabilities) {
     const uint32_t kept = kept_keys(p, tile, block);
     constexpr uint32_t kFirstKeys = 0x55555555u;
     seen = static_cast<uint64_t>(ballot((kept & ~kFirstKeys) != 0)) << kWarp | ballot((kept & kFirstKeys) != 0);

@@ -126,6 +126,13 @@ HEDDLE_DEVICE float exp2_fast(float x) {
   return y;
 }
 
+/// x, which the compiler does not know before it gets here: what is made of it is made anew at each turn of a loop, and
+/// takes no register in between.
+HEDDLE_DEVICE int fresh(int x) {
+  asm volatile("" : "+r"(x));
+  return x;
+}
+
 /// What is read 16 bytes at a time.
 struct alignas(16) Words {
   uint32_t at[4];
@@ -190,8 +197,8 @@ namespace heddle::cuda {
 
 constexpr int kWarp = 32;
 
-HEDDLE_DEVICE int lane_index() { return thread_index() % kWarp; }
-HEDDLE_DEVICE int warp_index() { return thread_index() / kWarp; }
+HEDDLE_DEVICE int lane_index() { return thread_index() & (kWarp - 1); }
+HEDDLE_DEVICE int warp_index() { return thread_index() >> 5; }
 HEDDLE_DEVICE int num_warps() { return num_threads() / kWarp; }
 
 constexpr float kInfinity = __builtin_inff();

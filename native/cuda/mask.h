@@ -72,7 +72,7 @@ HEDDLE_DEVICE bool is_global(const Mask::Data& indices, int64_t position, int64_
 
 /// Whether the query at position p may attend to a key. The answers of the nodes are bits of one register: a mask has
 /// at most 64, and operands come first.
-HEDDLE_DEVICE_CALL bool keeps(const Mask& mask, const MaskRows& rows, int64_t p, int64_t key) {
+HEDDLE_DEVICE bool keeps_inline(const Mask& mask, const MaskRows& rows, int64_t p, int64_t key) {
   static_assert(MaskOperand::kMaxNodes == 64);
   uint64_t answers = 0;
   bool yes = true;
@@ -114,6 +114,10 @@ HEDDLE_DEVICE_CALL bool keeps(const Mask& mask, const MaskRows& rows, int64_t p,
   return yes;
 }
 
+HEDDLE_DEVICE_CALL bool keeps(const Mask& mask, const MaskRows& rows, int64_t p, int64_t key) {
+  return keeps_inline(mask, rows, p, key);
+}
+
 struct Range {
   int32_t low, high;
 };
@@ -142,8 +146,8 @@ HEDDLE_DEVICE int64_t count_global(const Mask::Data& indices, int64_t begin, int
 
 /// What the mask says of positions [p0, p1) × keys [k0, k1), neither empty: three-valued logic over its pieces. A
 /// warp answers together.
-HEDDLE_DEVICE_CALL Cover cover_of(const Mask& mask, const MaskRows& rows, int64_t p0, int64_t p1, int64_t k0,
-                                  int64_t k1) {
+HEDDLE_DEVICE Cover cover_inline(const Mask& mask, const MaskRows& rows, int64_t p0, int64_t p1, int64_t k0,
+                                 int64_t k1) {
   uint64_t all_bits = 0, none_bits = 0;
   bool all = true, none = false;
   for (int i = 0; i < mask.nodes; ++i) {
@@ -196,6 +200,11 @@ HEDDLE_DEVICE_CALL Cover cover_of(const Mask& mask, const MaskRows& rows, int64_
     none_bits |= static_cast<uint64_t>(none) << i;
   }
   return all ? Cover::kAll : none ? Cover::kNone : Cover::kMixed;
+}
+
+HEDDLE_DEVICE_CALL Cover cover_of(const Mask& mask, const MaskRows& rows, int64_t p0, int64_t p1, int64_t k0,
+                                  int64_t k1) {
+  return cover_inline(mask, rows, p0, p1, k0, k1);
 }
 
 }  // namespace heddle::cuda

@@ -20,11 +20,13 @@ struct Given {
   float scale = 0.25f;
   int64_t q_padding = 0;  // floats between tokens and before the first
   MaskBuilder* mask = nullptr;
+  DType dtype = DType::kFloat32;
 };
 
 std::string name_of(const Given& g) {
-  return concat(g.counts.size(), " x ", g.counts[0], " queries after ", g.before[0], " keys, heads ", g.heads, "/",
-                g.kv_heads, ", widths ", g.key_width, "/", g.value_width, g.causal ? ", causal" : "");
+  return concat(name_of(g.dtype), ", ", g.counts.size(), " x ", g.counts[0], " queries after ", g.before[0],
+                " keys, heads ", g.heads, "/", g.kv_heads, ", widths ", g.key_width, "/", g.value_width,
+                g.causal ? ", causal" : "");
 }
 
 /// The numbers of a case, those of a sequence independent of the others.
@@ -32,9 +34,9 @@ struct Numbers {
   explicit Numbers(const Given& g) : given(g) {
     for (size_t b = 0; b < g.counts.size(); ++b) {
       const int64_t keys = std::max(0, g.before[b] + g.counts[b]);
-      q.push_back(normals(g.counts[b] * g.heads * g.key_width, 10 + b));
-      k.push_back(normals(keys * g.kv_heads * g.key_width, 20 + b));
-      v.push_back(normals(keys * g.kv_heads * g.value_width, 30 + b));
+      q.push_back(normals(g.counts[b] * g.heads * g.key_width, 10 + b, g.dtype));
+      k.push_back(normals(keys * g.kv_heads * g.key_width, 20 + b, g.dtype));
+      v.push_back(normals(keys * g.kv_heads * g.value_width, 30 + b, g.dtype));
     }
   }
   int64_t keys(size_t b) const { return std::max(0, given.before[b] + given.counts[b]); }
@@ -43,12 +45,31 @@ struct Numbers {
   std::vector<Floats> q, k, v;
 };
 
+struct Result {
+  Floats out, lse;
+
+  void append(const Result& other) {
+    out.insert(out.end(), other.out.begin(), other.out.end());
+    lse.insert(lse.end(), other.lse.begin(), other.lse.end());
+  }
+  /// Of the first rows.
+  Result first(const Result& as) const {
+    return {Floats(out.begin(), out.begin() + static_cast<int64_t>(as.out.size())),
+            Floats(lse.begin(), lse.begin() + static_cast<int64_t>(as.lse.size()))};
+  }
+};
+
+void expect_same_bytes(const Result& a, const Result& b, const std::string& what) {
+  test::expect_same_bytes(a.out, b.out, what);
+  test::expect_same_bytes(a.lse, b.lse, "lse, " + what);
+}
+
 /// Queries first … first + count - 1 of each sequence named, in one call.
-Floats attend(const Numbers& numbers, const std::vector<size_t>& sequences, const Ints& first, const Ints& counts) {
+Result attend(const Numbers& numbers, const std::vector<size_t>& sequences, const Ints& first, const Ints& counts) {
   const Given& g = numbers.given;
   int64_t pages = 1;
   for (const size_t b : sequences) pages = std::max(pages, (numbers.keys(b) + kPageKeys - 1) / kPageKeys);
-  Cache cache(static_cast<int64_t>(sequences.size()), g.kv_heads, {g.key_width, g.value_width}, pages);
+  Cache cache(static_cast<int64_t>(sequences.size()), g.kv_heads, {g.key_width, g.value_width}, pages, g.dtype);
   Floats q;
   for (size_t i = 0; i < sequences.size(); ++i) {
     const size_t b = sequences[i];
@@ -62,17 +83,17 @@ Floats attend(const Numbers& numbers, const std::vector<size_t>& sequences, cons
   }
   const int64_t tokens = sum_of(counts), row = g.heads * g.key_width + g.q_padding;
   const Values queries =
-      Values::of({1, tokens, g.heads, g.key_width}, q, {tokens * row, row, g.key_width, 1}, g.q_padding);
-  const Values out(DType::kFloat32, {1, tokens, g.heads, g.value_width});
+      Values::of({1, tokens, g.heads, g.key_width}, q, {tokens * row, row, g.key_width, 1}, g.q_padding, g.dtype);
+  const Values out(g.dtype, {1, tokens, g.heads, g.value_width}), lse(DType::kFloat32, {1, tokens, g.heads});
   compute(Attention{queries, offsets_of(counts), cache.paged(), g.scale, g.causal,
-                    g.mask ? g.mask->operand() : MaskOperand{}, out});
-  return out.floats();
+                    g.mask ? g.mask->operand() : MaskOperand{}, out, lse});
+  return {out.floats(), lse.floats()};
 }
 
+/// The plain one, in float32, rounds probabilities to the dtype before they meet the values.
 template <typename Real>
-std::vector<Real> formula(const Numbers& numbers) {
+void formula(const Numbers& numbers, std::vector<Real>& out, std::vector<Real>& lse) {
   const Given& g = numbers.given;
-  std::vector<Real> out;
   for (size_t b = 0; b < g.counts.size(); ++b) {
     for (int64_t i = 0; i < g.counts[b]; ++i) {
       for (int64_t h = 0; h < g.heads; ++h) {
@@ -91,7 +112,12 @@ std::vector<Real> formula(const Numbers& numbers) {
         const Real top = p.empty() ? 0 : *std::max_element(p.begin(), p.end());
         Real sum = 0;
         for (Real& x : p) sum += x = top == Real(-INFINITY) ? 0 : std::exp(x - top);
-        if (sum == 0) sum = 1;  // nothing is seen
+        lse.push_back(std::log(sum) + top);
+        if (sum == 0) lse.back() = -INFINITY, sum = 1;  // nothing is seen
+        if (std::is_same_v<Real, float>) {
+          const Floats shares = rounded(Floats(p.begin(), p.end()), g.dtype);
+          std::copy(shares.begin(), shares.end(), p.begin());
+        }
         for (int64_t d = 0; d < g.value_width; ++d) {
           Real y = 0;
           for (int64_t j = 0; j < seen; ++j) {
@@ -103,7 +129,15 @@ std::vector<Real> formula(const Numbers& numbers) {
       }
     }
   }
-  return out;
+}
+
+void expect_as_good(const Result& actual, const Numbers& numbers) {
+  std::vector<double> exact, exact_lse;
+  Floats plain, plain_lse;
+  formula(numbers, exact, exact_lse);
+  formula(numbers, plain, plain_lse);
+  expect_as_good_as_plain(actual.out, exact, rounded(plain, numbers.given.dtype));
+  expect_as_good_as_plain(actual.lse, exact_lse, plain_lse);
 }
 
 /// All sequences at once, each alone, the first in chunks, and spans on blocks of their own: the same bytes, and right.
@@ -112,27 +146,21 @@ void check(const Given& given, const Ints& chunks = {}) {
   const Numbers numbers(given);
   std::vector<size_t> all(given.counts.size());
   std::iota(all.begin(), all.end(), 0);
-  const Floats whole = attend(numbers, all, Ints(all.size(), 0), given.counts);
-  const auto plain = [&](auto real) { return formula<decltype(real)>(numbers); };
-  HEDDLE_EXPECT_AS_GOOD(whole, plain, DType::kFloat32);
+  const Result whole = attend(numbers, all, Ints(all.size(), 0), given.counts);
+  expect_as_good(whole, numbers);
 
   num_multiprocessors = 1000;
   expect_same_bytes(attend(numbers, all, Ints(all.size(), 0), given.counts), whole, "spans apart");
   num_multiprocessors = 1;
-  Floats pieces;
-  for (const size_t b : all) {
-    const Floats alone = attend(numbers, {b}, {0}, {given.counts[b]});
-    pieces.insert(pieces.end(), alone.begin(), alone.end());
-  }
+  Result pieces;
+  for (const size_t b : all) pieces.append(attend(numbers, {b}, {0}, {given.counts[b]}));
   expect_same_bytes(pieces, whole, "sequences alone");
   for (const int32_t size : chunks) {
-    pieces.clear();
+    pieces = {};
     for (int32_t at = 0; at < given.counts[0]; at += size) {
-      const Floats chunk = attend(numbers, {0}, {at}, {std::min(size, given.counts[0] - at)});
-      pieces.insert(pieces.end(), chunk.begin(), chunk.end());
+      pieces.append(attend(numbers, {0}, {at}, {std::min(size, given.counts[0] - at)}));
     }
-    expect_same_bytes(pieces, Floats(whole.begin(), whole.begin() + static_cast<int64_t>(pieces.size())),
-                      concat("in chunks of ", size));
+    expect_same_bytes(pieces, whole.first(pieces), concat("in chunks of ", size));
   }
 }
 
@@ -161,23 +189,22 @@ void check_masked(const MaskCase& masked, Given given) {
       }
     }
   }
-  const auto plain = [&](auto real) { return formula<decltype(real)>(numbers); };
-  const Floats whole = attend(numbers, {0, 1}, {0, 0}, given.counts);
-  HEDDLE_EXPECT_AS_GOOD(whole, plain, DType::kFloat32);
+  const Result whole = attend(numbers, {0, 1}, {0, 0}, given.counts);
+  expect_as_good(whole, numbers);
   num_multiprocessors = 1000;
   expect_same_bytes(attend(numbers, {0, 1}, {0, 0}, given.counts), whole, "spans apart");
   num_multiprocessors = 1;
 }
 
-void attend_wrong() {
-  const Values q = Values::of({1, 6, 1, 1}, normals(6, 1));
+void attend_wrong(DType dtype) {
+  const Values q = Values::of({1, 6, 1, 1}, normals(6, 1), dtype);
   const auto check = [&](const char* name, const Ints& offsets, const Ints& lengths, int32_t page, cuda::Fault fault,
                          int64_t index, int32_t value) {
     begin_case(name);
-    Cache cache(2, 1, {1, 1}, 2);
+    Cache cache(2, 1, {1, 1}, 2, dtype);
     for (int b = 0; b < 2; ++b) cache.lengths()->data<int32_t>()[b] = lengths[b];
     cache.table()->data<int32_t>()[1] = page;
-    const Values offset_values = Values::of({3}, offsets), out(DType::kFloat32, {1, 6, 1, 1});
+    const Values offset_values = Values::of({3}, offsets), out(dtype, {1, 6, 1, 1});
     const Attention op{q, offset_values, cache.paged(), 1.0f, true, {}, out};
     for (const int multiprocessors : {1, 1000}) {
       num_multiprocessors = multiprocessors;
@@ -192,11 +219,8 @@ void attend_wrong() {
   check("a page that is not there", {0, 2, 6}, {70, 0}, 4, cuda::Fault::kPage, 0, 4);
 }
 
-}  // namespace
-
-void test_attention() {
-  begin_op(Attention::kName);
-  attend_wrong();
+/// The float32 kernel, by widths and places in its tiles.
+void attend_floats() {
   for (const bool causal : {true, false}) {
     const auto both = [&](Given given, const Ints& chunks = {}) {
       given.causal = causal;
@@ -227,11 +251,56 @@ void test_attention() {
   check({{3}, {20}, 2, 2, 16, 16, false, 0.0f});
   check({{3}, {20}, 2, 2, 16, 16, false, -0.5f});
   check({{9}, {200}, 2, 2, 16, 16, true, 8.0f});  // scores of some hundreds
-  for (const MaskCase& masked : kMaskCases) {
-    check_masked(masked, {{3, 1}, {130, 66}, 2, 2, 8, 8, false});
-    check_masked(masked, {{90, 10}, {60, 0}, 2, 1, 8, 8, true});
+}
+
+/// The kernel of halves: a warp of 16 rows, or tiles of 128 rows for heads up to 64, 128 and 256 wide.
+void attend_halves(DType dtype) {
+  const auto check_as = [&](Given given, const Ints& chunks = {}) {
+    given.dtype = dtype;
+    check(given, given.causal ? chunks : Ints{});
+  };
+  for (const bool causal : {true, false}) {
+    check_as({{1}, {0}, 2, 2, 16, 16, causal});
+    check_as({{1, 1, 1}, {0, 63, 64}, 2, 2, 16, 16, causal});
+    check_as({{7, 0, 5}, {0, 3, 60}, 3, 3, 16, 16, causal}, {3});
+    check_as({{20}, {-17}, 2, 1, 8, 24, causal});  // with causal, 16 queries see nothing
+    check_as({{70}, {60}, 2, 1, 40, 40, causal}, {33});
+    check_as({{3}, {30}, 2, 2, 33, 65, causal, 0.25f, 3});  // not aligned
+    check_as({{1}, {89}, 12, 3, 64, 64, causal});
+    check_as({{21, 140}, {0, 3}, 1, 1, 8, 8, causal});
   }
-  check_masked(kMaskCases[1], {{2, 1}, {600, 1100}, 2, 1, 8, 8});  // whole spans are skipped
+  for (const int64_t width : {1, 80, 96, 128, 129, 192, 256}) check_as({{3}, {64}, 1, 1, width, width, true, 0.1f});
+  check_as({{20}, {50}, 1, 1, 128, 96, true, 0.1f, 8});
+  check_as({{18}, {50}, 1, 1, 192, 128, true, 0.1f});
+  check_as({{17}, {50}, 1, 1, 8, 256, true, 0.3f});
+  // Spans of 512 keys.
+  check_as({{2, 1}, {510, 520}, 1, 1, 8, 8}, {1});
+  check_as({{19}, {1100}, 2, 1, 8, 8}, {5});
+  check_as({{40, 1}, {500, 1023}, 1, 1, 4, 4}, {7});
+  check_as({{3}, {20}, 2, 2, 16, 16, false, 0.0f});
+  check_as({{3}, {20}, 2, 2, 16, 16, false, -0.5f});
+  check_as({{9}, {200}, 2, 2, 16, 16, true, 8.0f});  // scores of some hundreds
+}
+
+}  // namespace
+
+void test_attention() {
+  begin_op(Attention::kName);
+  attend_wrong(DType::kFloat32);
+  attend_wrong(DType::kFloat16);
+  attend_floats();
+  attend_halves(DType::kFloat16);
+  attend_halves(DType::kBFloat16);
+  for (const MaskCase& masked : kMaskCases) {
+    for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
+      check_masked(masked, {{3, 1}, {130, 66}, 2, 2, 8, 8, false, 0.25f, 0, nullptr, dtype});
+      check_masked(masked, {{90, 10}, {60, 0}, 2, 1, 8, 8, true, 0.25f, 0, nullptr, dtype});
+    }
+  }
+  for (const DType dtype : {DType::kFloat32, DType::kFloat16}) {  // whole spans are skipped
+    check_masked(kMaskCases[1], {{2, 1}, {600, 1100}, 2, 1, 8, 8, true, 0.25f, 0, nullptr, dtype});
+    check_masked(kMaskCases[1], {{20, 1}, {600, 1100}, 2, 1, 8, 8, true, 0.25f, 0, nullptr, dtype});
+  }
 }
 
 }  // namespace heddle::test

@@ -1,0 +1,353 @@
+#pragma once
+
+#include "cuda/attention_problem.h"
+#include "cuda/reduce.h"
+#include "cuda/swizzle.h"
+
+namespace heddle::cuda {
+
+/// What a block works on: 16 · MTiles rows a warp, heads up to `Width` wide. Narrower ones are filled up with zeros,
+/// which add nothing.
+template <int Width, int Warps, int MTiles>
+struct HalfTile {
+  static constexpr int kWidth = Width;
+  static constexpr int kMTiles = MTiles;
+  static constexpr int kThreads = Warps * kWarp;
+  static constexpr int kWarpRows = 16 * MTiles;
+  static constexpr int kRows = Warps * kWarpRows;
+  /// Shared memory, in halves: the queries [kRows][Width], then slots for keys [Width][kKeys] or values [kKeys][Width].
+  static constexpr int kQueries = kRows * Width;
+  static constexpr int kSlot = Width * kKeys;
+  static constexpr int kSlots = 3;
+  static constexpr size_t kSharedBytes = 2 * (kQueries + kSlots * kSlot);
+  /// Times four floats: what a thread has of the weighted values and of their rows' states.
+  static constexpr int kParked = MTiles * (Width / 8 + 1);
+};
+
+/// A lane's place in a product of 16 × 8: rows g and g + 8, columns t and t + 1.
+HEDDLE_DEVICE int lane_row() { return fresh(lane_index()) >> 2; }
+HEDDLE_DEVICE int lane_column() { return (fresh(lane_index()) & 3) * 2; }
+
+/// Starts copying the queries of a tile; zeros beyond its rows and their width. Some threads share a row.
+template <typename Tile, typename T>
+HEDDLE_DEVICE void stage_queries(const Problem<T>& p, const RowTile& tile, T* to) {
+  constexpr int kSharers = Tile::kThreads / Tile::kRows, kChunks = Tile::kWidth / kChunk;
+  const int thread = fresh(thread_index()), row = thread / kSharers, width = static_cast<int>(p.pages.key_width);
+  const T* const q = row < tile.rows ? query_at(p, tile, row) : nullptr;
+  HEDDLE_NO_UNROLL
+  for (int chunk = thread % kSharers; chunk < kChunks; chunk += kSharers) {
+    T* const place = to + swizzled<kChunks>(row, chunk);
+    if (p.q_aligned) {
+      const bool wanted = q && chunk * kChunk < width;
+      copy_async<16>(place, wanted ? q + chunk * kChunk : p.q, wanted);
+    } else {
+      for (int i = 0; i < kChunk; ++i) place[i] = q && chunk * kChunk + i < width ? q[chunk * kChunk + i] : T{};
+    }
+  }
+}
+
+/// Where a chunk lies that the lane reads of rows 0 … 15 of a slot, in halves; further chunks by `chunk_at`. Rows that
+/// are a multiple of 16 on are that many times the length of a row on.
+template <int Chunks>
+HEDDLE_DEVICE int lane_chunk() {
+  const int lane = fresh(lane_index());
+  return swizzled<Chunks>(lane & 15, lane >> 4);
+}
+/// The same, `chunk` chunks on, an even number: swizzling is an exclusive or, so it is one more.
+HEDDLE_DEVICE int chunk_at(int lane_chunk, int chunk) {
+  return (lane_chunk ^ chunk % 8 * kChunk) + chunk / 8 * 8 * kChunk;
+}
+
+/// What a block works on, in shared memory: registers are short.
+template <typename Tile>
+struct Work {
+  int index;  // of the tile
+  RowTile tile;
+  int end;  // of its key blocks
+  /// Of a warp: keys that every row can see, and that some row can: 0 … most - 1.
+  int least[Tile::kThreads / kWarp];
+  int most[Tile::kThreads / kWarp];
+};
+
+/// By one lane of each warp.
+template <typename Tile, typename T>
+HEDDLE_DEVICE void find_limits(const Problem<T>& p, Work<Tile>& work) {
+  const RowTile& tile = work.tile;
+  const int warp = fresh(warp_index()), first = warp * Tile::kWarpRows, last = first + Tile::kWarpRows - 1;
+  const bool some = first < tile.rows;  // limits rise with the queries
+  work.least[warp] = some ? static_cast<int>(limit_of(p, tile, first)) : 0;
+  work.most[warp] = some ? static_cast<int>(limit_of(p, tile, last < tile.rows ? last : tile.rows - 1)) : 0;
+}
+
+/// A key block that some row of the tile may attend to, and whether the mask must be asked pair by pair.
+class Block {
+ public:
+  HEDDLE_DEVICE Block(int index, bool masked) : bits_(index * 2 + masked) {}
+  HEDDLE_DEVICE int index() const { return bits_ >> 1; }
+  HEDDLE_DEVICE bool masked() const { return (bits_ & 1) != 0; }
+
+ private:
+  int bits_;
+};
+
+template <typename T>
+HEDDLE_DEVICE_CALL Block find_masked_block(const Problem<T>& p, const RowTile& tile, int index, int end) {
+  const MaskRows rows = mask_rows(p, tile, 0);
+  const int64_t from = position_of(p, tile, 0), to = position_of(p, tile, tile.rows - 1) + 1;
+  for (; index < end; ++index) {
+    const Cover cover = cover_inline(p.mask, rows, from, to, int64_t{index} * kKeys, int64_t{index + 1} * kKeys);
+    if (cover != Cover::kNone) return {index, cover == Cover::kMixed};
+  }
+  return {end, false};
+}
+/// The first such block from `index` on; `end` if there is none. A warp answers together.
+template <typename T>
+HEDDLE_DEVICE Block find_block(const Problem<T>& p, const RowTile& tile, int index, int end) {
+  return p.mask.code ? find_masked_block(p, tile, index, end) : Block(index, false);
+}
+
+/// The lane's keys of a block that row r of the tile may attend to: bit 2 j + i for key 8 j + lane_column() + i.
+template <typename T>
+HEDDLE_DEVICE_CALL uint32_t kept_keys(const Problem<T>& p, const RowTile& tile, int r, Block block) {
+  if (r >= tile.rows) return 0;
+  const int start = block.index() * kKeys + lane_column(), left = static_cast<int>(limit_of(p, tile, r)) - start;
+  const int count = left < 0 ? 0 : left < kKeys ? left : kKeys;
+  uint32_t kept = (1u << (count / 8 * 2 + (count % 8 < 2 ? count % 8 : 2))) - 1;
+  if (!block.masked()) return kept;
+  const MaskRows rows = mask_rows(p, tile, r);
+  const int64_t position = position_of(p, tile, r);
+  HEDDLE_NO_UNROLL
+  for (int bit = 0; bit < kKeys / 4; ++bit) {
+    if ((kept >> bit & 1) == 0) continue;
+    if (!keeps_inline(p.mask, rows, position, start + bit / 2 * 8 + bit % 2)) kept &= ~(1u << bit);
+  }
+  return kept;
+}
+
+/// Starts copying `num_rows` rows of `width` elements into a slot that has rows of `Chunks`; the rest is zeros.
+template <typename Tile, int Chunks, typename T>
+HEDDLE_DEVICE void start_rows(T* slot, const T* from, int num_rows, int width) {
+  constexpr int kRowsAtOnce = Tile::kThreads / Chunks, kTurns = Tile::kSlot / kChunk / Tile::kThreads;
+  static_assert(Tile::kThreads % Chunks == 0);
+  const int thread = fresh(thread_index()), row = thread / Chunks, chunk = thread % Chunks;
+  const int left = chunk * kChunk < width ? num_rows - row : 0;  // rows that are there, from this one on
+  const T* at = from + row * width + chunk * kChunk;
+  HEDDLE_UNROLL
+  for (int turn = 0; turn < kTurns; ++turn) {
+    const bool wanted = turn * kRowsAtOnce < left;
+    copy_async<16>(slot + swizzled<Chunks>(row + turn * kRowsAtOnce, chunk), wanted ? at : from, wanted);
+    at += kRowsAtOnce * width;
+  }
+}
+
+/// Starts copying the keys of a block, or its values.
+template <typename Tile, typename T>
+HEDDLE_DEVICE void start_keys(const Problem<T>& p, const T* page, T* slot) {
+  const int width = static_cast<int>(p.pages.key_width);
+  start_rows<Tile, kKeys / kChunk>(slot, page ? page : p.q, page ? width : 0, kKeys);
+}
+template <typename Tile, typename T>
+HEDDLE_DEVICE void start_values(const Problem<T>& p, const T* page, T* slot) {
+  const int width = static_cast<int>(p.pages.padded_value_width);
+  start_rows<Tile, Tile::kWidth / kChunk>(slot, page ? page + p.pages.value_offset : p.q, page ? kKeys : 0, width);
+}
+
+/// The rows of one warp.
+template <typename Tile, typename T>
+struct HalfRows {
+  static constexpr int kMTiles = Tile::kMTiles;
+  static constexpr int kWidth = Tile::kWidth;
+  /// A lane's keys of a block, two of each of kKeyTiles columns.
+  static constexpr int kKeyTiles = kKeys / 8;
+  static constexpr uint32_t kAllKeys = (1u << 2 * kKeyTiles) - 1;
+
+  /// Bit 2 j + i: whether a row may attend to key 8 j + lane_column() + i of the block; the lane's first row, its
+  /// second from bit 16 on. And whether some row of the warp may.
+  uint32_t kept[kMTiles];
+  uint32_t seen;
+  bool partial;  // some row may not attend to some key of the block
+  float scores[kMTiles][kKeyTiles][4];
+  uint32_t probabilities[kMTiles][kKeys / 16][4];  // two halves each, as mma takes them
+  float values[kMTiles][kWidth / 8][4];
+  RowState<T> state[kMTiles][2];  // the sum is over the lane's own keys, until `close`
+
+  /// Of the tile's rows.
+  HEDDLE_DEVICE static int first() { return warp_index() * Tile::kWarpRows; }
+
+  HEDDLE_DEVICE void reset() {
+    HEDDLE_UNROLL
+    for (int i = 0; i < kMTiles; ++i) {
+      state[i][0] = state[i][1] = {};
+      HEDDLE_UNROLL
+      for (int j = 0; j < kWidth / 8; ++j) values[i][j][0] = values[i][j][1] = values[i][j][2] = values[i][j][3] = 0.0f;
+    }
+  }
+
+  /// scores = q · k, one chain along the coordinates.
+  HEDDLE_DEVICE void multiply_keys(const T* queries, const T* keys) {
+    HEDDLE_UNROLL
+    for (int i = 0; i < kMTiles; ++i) {
+      HEDDLE_UNROLL
+      for (int j = 0; j < kKeyTiles; ++j) scores[i][j][0] = scores[i][j][1] = scores[i][j][2] = scores[i][j][3] = 0.0f;
+    }
+    const int of_queries = lane_chunk<kWidth / kChunk>(), of_keys = lane_chunk<kKeys / kChunk>();
+    queries += first() * kWidth;
+    HEDDLE_UNROLL
+    for (int step = 0; step < kWidth / 16; ++step) {
+      uint32_t q[kMTiles][4];
+      HEDDLE_UNROLL
+      for (int i = 0; i < kMTiles; ++i) ldmatrix(q[i], queries + i * 16 * kWidth + chunk_at(of_queries, step * 2));
+      HEDDLE_UNROLL
+      for (int j = 0; j < kKeyTiles; j += 2) {
+        uint32_t k[4];
+        ldmatrix_transposed(k, keys + step * 16 * kKeys + chunk_at(of_keys, j));
+        HEDDLE_UNROLL
+        for (int i = 0; i < kMTiles; ++i) {
+          mma<T>(scores[i][j], q[i], k[0], k[1]);
+          mma<T>(scores[i][j + 1], q[i], k[2], k[3]);
+        }
+      }
+    }
+  }
+
+  HEDDLE_DEVICE void negate_scores() {
+    HEDDLE_UNROLL
+    for (int i = 0; i < kMTiles; ++i) {
+      HEDDLE_UNROLL
+      for (int j = 0; j < kKeyTiles; ++j) {
+        HEDDLE_UNROLL
+        for (int e = 0; e < 4; ++e) scores[i][j][e] = -scores[i][j][e];
+      }
+    }
+  }
+
+  /// Finds `kept` and `seen` of a block. Before its scores: then there are registers for it.
+  HEDDLE_DEVICE void find_kept(const Problem<T>& p, const Work<Tile>& work, const Block& block) {
+    HEDDLE_UNROLL
+    for (int i = 0; i < kMTiles; ++i) kept[i] = ~0u;
+    seen = kAllKeys;
+    partial = block.masked() || (block.index() + 1) * kKeys > work.least[warp_index()];
+    if (!partial) return;
+    seen = 0;
+    HEDDLE_UNROLL
+    for (int i = 0; i < kMTiles; ++i) {
+      kept[i] = 0;
+      HEDDLE_NO_UNROLL
+      for (int half = 0; half < 2; ++half) {
+        const int r = first() + i * 16 + half * 8 + lane_row();
+        kept[i] |= kept_keys(p, work.tile, r, block) << half * 16;
+      }
+      seen |= (kept[i] | kept[i] >> 16) & kAllKeys;
+    }
+    HEDDLE_UNROLL
+    for (int mask = 4; mask < kWarp; mask *= 2) seen |= shuffle_xor(seen, mask);
+  }
+
+  HEDDLE_DEVICE void hide_scores() {
+    HEDDLE_UNROLL
+    for (int i = 0; i < kMTiles; ++i) {
+      HEDDLE_UNROLL
+      for (int j = 0; j < kKeyTiles; ++j) {
+        HEDDLE_UNROLL
+        for (int e = 0; e < 4; ++e) {
+          if ((kept[i] >> (e / 2 * 16 + 2 * j + e % 2) & 1) == 0) scores[i][j][e] = -kInfinity;
+        }
+      }
+    }
+  }
+
+  /// scores → probabilities relative to the row's new maximum; what the rows hold is rescaled to it. `factor` is above
+  /// 0, and turns scores into powers of 2.
+  HEDDLE_DEVICE void absorb_scores(float factor) {
+    float shrinks[kMTiles][2];
+    bool rises = false;
+    HEDDLE_UNROLL
+    for (int i = 0; i < kMTiles; ++i) {
+      HEDDLE_UNROLL
+      for (int half = 0; half < 2; ++half) {
+        float top = -kInfinity;
+        HEDDLE_UNROLL
+        for (int j = 0; j < kKeyTiles; ++j) {
+          top = fmaxf(top, fmaxf(scores[i][j][half * 2], scores[i][j][half * 2 + 1]));
+        }
+        top = fmaxf(top, shuffle_xor(top, 1));
+        top = fmaxf(top, shuffle_xor(top, 2));
+        RowState<T>& row = state[i][half];
+        const float now = fmaxf(row.max, top * factor), before = row.max;
+        shrinks[i][half] = now > before ? exp2_fast(before - now) : 1.0f;  // 2^-∞ = 0 for a first block
+        rises = rises || now > before;
+        row.max = now;
+        const float shift = now == -kInfinity ? 0.0f : now;  // nothing yet: avoids -∞ - (-∞)
+        float sum = 0.0f;
+        HEDDLE_UNROLL
+        for (int j = 0; j < kKeyTiles; ++j) {
+          const float a = exp2_fast(fmaf(scores[i][j][half * 2], factor, -shift));
+          const float b = exp2_fast(fmaf(scores[i][j][half * 2 + 1], factor, -shift));
+          sum += a + b;
+          probabilities[i][j / 2][j % 2 * 2 + half] = narrow_two<T>(a, b);
+        }
+        row.sum = fmaf(row.sum, shrinks[i][half], sum);
+      }
+    }
+    if (ballot(rises) == 0) return;  // times 1: the usual case, once some blocks were seen
+    HEDDLE_UNROLL
+    for (int i = 0; i < kMTiles; ++i) {
+      HEDDLE_UNROLL
+      for (int j = 0; j < kWidth / 8; ++j) {
+        HEDDLE_UNROLL
+        for (int e = 0; e < 4; ++e) values[i][j][e] *= shrinks[i][e / 2];
+      }
+    }
+  }
+
+  /// values += probabilities · v. Keys that no row may attend to count as zero: what is there may be NaN.
+  HEDDLE_DEVICE void multiply_values(const T* v) {
+    if (ballot(seen != kAllKeys) == 0) {
+      multiply_seen_values<true>(v);
+    } else {
+      multiply_seen_values<false>(v);
+    }
+  }
+
+  /// The sums, of all keys now.
+  HEDDLE_DEVICE void close() {
+    HEDDLE_UNROLL
+    for (int i = 0; i < kMTiles; ++i) {
+      HEDDLE_UNROLL
+      for (int half = 0; half < 2; ++half) {
+        state[i][half].sum += shuffle_xor(state[i][half].sum, 1);
+        state[i][half].sum += shuffle_xor(state[i][half].sum, 2);
+      }
+    }
+  }
+
+ private:
+  template <bool AllSeen>
+  HEDDLE_DEVICE void multiply_seen_values(const T* v) {
+    const int of_values = lane_chunk<kWidth / kChunk>();
+    HEDDLE_UNROLL
+    for (int step = 0; step < kKeys / 16; ++step) {
+      const uint32_t bits = seen >> 4 * step;
+      const uint32_t low = (bits & 1 ? 0xffffu : 0u) | (bits & 2 ? 0xffff0000u : 0u);
+      const uint32_t high = (bits & 4 ? 0xffffu : 0u) | (bits & 8 ? 0xffff0000u : 0u);
+      HEDDLE_UNROLL
+      for (int j = 0; j < kWidth / 8; j += 2) {
+        uint32_t two[4];
+        ldmatrix_transposed(two, v + step * 16 * kWidth + chunk_at(of_values, j));
+        if constexpr (!AllSeen) {
+          two[0] &= low;
+          two[1] &= high;
+          two[2] &= low;
+          two[3] &= high;
+        }
+        HEDDLE_UNROLL
+        for (int i = 0; i < kMTiles; ++i) {
+          mma<T>(values[i][j], probabilities[i][step], two[0], two[1]);
+          mma<T>(values[i][j + 1], probabilities[i][step], two[2], two[3]);
+        }
+      }
+    }
+  }
+};
+
+}  // namespace heddle::cuda
