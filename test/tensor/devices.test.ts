@@ -160,8 +160,9 @@ simulated('auto takes the first GPU and says so; streams of many workers run at 
     const model = await heddle.loadModel('builtin:shakespeare');
     const { tokens } = await model.generate('To be', { maxNewTokens: 3, doSample: false });
     const cpu = await heddle.loadModel('builtin:shakespeare', { device: 'cpu' });
-    const same = await cpu.generate('To be', { maxNewTokens: 3, doSample: false });
-    results.push(model.device, cpu.device, JSON.stringify(tokens) === JSON.stringify(same.tokens));
+    const half = await heddle.loadModel('builtin:shakespeare', { device: 'cpu', dtype: 'bfloat16' });
+    const same = await half.generate('To be', { maxNewTokens: 3, doSample: false });
+    results.push(model.device, model.dtype, cpu.device, cpu.dtype, JSON.stringify(tokens) === JSON.stringify(same.tokens));
     const { Worker } = require('node:worker_threads');
     const source = \`const heddle = require(\${JSON.stringify(require.resolve('./dist/index.js'))});
       const x = heddle.tensor([1, 2]);
@@ -169,5 +170,5 @@ simulated('auto takes the first GPU and says so; streams of many workers run at 
     const workers = [0, 1, 2].map(() => new Worker(source, { eval: true, execArgv: [] }));
     const messages = workers.map((worker) => new Promise((resolve) => worker.once('message', resolve)));
     results.push(await Promise.all(messages));`);
-  expect(results).toEqual(['cuda:0', 'cpu', true, [4, 4, 4]]);
+  expect(results).toEqual(['cuda:0', 'bfloat16', 'cpu', 'float32', true, [4, 4, 4]]);
 });

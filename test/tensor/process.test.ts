@@ -2,7 +2,7 @@ import { defaultDevice } from '#lib/index';
 import { runScript, type ChildOptions } from '../support/child';
 
 /** Queues about a second of work (less on a simulated device) and leaves its result in `last`. */
-const width = defaultDevice() === 'cpu' ? 1024 : 64;
+const [width, small] = defaultDevice() === 'cpu' ? [1024, 256] : [64, 16];
 const BUSY = `
 const big = heddle.tensor(new Float32Array(${width ** 2}), [${width}, ${width}]);
 let last = big;
@@ -56,7 +56,7 @@ const scripts: [name: string, script: string, stdout: string, options?: ChildOpt
     `const { Worker } = require('node:worker_threads');
     const source = \`const heddle = require(\${JSON.stringify(require.resolve('./dist/index.js'))});
       const { parentPort } = require('node:worker_threads');
-      const x = heddle.tensor(new Float32Array(256 * 256), [256, 256]);
+      const x = heddle.tensor(new Float32Array(${small ** 2}), [${small}, ${small}]);
       (async () => {
         for (let i = 0; ; ++i) {
           const y = heddle.linear(x, x); await y.data(); y.dispose();
@@ -77,7 +77,7 @@ const scripts: [name: string, script: string, stdout: string, options?: ChildOpt
     'the process ends while workers compute',
     `const { Worker } = require('node:worker_threads');
     const source = \`const heddle = require(\${JSON.stringify(require.resolve('./dist/index.js'))});
-      const x = heddle.tensor(new Float32Array(512 * 512), [512, 512]);
+      const x = heddle.tensor(new Float32Array(${width ** 2}), [${width}, ${width}]);
       for (let i = 0; i < 100; ++i) heddle.linear(x, x);
       require('node:worker_threads').parentPort.postMessage('busy');\`;
     const worker = new Worker(source, { eval: true, execArgv: [] });
