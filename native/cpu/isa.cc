@@ -20,6 +20,12 @@ namespace {
 constexpr const char* kNames[] = {"generic", "avx2", "avx512", "amx"};
 
 #if defined(__x86_64__)
+/// Conversions of float16: not among what __builtin_cpu_supports knows everywhere.
+bool has_f16c() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C) != 0;
+}
+
 /// AMX needs tiles with bf16 and int8 products, and the kernel's leave to keep tile state (Linux: arch_prctl).
 bool has_amx() {
   unsigned a = 0, b = 0, c = 0, d = 0;
@@ -57,7 +63,8 @@ Isa best_isa() {
 #if defined(__x86_64__)
   static const Isa best = [] {
     __builtin_cpu_init();
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("bmi2")) {
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("bmi2") ||
+        !has_f16c()) {
       return Isa::kGeneric;
     }
     if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||

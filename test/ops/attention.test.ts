@@ -87,11 +87,14 @@ describe.each(FLOATS)('%s: attention', (dtype) => {
 });
 
 describe('attention', () => {
-  test('rows that see nothing give 0', async () => {
+  test('rows that see nothing give 0, and their lse is -∞', async () => {
     const numbers = numbersOf({ queries: 60, keys: 7, causal: true, heads: 1 });
-    const out = await run(numbers).data();
+    const { output, lse } = runBoth(numbers);
+    const [out, sums] = [await output.data(), await lse.data()];
     expect(out.slice(0, 53 * 16)).toEqual(new Float32Array(53 * 16));
     expect(out.subarray(53 * 16).every((x) => x !== 0)).toBe(true);
+    expect(sums.slice(0, 53)).toEqual(new Float32Array(53).fill(-Infinity));
+    expect(sums.subarray(53).every(Number.isFinite)).toBe(true);
   });
 
   const empty: [Case, zeros: number][] = [
@@ -151,10 +154,10 @@ describe('views', () => {
   });
 });
 
-describe('NaN', () => {
+describe.each(FLOATS)('%s: NaN', (dtype) => {
   const width = 16;
-  const numbers = numbersOf({ queries: 100, keys: 100, heads: 2, causal: true });
-  const clean = run(numbers);
+  const numbers = numbersOf({ queries: 100, keys: 100, heads: 2, causal: true }, 1, dtype);
+  const clean = run(numbers, dtype);
   const rowsOf = async (out: Tensor) => {
     const values = await out.data();
     return Array.from({ length: 200 }, (_, r) => values.subarray(r * width, (r + 1) * width));
@@ -163,7 +166,7 @@ describe('NaN', () => {
   test.each(['k', 'v'] as const)('in the last key (%s) stays with the queries that see it', async (which) => {
     const spoilt = Float32Array.from(numbers[which]);
     spoilt.fill(NaN, 99 * width, 100 * width); // of the first head
-    const [rows, expected] = [await rowsOf(run({ ...numbers, [which]: spoilt })), await rowsOf(clean)];
+    const [rows, expected] = [await rowsOf(run({ ...numbers, [which]: spoilt }, dtype)), await rowsOf(clean)];
     expect(rows[99]!.every(Number.isNaN)).toBe(true);
     // Rows of its own tile may become NaN; 48 rows are one.
     for (const r of [...Array(48).keys(), ...Array(100).keys()].map((r, at) => (at < 48 ? r : r + 100))) {
@@ -174,7 +177,7 @@ describe('NaN', () => {
   test('in a query stays in its row', async () => {
     const q = Float32Array.from(numbers.q);
     q[30 * width] = NaN;
-    const [rows, expected] = [await rowsOf(run({ ...numbers, q })), await rowsOf(clean)];
+    const [rows, expected] = [await rowsOf(run({ ...numbers, q }, dtype)), await rowsOf(clean)];
     rows.forEach((row, r) =>
       r === 30 ? expect(row.every(Number.isNaN)).toBe(true) : expect(row).toEqual(expected[r]),
     );
@@ -182,12 +185,12 @@ describe('NaN', () => {
 
   test('in freed memory does not leak from keys that are not there', async () => {
     for (const keys of [1, 3, 63, 65]) {
-      const few = numbersOf({ queries: keys, keys, keyWidth: 9, causal: true });
-      const expected = await run(few).data();
+      const few = numbersOf({ queries: keys, keys, keyWidth: 9, causal: true }, 1, dtype);
+      const expected = await run(few, dtype).data();
       for (let size = 16; size < 2 ** 18; size = Math.ceil(size * 1.1)) {
         tensor(new Float32Array(size).fill(NaN)).dispose();
       }
-      expect(await run(few).data()).toEqual(expected);
+      expect(await run(few, dtype).data()).toEqual(expected);
     }
   });
 });

@@ -91,8 +91,28 @@ test('no rows, no inputs, no outputs', async () => {
   expect([noOutputs.shape, await noOutputs.data()]).toEqual([[1, 0], new Float32Array(0)]);
 });
 
-test('NaN and infinities stay in their row', async () => {
-  using x = tensor([1, 2, NaN, 0, Infinity, 1], [3, 2]);
-  using y = linear(x, packWeight(tensor([1, 1, -1, 0], [2, 2])));
-  expect(await y.data()).toEqual(Float32Array.of(3, -1, NaN, NaN, Infinity, -Infinity));
+describe.each(FLOATS)('%s', (dtype) => {
+  const put = (values: number[], shape: number[]) => tensor(values, shape, { dtype });
+
+  test('NaN and infinities stay in their row', async () => {
+    using x = put([1, 2, NaN, 0, Infinity, 1], [3, 2]);
+    using y = linear(x, packWeight(put([1, 1, -1, 0], [2, 2])));
+    expect(await y.data()).toEqual(Float32Array.of(3, -1, NaN, NaN, Infinity, -Infinity));
+  });
+
+  test('denormal numbers count', async () => {
+    const least = { float32: 2 ** -149, float16: 2 ** -24, bfloat16: 2 ** -133 }[dtype];
+    using y = linear(put([least, 3 * least], [2]), put([1, 1, 2, -1], [2, 2]));
+    expect(await y.data()).toEqual(Float32Array.of(4 * least, -least));
+  });
+});
+
+test('sums that float16 cannot hold: beyond its largest number on the way, ∞ at the end, float32 if asked', async () => {
+  const put = (values: number[], shape: number[]) => tensor(values, shape, { dtype: 'float16' });
+  using x = put([60000, 60000], [2]);
+  using weight = put([1, -0.5, 1, 1, -1, -1], [3, 2]);
+  expect(await linear(x, weight).data()).toEqual(Float32Array.of(30000, Infinity, -Infinity));
+  expect(await linear(x, weight, { outDtype: 'float32' }).data()).toEqual(Float32Array.of(30000, 120000, -120000));
+  const options = { residual: put([0, -60000, 60000], [3]) };
+  expect(await linear(x, weight, options).data()).toEqual(Float32Array.of(30000, 60000, -60000));
 });
