@@ -58,12 +58,28 @@ HEDDLE_DEVICE int chunk_at(int lane_chunk, int chunk) {
   return (lane_chunk ^ chunk % 8 * kChunk) + chunk / 8 * 8 * kChunk;
 }
 
+/// A key block that some row of the tile may attend to, and whether the mask must be asked pair by pair.
+class Block {
+ public:
+  Block() = default;
+  HEDDLE_DEVICE Block(int index, bool masked) : bits_(index * 2 + masked) {}
+  HEDDLE_DEVICE int index() const { return bits_ >> 1; }
+  HEDDLE_DEVICE bool masked() const { return (bits_ & 1) != 0; }
+
+ private:
+  int bits_;
+};
+
 /// What a block works on, in shared memory: registers are short.
 template <typename Tile>
 struct Work {
   int index;  // of the tile
   RowTile tile;
-  int end;  // of its key blocks
+  int end;         // of its key blocks
+  int first_span;  // that has one
+  /// The block whose keys are in a slot. One is worked on; its values and the keys of the next have the other slots.
+  Block blocks[Tile::kSlots];
+  bool in_first_span;  // the one that is worked on
   /// Of a warp: keys that every row can see, and that some row can: 0 … most - 1.
   int least[Tile::kThreads / kWarp];
   int most[Tile::kThreads / kWarp];
@@ -78,17 +94,6 @@ HEDDLE_DEVICE void find_limits(const Problem<T>& p, Work<Tile>& work) {
   work.least[warp] = some ? static_cast<int>(limit_of(p, tile, first)) : 0;
   work.most[warp] = some ? static_cast<int>(limit_of(p, tile, last < tile.rows ? last : tile.rows - 1)) : 0;
 }
-
-/// A key block that some row of the tile may attend to, and whether the mask must be asked pair by pair.
-class Block {
- public:
-  HEDDLE_DEVICE Block(int index, bool masked) : bits_(index * 2 + masked) {}
-  HEDDLE_DEVICE int index() const { return bits_ >> 1; }
-  HEDDLE_DEVICE bool masked() const { return (bits_ & 1) != 0; }
-
- private:
-  int bits_;
-};
 
 template <typename T>
 HEDDLE_DEVICE_CALL Block find_masked_block(const Problem<T>& p, const RowTile& tile, int index, int end) {
@@ -161,10 +166,8 @@ struct HalfRows {
   static constexpr int kKeyTiles = kKeys / 8;
   static constexpr uint32_t kAllKeys = (1u << 2 * kKeyTiles) - 1;
 
-  /// Bit 2 j + i: whether a row may attend to key 8 j + lane_column() + i of the block; the lane's first row, its
-  /// second from bit 16 on. And whether some row of the warp may.
+  /// See kept_keys: of the lane's first row of 16, and of its second from bit 16 on.
   uint32_t kept[kMTiles];
-  uint32_t seen;
   bool partial;  // some row may not attend to some key of the block
   float scores[kMTiles][kKeyTiles][4];
   uint32_t probabilities[kMTiles][kKeys / 16][4];  // two halves each, as mma takes them
@@ -172,7 +175,7 @@ struct HalfRows {
   RowState<T> state[kMTiles][2];  // the sum is over the lane's own keys, until `close`
 
   /// Of the tile's rows.
-  HEDDLE_DEVICE static int first() { return warp_index() * Tile::kWarpRows; }
+  HEDDLE_DEVICE static int first() { return fresh(warp_index()) * Tile::kWarpRows; }
 
   HEDDLE_DEVICE void reset() {
     HEDDLE_UNROLL
@@ -221,26 +224,15 @@ struct HalfRows {
     }
   }
 
-  /// Finds `kept` and `seen` of a block. Before its scores: then there are registers for it.
+  /// Finds `partial`, and which keys of a block are kept. Before its scores: then there are registers for it.
   HEDDLE_DEVICE void find_kept(const Problem<T>& p, const Work<Tile>& work, const Block& block) {
-    HEDDLE_UNROLL
-    for (int i = 0; i < kMTiles; ++i) kept[i] = ~0u;
-    seen = kAllKeys;
-    partial = block.masked() || (block.index() + 1) * kKeys > work.least[warp_index()];
+    partial = block.masked() || (block.index() + 1) * kKeys > work.least[fresh(warp_index())];
     if (!partial) return;
-    seen = 0;
     HEDDLE_UNROLL
     for (int i = 0; i < kMTiles; ++i) {
-      kept[i] = 0;
-      HEDDLE_NO_UNROLL
-      for (int half = 0; half < 2; ++half) {
-        const int r = first() + i * 16 + half * 8 + lane_row();
-        kept[i] |= kept_keys(p, work.tile, r, block) << half * 16;
-      }
-      seen |= (kept[i] | kept[i] >> 16) & kAllKeys;
+      const int r = first() + i * 16 + lane_row();
+      kept[i] = kept_keys(p, work.tile, r, block) | kept_keys(p, work.tile, r + 8, block) << 16;
     }
-    HEDDLE_UNROLL
-    for (int mask = 4; mask < kWarp; mask *= 2) seen |= shuffle_xor(seen, mask);
   }
 
   HEDDLE_DEVICE void hide_scores() {
@@ -302,11 +294,13 @@ struct HalfRows {
 
   /// values += probabilities · v. Keys that no row may attend to count as zero: what is there may be NaN.
   HEDDLE_DEVICE void multiply_values(const T* v) {
-    if (ballot(seen != kAllKeys) == 0) {
-      multiply_seen_values<true>(v);
-    } else {
-      multiply_seen_values<false>(v);
-    }
+    if (!partial) return multiply_seen_values<true>(v, kAllKeys);
+    uint32_t seen = 0;
+    HEDDLE_UNROLL
+    for (int i = 0; i < kMTiles; ++i) seen |= kept[i] | kept[i] >> 16;
+    HEDDLE_UNROLL
+    for (int mask = 4; mask < kWarp; mask *= 2) seen |= shuffle_xor(seen, mask);
+    multiply_seen_values<false>(v, seen);
   }
 
   /// The sums, of all keys now.
@@ -323,7 +317,7 @@ struct HalfRows {
 
  private:
   template <bool AllSeen>
-  HEDDLE_DEVICE void multiply_seen_values(const T* v) {
+  HEDDLE_DEVICE void multiply_seen_values(const T* v, uint32_t seen) {
     const int of_values = lane_chunk<kWidth / kChunk>();
     HEDDLE_UNROLL
     for (int step = 0; step < kKeys / 16; ++step) {
