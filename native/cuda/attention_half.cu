@@ -207,9 +207,11 @@ attend_halves(HEDDLE_PARAMETER Problem<T> p, HEDDLE_PARAMETER Plan plan, unsigne
 
 template <typename Tile, typename T>
 Status run_tile(Problem<T> p, Plan plan, CudaContext& context) {
-  constexpr int64_t kSharedOfMultiprocessor = 224 << 10, kMostBeside = 8;
+  // Blocks that a multiprocessor holds at once, for want of shared memory and of registers.
+  constexpr int64_t kShared = 224 << 10, kRegisters = 65536, kMostRegisters = 256;
   constexpr int64_t kBeside =
-      std::clamp<int64_t>(kSharedOfMultiprocessor / static_cast<int64_t>(Tile::kSharedBytes), 1, kMostBeside);
+      std::max<int64_t>(1, std::min(kShared / static_cast<int64_t>(Tile::kSharedBytes),
+                                    kRegisters / (kMostRegisters * static_cast<int64_t>(Tile::kThreads))));
   const int64_t rows = p.pages.tokens * p.group;
   const int64_t tiles =
       std::max<int64_t>(1, (rows / Tile::kRows + std::min(p.pages.batch, p.pages.tokens)) * p.pages.kv_heads);
