@@ -25,6 +25,8 @@ inline void expect(bool holds, const std::string& what) {
 }
 /// Prints the last op and the totals; the exit status.
 int finish();
+/// Whether the first failure ends the process.
+extern bool stop_at_failure;
 
 // ---- Tensors of the simulated device
 
