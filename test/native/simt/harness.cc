@@ -174,7 +174,7 @@ unsigned long long run_schedules(const char* name, const Launch& launch, const s
   return failure;
 }
 
-void expect_failure(unsigned long long record, cuda::Fault fault, int64_t index, int32_t value) {
+void expect_failure(unsigned long long record, Fault fault, int64_t index, int32_t value) {
   if (record == cuda::kNoFailure) return fail("must fail");
   const cuda::Failure failure = cuda::failure_of(record);
   if (failure.fault != fault || failure.index != index || failure.value != value) {

@@ -87,7 +87,7 @@ void compute(const Op& op) {
   expect(run(op) == cuda::kNoFailure, "the op failed");
 }
 
-void expect_failure(unsigned long long record, cuda::Fault fault, int64_t index, int32_t value);
+void expect_failure(unsigned long long record, Fault fault, int64_t index, int32_t value);
 
 // ---- Numbers
 

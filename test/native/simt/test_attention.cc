@@ -198,7 +198,7 @@ void check_masked(const MaskCase& masked, Given given) {
 
 void attend_wrong(DType dtype) {
   const Values q = Values::of({1, 6, 1, 1}, normals(6, 1), dtype);
-  const auto check = [&](const char* name, const Ints& offsets, const Ints& lengths, int32_t page, cuda::Fault fault,
+  const auto check = [&](const char* name, const Ints& offsets, const Ints& lengths, int32_t page, Fault fault,
                          int64_t index, int32_t value) {
     begin_case(name);
     Cache cache(2, 1, {1, 1}, 2, dtype);
@@ -212,11 +212,11 @@ void attend_wrong(DType dtype) {
     }
     num_multiprocessors = 1;
   };
-  check("offsets past the queries", {0, 9, 6}, {0, 0}, 0, cuda::Fault::kOffsets, 2, 6);
-  check("offsets below 0", {0, -2, 6}, {0, 0}, 0, cuda::Fault::kOffsets, 1, -2);
-  check("more keys than pages", {0, 2, 6}, {5, 125}, 0, cuda::Fault::kFull, 1, 129);
-  check("fewer keys than none", {0, 2, 6}, {-3, 0}, 0, cuda::Fault::kLength, 0, -1);
-  check("a page that is not there", {0, 2, 6}, {70, 0}, 4, cuda::Fault::kPage, 0, 4);
+  check("offsets past the queries", {0, 9, 6}, {0, 0}, 0, Fault::kOffsets, 2, 6);
+  check("offsets below 0", {0, -2, 6}, {0, 0}, 0, Fault::kOffsets, 1, -2);
+  check("more keys than pages", {0, 2, 6}, {5, 125}, 0, Fault::kFull, 1, 129);
+  check("fewer keys than none", {0, 2, 6}, {-3, 0}, 0, Fault::kLength, 0, -1);
+  check("a page that is not there", {0, 2, 6}, {70, 0}, 4, Fault::kPage, 0, 4);
 }
 
 /// The float32 kernel, by widths and places in its tiles.
