@@ -1,0 +1,152 @@
+'use strict';
+// The steps of `npm run gpu`, in their order. Each takes where it runs, and how long it may, and tells how it went:
+//   { failed, result, details }   `result` is a line for the summary, `details` are more lines.
+
+const { spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+const { runBounded, shareTime } = require('./gpu-process.cjs');
+
+const JEST = 'node_modules/jest/bin/jest.js';
+
+/** What a GPU does not change: left out, and said so. */
+const LEFT_OUT = [
+  ['test/timing/', "how punctual the event loop is beside the CPU's threads, and resident memory of the host"],
+  ['test/layout', 'which source file imports which'],
+];
+
+const isFile = (file) => fs.statSync(file, { throwIfNoEntry: false })?.isFile() ?? false;
+
+/** jest's counts, and the names of what failed. */
+function readJest(file, root) {
+  const results = JSON.parse(fs.readFileSync(file, 'utf8'));
+  const failures = results.testResults.flatMap(({ name, status, assertionResults }) => {
+    const place = path.relative(path.join(root, 'build'), name);
+    if (status === 'failed' && assertionResults.length === 0) return [`${place} does not load`];
+    const failed = assertionResults.filter((test) => test.status === 'failed');
+    return failed.map(({ fullName }) => `${place}: ${fullName}`);
+  });
+  const { numPassedTests: passed, numFailedTests, numRuntimeErrorTestSuites, numPendingTests: skipped } = results;
+  return { passed, failed: numFailedTests + numRuntimeErrorTestSuites, skipped, failures };
+}
+
+async function tests({ root, folder, limitMs }) {
+  const json = path.join(folder, 'jest.json');
+  const ignored = LEFT_OUT.map(([place]) => `--testPathIgnorePatterns=${place}`);
+  const args = [JEST, '--ci', ...ignored, '--json', `--outputFile=${json}`];
+  const env = { HEDDLE_DEVICE: 'cuda' };
+  const { status, output, timedOut } = await runBounded(process.execPath, args, {
+    cwd: root,
+    env,
+    limitMs,
+    log: path.join(folder, 'tests.log'),
+  });
+  const leftOut = LEFT_OUT.map(([place, reason]) => `left out: ${place} (${reason})`);
+  if (!isFile(json)) {
+    const files = (kind) => output.match(new RegExp(`^${kind} build/test`, 'gm'))?.length ?? 0;
+    const result = `${timedOut ? 'out of time' : 'jest ended early'}: ${files('PASS')} files passed, ${files('FAIL')} failed`;
+    return { failed: true, result, details: leftOut };
+  }
+  const { passed, failed, skipped, failures } = readJest(json, root);
+  fs.rmSync(json); // a megabyte that says little more
+  const details = [...failures.map((name) => `failed: ${name}`), ...leftOut];
+  return { failed: status !== 0, result: `${passed} passed, ${failed} failed, ${skipped} skipped`, details };
+}
+
+/** `npm start`, without npm. */
+async function start({ root, folder, limitMs }) {
+  const { scripts } = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8'));
+  const [, ...script] = scripts.start.split(' ');
+  const { status, output, timedOut } = await runBounded(process.execPath, [...script, '--device', 'cuda'], {
+    cwd: root,
+    limitMs,
+    log: path.join(folder, 'start.log'),
+  });
+  const lastLine = output.trim().split('\n').at(-1);
+  return { failed: status !== 0, result: timedOut ? 'out of time' : lastLine, details: [] };
+}
+
+async function bench({ root, folder, limitMs }) {
+  const log = path.join(folder, 'bench.log');
+  // It measures by the clock and writes what it has: it ends by itself, a little before it is ended.
+  const seconds = Math.max(1, Math.floor(limitMs / 1000 - 10));
+  const args = ['bench/gpu.mjs', '--seconds', String(seconds), '--out', folder];
+  const { status, output, timedOut } = await runBounded(process.execPath, args, { cwd: root, limitMs, log });
+  const lastLine = output.trim().split('\n').at(-1);
+  return { failed: status !== 0, result: timedOut ? 'out of time' : lastLine, details: [] };
+}
+
+// What compute-sanitizer says of a device that it cannot watch. The second is said of any process without a GPU, too.
+const REFUSED = /Device not supported|Unable to find injection library/i;
+const UNSEEN = /No attachable process found|terminated before first instrumented API call/i;
+const ERROR_EXIT_CODE = 86;
+
+/** Errors that compute-sanitizer counted, in all processes; undefined where it came to no sum. */
+function countErrors(output) {
+  const sums = [
+    ...output.matchAll(/ERROR SUMMARY: (\d+) error|RACECHECK SUMMARY: \d+ hazards? displayed \((\d+) error/g),
+  ];
+  if (sums.length === 0) return undefined;
+  return sums.reduce((sum, [, errors, hazards]) => sum + Number(errors ?? hazards), 0);
+}
+
+function findSanitizer() {
+  const places = ['compute-sanitizer', '/usr/local/cuda/bin/compute-sanitizer'];
+  return places.find((place) => spawnSync(place, ['--version'], { stdio: 'ignore' }).status === 0);
+}
+
+/** The tests of the ops under one of compute-sanitizer's tools, file by file: what time allows. */
+async function sanitize(tool, { root, folder, limitMs }) {
+  const program = findSanitizer();
+  if (!program) return { failed: false, result: 'not run: there is no compute-sanitizer', details: [] };
+  const files = fs.readdirSync(path.join(root, 'build/test/ops')).filter((file) => file.endsWith('.test.js'));
+  const share = shareTime(
+    limitMs,
+    files.map(() => 1),
+  );
+  const found = { clean: [], errors: [], failing: [], outOfTime: [] };
+  for (const file of files.sort()) {
+    const watch = [`--tool=${tool}`, '--target-processes=all', `--error-exitcode=${ERROR_EXIT_CODE}`];
+    const jest = [
+      JEST,
+      '--ci',
+      '-i',
+      '--testTimeout=600000',
+      `--testPathPatterns=test/ops/${file.replaceAll('.', '\\.')}$`,
+    ];
+    const { status, output, timedOut } = await runBounded(program, [...watch, process.execPath, ...jest], {
+      cwd: root,
+      env: { HEDDLE_DEVICE: 'cuda' },
+      limitMs: share(),
+      log: path.join(folder, 'sanitizer.log'),
+    });
+    const errors = countErrors(output);
+    const refusal = REFUSED.exec(output) ?? (errors === undefined && UNSEEN.exec(output));
+    if (refusal) return { failed: false, result: `not run: compute-sanitizer says "${refusal[0]}"`, details: [] };
+    if (errors > 0 || status === ERROR_EXIT_CODE) found.errors.push(`${file}: ${errors ?? 'unknown'} errors`);
+    else if (timedOut) found.outOfTime.push(file);
+    else if (status !== 0 || errors === undefined) found.failing.push(file);
+    else found.clean.push(file);
+  }
+  const parts = [`${found.clean.length} of ${files.length} files without errors`];
+  if (found.errors.length > 0) parts.push(`${found.errors.length} with errors`);
+  if (found.failing.length > 0) parts.push(`${found.failing.length} whose tests fail`);
+  if (found.outOfTime.length > 0) parts.push(`${found.outOfTime.length} out of time`);
+  const details = [
+    ...found.errors.map((line) => `errors: ${line}`),
+    ...found.failing.map((file) => `tests fail: ${file}`),
+    ...found.outOfTime.map((file) => `out of time: ${file}`),
+  ];
+  return { failed: found.errors.length + found.failing.length > 0, result: parts.join(', '), details };
+}
+
+/** Weights say how time is shared. The sanitizer is last: it may be refused, and slows all down. */
+const STEPS = [
+  { name: 'tests', weight: 30, run: tests },
+  { name: 'start', weight: 4, run: start },
+  { name: 'bench', weight: 40, run: bench },
+  { name: 'memcheck', group: 'sanitizer', weight: 13, run: (place) => sanitize('memcheck', place) },
+  { name: 'racecheck', group: 'sanitizer', weight: 13, run: (place) => sanitize('racecheck', place) },
+];
+
+module.exports = { STEPS };
