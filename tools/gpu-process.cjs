@@ -24,15 +24,14 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
 }
 
 /**
- * Runs a program for at most `limitMs`, shows what it writes, and appends it to the file `log`.
+ * Runs a program for at most `limitMs`. What it writes is appended to the file `log` and, if `isShown`, shown as it comes.
  *
  * @returns {Promise<{ status: number | null, output: string, seconds: number, timedOut: boolean }>} Status null: it was
  *   ended by a signal, or could not be started.
  */
-function runBounded(command, args, { cwd, env = {}, limitMs, log }) {
+function runBounded(command, args, { cwd, env = {}, limitMs, log, isShown = true }) {
   const began = performance.now();
-  const file = fs.openSync(log, 'a');
-  fs.writeSync(file, `$ ${[command, ...args].join(' ')}\n`);
+  const title = `$ ${[command, ...args].join(' ')}\n`;
   // A group of its own: what it starts ends with it.
   const child = spawn(command, args, { cwd, env: { ...process.env, ...env }, detached: true, stdio: 'pipe' });
   child.stdin.end();
@@ -45,11 +44,14 @@ function runBounded(command, args, { cwd, env = {}, limitMs, log }) {
     signalGroup(child.pid, 'SIGTERM');
     killing = setTimeout(() => signalGroup(child.pid, 'SIGKILL'), KILL_AFTER_MS);
   }, limitMs);
+  // Some run at once: what is not shown is written in one piece, at the end.
+  if (isShown) fs.appendFileSync(log, title);
   const hear = (stream, show) =>
     stream.on('data', (chunk) => {
       chunks.push(chunk);
+      if (!isShown) return;
       show.write(chunk);
-      fs.writeSync(file, chunk);
+      fs.appendFileSync(log, chunk);
     });
   hear(child.stdout, process.stdout);
   hear(child.stderr, process.stderr);
@@ -59,10 +61,10 @@ function runBounded(command, args, { cwd, env = {}, limitMs, log }) {
       clearTimeout(killing);
       groups.delete(child.pid);
       const seconds = (performance.now() - began) / 1000;
-      const last = timedOut ? `out of time after ${seconds.toFixed(0)} s` : problem;
-      if (last) fs.writeSync(file, `${last}\n`);
-      fs.closeSync(file);
-      resolve({ status, output: Buffer.concat(chunks).toString() + problem, seconds, timedOut });
+      const output = Buffer.concat(chunks).toString() + problem;
+      const last = timedOut ? `out of time after ${seconds.toFixed(0)} s\n` : problem && `${problem}\n`;
+      fs.appendFileSync(log, isShown ? last : `${title}${output}${last}`);
+      resolve({ status, output, seconds, timedOut });
     };
     child.once('error', (error) => end(null, error.message));
     child.once('close', (status) => end(status));

@@ -2,10 +2,10 @@
 // The steps of `npm run gpu`, in their order. Each takes where it runs, and how long it may, and tells how it went:
 //   { failed, result, details }   `result` is a line for the summary, `details` are more lines.
 
-const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
-const { runBounded, shareTime } = require('./gpu-process.cjs');
+const { runBounded } = require('./gpu-process.cjs');
+const { sanitize } = require('./gpu-sanitizer.cjs');
 
 const JEST = 'node_modules/jest/bin/jest.js';
 
@@ -74,70 +74,6 @@ async function bench({ root, folder, limitMs }) {
   const { status, output, timedOut } = await runBounded(process.execPath, args, { cwd: root, limitMs, log });
   const lastLine = output.trim().split('\n').at(-1);
   return { failed: status !== 0, result: timedOut ? 'out of time' : lastLine, details: [] };
-}
-
-// What compute-sanitizer says of a device that it cannot watch. The second is said of any process without a GPU, too.
-const REFUSED = /Device not supported|Unable to find injection library/i;
-const UNSEEN = /No attachable process found|terminated before first instrumented API call/i;
-const ERROR_EXIT_CODE = 86;
-
-/** Errors that compute-sanitizer counted, in all processes; undefined where it came to no sum. */
-function countErrors(output) {
-  const sums = [
-    ...output.matchAll(/ERROR SUMMARY: (\d+) error|RACECHECK SUMMARY: \d+ hazards? displayed \((\d+) error/g),
-  ];
-  if (sums.length === 0) return undefined;
-  return sums.reduce((sum, [, errors, hazards]) => sum + Number(errors ?? hazards), 0);
-}
-
-function findSanitizer() {
-  const places = ['compute-sanitizer', '/usr/local/cuda/bin/compute-sanitizer'];
-  return places.find((place) => spawnSync(place, ['--version'], { stdio: 'ignore' }).status === 0);
-}
-
-/** The tests of the ops under one of compute-sanitizer's tools, file by file: what time allows. */
-async function sanitize(tool, { root, folder, limitMs }) {
-  const program = findSanitizer();
-  if (!program) return { failed: false, result: 'not run: there is no compute-sanitizer', details: [] };
-  const files = fs.readdirSync(path.join(root, 'build/test/ops')).filter((file) => file.endsWith('.test.js'));
-  const share = shareTime(
-    limitMs,
-    files.map(() => 1),
-  );
-  const found = { clean: [], errors: [], failing: [], outOfTime: [] };
-  for (const file of files.sort()) {
-    const watch = [`--tool=${tool}`, '--target-processes=all', `--error-exitcode=${ERROR_EXIT_CODE}`];
-    const jest = [
-      JEST,
-      '--ci',
-      '-i',
-      '--testTimeout=600000',
-      `--testPathPatterns=test/ops/${file.replaceAll('.', '\\.')}$`,
-    ];
-    const { status, output, timedOut } = await runBounded(program, [...watch, process.execPath, ...jest], {
-      cwd: root,
-      env: { HEDDLE_DEVICE: 'cuda' },
-      limitMs: share(),
-      log: path.join(folder, 'sanitizer.log'),
-    });
-    const errors = countErrors(output);
-    const refusal = REFUSED.exec(output) ?? (errors === undefined && UNSEEN.exec(output));
-    if (refusal) return { failed: false, result: `not run: compute-sanitizer says "${refusal[0]}"`, details: [] };
-    if (errors > 0 || status === ERROR_EXIT_CODE) found.errors.push(`${file}: ${errors ?? 'unknown'} errors`);
-    else if (timedOut) found.outOfTime.push(file);
-    else if (status !== 0 || errors === undefined) found.failing.push(file);
-    else found.clean.push(file);
-  }
-  const parts = [`${found.clean.length} of ${files.length} files without errors`];
-  if (found.errors.length > 0) parts.push(`${found.errors.length} with errors`);
-  if (found.failing.length > 0) parts.push(`${found.failing.length} whose tests fail`);
-  if (found.outOfTime.length > 0) parts.push(`${found.outOfTime.length} out of time`);
-  const details = [
-    ...found.errors.map((line) => `errors: ${line}`),
-    ...found.failing.map((file) => `tests fail: ${file}`),
-    ...found.outOfTime.map((file) => `out of time: ${file}`),
-  ];
-  return { failed: found.errors.length + found.failing.length > 0, result: parts.join(', '), details };
 }
 
 /** Weights say how time is shared. The sanitizer is last: it may be refused, and slows all down. */
