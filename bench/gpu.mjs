@@ -11,7 +11,7 @@ import * as path from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { devices, setDefaultDevice } from 'heddle';
-import { measureRows } from './gpu-measure.mjs';
+import { measureRows, OUT_OF_TIME } from './gpu-measure.mjs';
 import { rows, settings } from './gpu-shapes.mjs';
 import { findRoof, markdown } from './gpu-table.mjs';
 
@@ -28,7 +28,7 @@ const peers = path.join(import.meta.dirname, 'gpu_peers.py');
 function findTorch() {
   const { status, stdout, stderr, error } = spawnSync(python, [peers, '--probe'], { encoding: 'utf8' });
   if (status === 0) return { torch: stdout.trim().split('\n').at(-1) };
-  return { reason: error?.message ?? stderr.trim().split('\n').at(-1) };
+  return { reason: error ? `${python} does not run` : stderr.trim().split('\n').at(-1) };
 }
 
 /** Adds what PyTorch needs for the same rows; it answers a line at a time, and what there was time for counts. */
@@ -80,5 +80,9 @@ if (torch) {
   await measurePeers(results, Math.max(1, Math.floor((until - performance.now()) / 1000)));
   save();
 }
-const failed = results.filter(({ heddle }) => heddle.error).length;
-console.log(`${results.length} rows, ${failed} without a result; peers: ${torch ?? `none (${reason})`}`);
+const [late, failed] = [true, false].map(
+  (isLate) => results.filter(({ heddle }) => heddle.error && (heddle.error === OUT_OF_TIME) === isLate).length,
+);
+const told = `${results.length} rows, ${failed} failed, ${late} not measured for want of time`;
+console.log(`${told}; peers: ${torch ?? `none (${reason})`}`);
+if (failed > 0) process.exitCode = 1;

@@ -78,11 +78,11 @@ async function bench({ root, folder, limitMs }) {
 
 /** Weights say how time is shared. The sanitizer is last: it may be refused, and slows all down. */
 const STEPS = [
-  { name: 'tests', weight: 30, run: tests },
-  { name: 'start', weight: 4, run: start },
-  { name: 'bench', weight: 40, run: bench },
-  { name: 'memcheck', group: 'sanitizer', weight: 13, run: (place) => sanitize('memcheck', place) },
-  { name: 'racecheck', group: 'sanitizer', weight: 13, run: (place) => sanitize('racecheck', place) },
+  { name: 'tests', weight: 40, run: tests },
+  { name: 'start', weight: 3, run: start },
+  { name: 'bench', weight: 35, run: bench },
+  { name: 'memcheck', group: 'sanitizer', weight: 11, run: (place) => sanitize('memcheck', place) },
+  { name: 'racecheck', group: 'sanitizer', weight: 11, run: (place) => sanitize('racecheck', place) },
 ];
 
 module.exports = { STEPS };
