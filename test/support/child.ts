@@ -27,6 +27,8 @@ export interface ChildOptions {
   /** Of node. */
   flags?: readonly string[];
   timeoutMs?: number;
+  /** Of the module. */
+  args?: readonly string[];
 }
 
 /** Runs a script with `heddle` in scope (top-level await works) in a process of its own. */
@@ -40,6 +42,9 @@ ${script}`;
 }
 
 /** Runs a compiled module of test/support in a process of its own. */
-export function runModule(name: string, { env = {}, flags = [], timeoutMs = 60_000 }: ChildOptions = {}): Ended {
-  return run([...flags, path.join(root, 'build/test/support', `${name}.js`)], env, timeoutMs);
+export function runModule(
+  name: string,
+  { env = {}, flags = [], timeoutMs = 60_000, args = [] }: ChildOptions = {},
+): Ended {
+  return run([...flags, path.join(root, 'build/test/support', `${name}.js`), ...args], env, timeoutMs);
 }

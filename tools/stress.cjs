@@ -1,0 +1,102 @@
+'use strict';
+// `npm run test:stress [step]...`: what takes too long for `npm test`.
+//
+//   workers      8 workers × 200 rounds of loading, generating, aborting, failing and being terminated
+//   misuse       100,000 calls of public functions with random wrong arguments
+//   sanitizers   the native side without Node for a minute each, under ThreadSanitizer and under AddressSanitizer with
+//                UndefinedBehaviorSanitizer
+//   safetensors  10 minutes of libFuzzer on the reader (clang with its compiler-rt)
+//
+// HEDDLE_STRESS=0.1 makes each of them a tenth as long.
+
+const { spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+
+const root = path.resolve(__dirname, '..');
+const length = Number(process.env.HEDDLE_STRESS || 1);
+const times = (count) => Math.max(1, Math.round(count * length));
+
+function run(command, args) {
+  const options = { cwd: root, encoding: 'utf8', maxBuffer: 2 ** 28 };
+  const { status, signal, error, stdout, stderr } = spawnSync(command, args, options);
+  if (status === 0) return stdout;
+  const output = [error?.message, stdout, stderr].filter(Boolean).join('\n').slice(-20_000);
+  throw new Error(`${[command, ...args].join(' ')} ended with ${signal ?? status}\n${output}`);
+}
+const support = (name) => path.join('build', 'test', 'support', `${name}.js`);
+
+const steps = {
+  workers() {
+    const rounds = times(200);
+    const { lives, problems, early, late } = JSON.parse(
+      run(process.execPath, ['--expose-gc', support('workers-stress'), '8', String(rounds)]),
+    );
+    const memory = `memory ${(early / 1e6).toFixed(0)} MB, later ${(late / 1e6).toFixed(0)} MB`;
+    if (problems.length > 0) throw new Error(problems.join('\n'));
+    if (late > early * 1.35) throw new Error(`memory grows: ${memory}`);
+    return `${lives} lives, ${memory}`;
+  },
+
+  misuse() {
+    const seeds = 4;
+    const calls = times(100_000 / seeds);
+    for (let seed = 1; seed <= seeds; ++seed) {
+      const { wrong } = JSON.parse(run(process.execPath, [support('fuzz'), String(seed), String(calls)]));
+      if (wrong.length > 0) throw new Error(`seed ${seed}: ${JSON.stringify(wrong, null, 2)}`);
+    }
+    return `${seeds * calls} calls`;
+  },
+
+  sanitizers() {
+    const told = [];
+    for (const sanitizer of ['thread', 'address,undefined']) {
+      const tree = path.join('build', `sanitize-${sanitizer.split(',')[0]}`);
+      const define = [`-DHEDDLE_SANITIZE=${sanitizer}`, '-DCMAKE_BUILD_TYPE=RelWithDebInfo'];
+      run('cmake', ['-S', '.', '-B', tree, ...define]);
+      run('cmake', ['--build', tree, '--target', 'heddle_stress', '-j2']);
+      run(path.join(tree, 'heddle_stress'), [String(times(60)), '4']);
+      told.push(`${sanitizer} ${times(60)} s`);
+    }
+    return told.join(', ');
+  },
+
+  safetensors() {
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'heddle-fuzz-'));
+    try {
+      const fuzzer = path.join(folder, 'fuzz');
+      const sources = ['weights/file.cc', 'weights/json.cc', 'weights/safetensors.cc', 'core/error.cc'];
+      run('clang++', [
+        ...['-std=c++17', '-g', '-O1', '-fsanitize=fuzzer,address,undefined', '-fno-sanitize-recover=all', '-Inative'],
+        'test/native/fuzz-safetensors.cc',
+        ...sources.map((source) => `native/${source}`),
+        ...['-o', fuzzer],
+      ]);
+      fs.mkdirSync(path.join(folder, 'corpus'));
+      const seed = '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}01234567';
+      fs.writeFileSync(path.join(folder, 'corpus', 'seed'), seed);
+      const options = [`-max_total_time=${times(600)}`, '-max_len=4096', '-verbosity=0', '-artifact_prefix=build/'];
+      run(fuzzer, [path.join(folder, 'corpus'), ...options]);
+      return `${times(600)} s`;
+    } finally {
+      fs.rmSync(folder, { recursive: true });
+    }
+  },
+};
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.find((name) => !(name in steps));
+if (unknown) {
+  console.error(`heddle: there is no step ${unknown}, but ${Object.keys(steps).join(', ')}`);
+  process.exit(2);
+}
+for (const [name, step] of Object.entries(steps)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue;
+  try {
+    console.log(`${name}: ${step()}`);
+  } catch (error) {
+    console.error(`${name}: failed\n${error.message}`);
+    process.exitCode = 1;
+  }
+}
