@@ -56,7 +56,7 @@ const scripts: [name: string, script: string, stdout: string, options?: ChildOpt
     `const { Worker } = require('node:worker_threads');
     const source = \`const heddle = require(\${JSON.stringify(require.resolve('./dist/index.js'))});
       const { parentPort } = require('node:worker_threads');
-      const x = heddle.tensor(new Float32Array(256 * 256), [256, 256]);
+      const x = heddle.tensor(new Float32Array(${width ** 2 / 16}), [${width / 4}, ${width / 4}]);
       (async () => {
         for (let i = 0; ; ++i) {
           const y = heddle.linear(x, x); await y.data(); y.dispose();
