@@ -23,6 +23,8 @@ try:
 except ImportError as error:
     sys.exit(f"python3 has no PyTorch: {error}")
 
+if not hasattr(torch.backends.cuda, "enable_cudnn_sdp"):
+    sys.exit(f"PyTorch {torch.__version__} is older than 2.5")
 if not torch.cuda.is_available() and not SMALL:
     sys.exit(f"PyTorch {torch.__version__} sees no GPU")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"

@@ -99,5 +99,5 @@ test('leaves no memory behind', async () => {
     for (let i = 0; i < 50; ++i) x = add(x, x);
   });
   await sync();
-  expect(memory().live).toBe(before);
+  expect(memory().live).toBeLessThanOrEqual(before); // less: tensors that other tests forgot are collected meanwhile
 });
