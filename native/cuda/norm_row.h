@@ -110,9 +110,9 @@ NormRows<T> norm_rows(const Op& op, std::initializer_list<const T*> vectors) {
   const int64_t width = op.x->shape[-1];
   NormRows<T> rows{static_cast<int>(width), width % kLanes<T> == 0, data(op.x),
                    data(op.residual),       data(op.sum),           data(op.out)};
-  for (const T* p : {rows.x, rows.residual, static_cast<const T*>(rows.sum), static_cast<const T*>(rows.out)}) {
-    rows.aligned = rows.aligned && is_aligned(p);
-  }
+  // Named: nvcc writes a loop over a bare list of dependent type for the host's compiler as what that cannot read.
+  const T* const operands[] = {rows.x, rows.residual, rows.sum, rows.out};
+  for (const T* p : operands) rows.aligned = rows.aligned && is_aligned(p);
   for (const T* vector : vectors) rows.aligned = rows.aligned && is_aligned(vector);
   return rows;
 }
