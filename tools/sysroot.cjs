@@ -14,7 +14,15 @@ const SUITE = 'bullseye';
 const ARCHITECTURES = { x64: 'amd64', arm64: 'arm64' };
 const TRIPLETS = { x64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu' };
 // libstdc++ and libgcc too: those of a newer compiler were themselves compiled against its glibc.
-const PACKAGES = ['libc6', 'libc6-dev', 'linux-libc-dev', 'libgcc-10-dev', 'libstdc++-10-dev'];
+const PACKAGES = [
+  'libc6',
+  'libc6-dev',
+  'linux-libc-dev',
+  'libgcc-10-dev',
+  'libstdc++-10-dev',
+  'libgcc-s1',
+  'libstdc++6',
+];
 
 function run(command, args, options = {}) {
   const { status, error, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', ...options });
