@@ -22,6 +22,7 @@ const definitions = argv.filter((arg) => arg.startsWith('-D'));
 // build/ itself belongs to node-gyp, which keeps its Makefile there.
 const tree = path.join(into, 'cmake', arch === process.arch ? config : `${config}-${arch}`);
 
+const forward = (file) => file.split(path.sep).join('/'); // CMake's separator
 const runs = (command) => spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0;
 
 /** What is not installed. On Windows CMake finds Visual Studio itself, and says so when there is none. */
@@ -63,8 +64,8 @@ if (argv.includes('rebuild')) fs.rmSync(tree, { recursive: true, force: true });
 if (definitions.length > 0 || !fs.existsSync(path.join(tree, 'CMakeCache.txt'))) {
   const fixed = [
     `-DCMAKE_BUILD_TYPE=${config}`,
-    `-DHEDDLE_OUTPUT=${path.join(into, config)}`,
-    `-DHEDDLE_NODE=${process.execPath}`,
+    `-DHEDDLE_OUTPUT=${forward(into)}/$<CONFIG>`,
+    `-DHEDDLE_NODE=${forward(process.execPath)}`,
   ];
   cmake('-S', root, '-B', tree, '--log-level=NOTICE', ...platformFlags(), ...fixed, ...definitions);
 }

@@ -134,6 +134,9 @@ async function main() {
       const types = require('../package.json').devDependencies['@types/node'];
       box.install([tarball, `@types/node@${types}`]);
       box.npm(['ls', '--all']);
+      const { packages } = JSON.parse(fs.readFileSync(path.join(box.project, 'package-lock.json'), 'utf8'));
+      const scripted = Object.keys(packages).filter((name) => packages[name].hasInstallScript);
+      expect(scripted.length === 0, `install scripts in ${scripted.join(', ')}`);
       if (short) useOwnBinary(box);
     });
     fs.cpSync(path.join(root, 'test', 'package'), box.project, { recursive: true });
