@@ -17,11 +17,14 @@ class HostMemory final : public MemorySource {
   void give_back(void* block) override { ::operator delete(block, kAlign); }
 };
 
-HostMemory host_memory;
-
 }  // namespace
 
-CpuBackend::CpuBackend() : Backend(Device{}, host_memory, kMaxCached) {}
+MemorySource& host_memory() {
+  static HostMemory* const one = new HostMemory;
+  return *one;
+}
+
+CpuBackend::CpuBackend() : Backend(Device{}, host_memory(), kMaxCached) {}
 
 void CpuBackend::start() { ask_for_long_slices(); }
 

@@ -45,6 +45,9 @@ class Backend {
   Allocator allocator_;
 };
 
+/// The system's memory, for whoever needs it.
+MemorySource& host_memory();
+
 /// The CPU: ops have run when they return.
 class CpuBackend final : public Backend {
  public:

@@ -144,7 +144,8 @@ bool Stream::observe(const std::shared_ptr<const Error>& error) {
 }
 
 void Stream::drop(Storage& storage) {
-  allocator().free(storage.data);
+  if (!storage.shared) allocator().free(storage.data);
+  storage.shared.reset();
   storage.data = nullptr;
 }
 

@@ -38,6 +38,7 @@ struct Storage {
   int64_t recording = 0;  // made during this recording (0: none): the program takes and gives back the memory
   // Stream
   void* data = nullptr;                 // taken when the first op that writes it runs
+  std::shared_ptr<void> shared;         // who else has this memory: then it is not the stream's allocator's
   std::shared_ptr<const Error> poison;  // why there is no value here
 };
 

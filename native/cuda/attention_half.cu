@@ -137,47 +137,64 @@ attend_halves(HEDDLE_PARAMETER Problem<T> p, HEDDLE_PARAMETER Plan plan, unsigne
 
     // Slots go round: keys, values, keys of the next block, …
     int slot = 0;
-    const auto slot_at = [&](int on) { return slots + (slot + on) % Tile::kSlots * Tile::kSlot; };
+    const auto slot_at = [&](int on) { return (slot + on) % Tile::kSlots; };
+    const auto memory_at = [&](int on) { return slots + slot_at(on) * Tile::kSlot; };
     const auto page_at = [&](int block) { return page_of<T>(p.pages, tile.b, block, tile.kv_head); };
-    Block block = find_block(p, tile, first, work.end);
-    if (block.index() < work.end) {
-      stage_queries<Tile>(p, tile, queries);
-      const T* const page = page_at(block.index());
-      start_keys<Tile>(p, page, slot_at(0));
-      commit_copies();
-      start_values<Tile>(p, page, slot_at(1));
-      commit_copies();
+    {
+      const Block block = find_block(p, tile, first, work.end);
+      if (fresh(thread_index()) == 0) {
+        work.blocks[0] = block;
+        work.first_span = block.index() / kSpan;
+      }
+      if (block.index() < work.end) {
+        stage_queries<Tile>(p, tile, queries);
+        const T* const page = page_at(block.index());
+        start_keys<Tile>(p, page, memory_at(0));
+        commit_copies();
+        start_values<Tile>(p, page, memory_at(1));
+        commit_copies();
+      }
     }
+    sync_block();
     HalfRows<Tile, T> rows;
     rows.reset();
-    for (bool first_span = true; block.index() < work.end; first_span = false) {
-      const int span = block.index() / kSpan;
+    while (work.blocks[slot].index() < work.end) {  // a span
       rows.reset();
+      bool more;
       HEDDLE_NO_UNROLL
       do {
         wait_copies<1>();
         sync_block();  // the keys are there, and nobody reads the values before them any more
-        const Block next = find_block(p, tile, block.index() + 1, work.end);
-        if (next.index() < work.end) start_keys<Tile>(p, page_at(next.index()), slot_at(2));
-        commit_copies();
-        const bool idle = block.index() * kKeys >= work.most[warp_index()];  // none of the warp's rows sees a key of it
-        if (!idle) {
+        const Block& block = work.blocks[slot];
+        // Whether some of the warp's rows sees a key of the block. Asked twice: even one register more is too many.
+        const auto concerns_warp = [&] { return block.index() * kKeys < work.most[fresh(warp_index())]; };
+        {
+          const Block next = find_block(p, tile, block.index() + 1, work.end);
+          if (next.index() < work.end) start_keys<Tile>(p, page_at(next.index()), memory_at(2));
+          commit_copies();
+          if (fresh(thread_index()) == 0) {
+            work.blocks[slot_at(2)] = next;
+            work.in_first_span = block.index() / kSpan == work.first_span;
+          }
+        }
+        if (concerns_warp()) {
           rows.find_kept(p, work, block);
-          rows.multiply_keys(queries, slot_at(0));
+          rows.multiply_keys(queries, memory_at(0));
           if (plan.negative) rows.negate_scores();
           if (rows.partial) rows.hide_scores();
           rows.absorb_scores(plan.factor);
         }
         wait_copies<1>();
         sync_block();  // the values are there, and nobody reads the keys any more
-        if (next.index() < work.end) start_values<Tile>(p, page_at(next.index()), slot_at(0));
+        const int next = work.blocks[slot_at(2)].index();
+        if (next < work.end) start_values<Tile>(p, page_at(next), memory_at(0));
         commit_copies();
-        if (!idle) rows.multiply_values(slot_at(1));
-        slot = (slot + 2) % Tile::kSlots;
-        block = next;
-      } while (block.index() < work.end && block.index() / kSpan == span);
+        if (concerns_warp()) rows.multiply_values(memory_at(1));
+        more = next < work.end && next / kSpan == block.index() / kSpan;
+        slot = slot_at(2);
+      } while (more);
       rows.close();
-      if (!p.split) merge_span(rows, plan.parked, first_span, block.index() >= work.end);
+      if (!p.split) merge_span(rows, plan.parked, work.in_first_span, work.blocks[slot].index() >= work.end);
     }
     if (!p.split) {
       write_rows(p, plan, tile, rows, queries);
@@ -190,9 +207,11 @@ attend_halves(HEDDLE_PARAMETER Problem<T> p, HEDDLE_PARAMETER Plan plan, unsigne
 
 template <typename Tile, typename T>
 Status run_tile(Problem<T> p, Plan plan, CudaContext& context) {
-  constexpr int64_t kSharedOfMultiprocessor = 224 << 10, kMostBeside = 8;
+  // Blocks that a multiprocessor holds at once, for want of shared memory and of registers.
+  constexpr int64_t kShared = 224 << 10, kRegisters = 65536, kMostRegisters = 256;
   constexpr int64_t kBeside =
-      std::clamp<int64_t>(kSharedOfMultiprocessor / static_cast<int64_t>(Tile::kSharedBytes), 1, kMostBeside);
+      std::max<int64_t>(1, std::min(kShared / static_cast<int64_t>(Tile::kSharedBytes),
+                                    kRegisters / (kMostRegisters * static_cast<int64_t>(Tile::kThreads))));
   const int64_t rows = p.pages.tokens * p.group;
   const int64_t tiles =
       std::max<int64_t>(1, (rows / Tile::kRows + std::min(p.pages.batch, p.pages.tokens)) * p.pages.kv_heads);

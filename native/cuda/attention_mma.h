@@ -1,50 +1,13 @@
 #pragma once
 
-#include "cuda/attention_problem.h"
+#include "cuda/attention_blocks.h"
 #include "cuda/reduce.h"
-#include "cuda/swizzle.h"
 
 namespace heddle::cuda {
-
-/// What a block works on: 16 · MTiles rows a warp, heads up to `Width` wide. Narrower ones are filled up with zeros,
-/// which add nothing.
-template <int Width, int Warps, int MTiles>
-struct HalfTile {
-  static constexpr int kWidth = Width;
-  static constexpr int kMTiles = MTiles;
-  static constexpr int kThreads = Warps * kWarp;
-  static constexpr int kWarpRows = 16 * MTiles;
-  static constexpr int kRows = Warps * kWarpRows;
-  /// Shared memory, in halves: the queries [kRows][Width], then slots for keys [Width][kKeys] or values [kKeys][Width].
-  static constexpr int kQueries = kRows * Width;
-  static constexpr int kSlot = Width * kKeys;
-  static constexpr int kSlots = 3;
-  static constexpr size_t kSharedBytes = 2 * (kQueries + kSlots * kSlot);
-  /// Times four floats: what a thread has of the weighted values and of their rows' states.
-  static constexpr int kParked = MTiles * (Width / 8 + 1);
-};
 
 /// A lane's place in a product of 16 × 8: rows g and g + 8, columns t and t + 1.
 HEDDLE_DEVICE int lane_row() { return fresh(lane_index()) >> 2; }
 HEDDLE_DEVICE int lane_column() { return (fresh(lane_index()) & 3) * 2; }
-
-/// Starts copying the queries of a tile; zeros beyond its rows and their width. Some threads share a row.
-template <typename Tile, typename T>
-HEDDLE_DEVICE void stage_queries(const Problem<T>& p, const RowTile& tile, T* to) {
-  constexpr int kSharers = Tile::kThreads / Tile::kRows, kChunks = Tile::kWidth / kChunk;
-  const int thread = fresh(thread_index()), row = thread / kSharers, width = static_cast<int>(p.pages.key_width);
-  const T* const q = row < tile.rows ? query_at(p, tile, row) : nullptr;
-  HEDDLE_NO_UNROLL
-  for (int chunk = thread % kSharers; chunk < kChunks; chunk += kSharers) {
-    T* const place = to + swizzled<kChunks>(row, chunk);
-    if (p.q_aligned) {
-      const bool wanted = q && chunk * kChunk < width;
-      copy_async<16>(place, wanted ? q + chunk * kChunk : p.q, wanted);
-    } else {
-      for (int i = 0; i < kChunk; ++i) place[i] = q && chunk * kChunk + i < width ? q[chunk * kChunk + i] : T{};
-    }
-  }
-}
 
 /// Where a chunk lies that the lane reads of rows 0 … 15 of a slot, in halves; further chunks by `chunk_at`. Rows that
 /// are a multiple of 16 on are that many times the length of a row on.
@@ -56,54 +19,6 @@ HEDDLE_DEVICE int lane_chunk() {
 /// The same, `chunk` chunks on, an even number: swizzling is an exclusive or, so it is one more.
 HEDDLE_DEVICE int chunk_at(int lane_chunk, int chunk) {
   return (lane_chunk ^ chunk % 8 * kChunk) + chunk / 8 * 8 * kChunk;
-}
-
-/// What a block works on, in shared memory: registers are short.
-template <typename Tile>
-struct Work {
-  int index;  // of the tile
-  RowTile tile;
-  int end;  // of its key blocks
-  /// Of a warp: keys that every row can see, and that some row can: 0 … most - 1.
-  int least[Tile::kThreads / kWarp];
-  int most[Tile::kThreads / kWarp];
-};
-
-/// By one lane of each warp.
-template <typename Tile, typename T>
-HEDDLE_DEVICE void find_limits(const Problem<T>& p, Work<Tile>& work) {
-  const RowTile& tile = work.tile;
-  const int warp = fresh(warp_index()), first = warp * Tile::kWarpRows, last = first + Tile::kWarpRows - 1;
-  const bool some = first < tile.rows;  // limits rise with the queries
-  work.least[warp] = some ? static_cast<int>(limit_of(p, tile, first)) : 0;
-  work.most[warp] = some ? static_cast<int>(limit_of(p, tile, last < tile.rows ? last : tile.rows - 1)) : 0;
-}
-
-/// A key block that some row of the tile may attend to, and whether the mask must be asked pair by pair.
-class Block {
- public:
-  HEDDLE_DEVICE Block(int index, bool masked) : bits_(index * 2 + masked) {}
-  HEDDLE_DEVICE int index() const { return bits_ >> 1; }
-  HEDDLE_DEVICE bool masked() const { return (bits_ & 1) != 0; }
-
- private:
-  int bits_;
-};
-
-template <typename T>
-HEDDLE_DEVICE_CALL Block find_masked_block(const Problem<T>& p, const RowTile& tile, int index, int end) {
-  const MaskRows rows = mask_rows(p, tile, 0);
-  const int64_t from = position_of(p, tile, 0), to = position_of(p, tile, tile.rows - 1) + 1;
-  for (; index < end; ++index) {
-    const Cover cover = cover_inline(p.mask, rows, from, to, int64_t{index} * kKeys, int64_t{index + 1} * kKeys);
-    if (cover != Cover::kNone) return {index, cover == Cover::kMixed};
-  }
-  return {end, false};
-}
-/// The first such block from `index` on; `end` if there is none. A warp answers together.
-template <typename T>
-HEDDLE_DEVICE Block find_block(const Problem<T>& p, const RowTile& tile, int index, int end) {
-  return p.mask.code ? find_masked_block(p, tile, index, end) : Block(index, false);
 }
 
 /// The lane's keys of a block that row r of the tile may attend to: bit 2 j + i for key 8 j + lane_column() + i.
@@ -124,34 +39,6 @@ HEDDLE_DEVICE_CALL uint32_t kept_keys(const Problem<T>& p, const RowTile& tile, 
   return kept;
 }
 
-/// Starts copying `num_rows` rows of `width` elements into a slot that has rows of `Chunks`; the rest is zeros.
-template <typename Tile, int Chunks, typename T>
-HEDDLE_DEVICE void start_rows(T* slot, const T* from, int num_rows, int width) {
-  constexpr int kRowsAtOnce = Tile::kThreads / Chunks, kTurns = Tile::kSlot / kChunk / Tile::kThreads;
-  static_assert(Tile::kThreads % Chunks == 0);
-  const int thread = fresh(thread_index()), row = thread / Chunks, chunk = thread % Chunks;
-  const int left = chunk * kChunk < width ? num_rows - row : 0;  // rows that are there, from this one on
-  const T* at = from + row * width + chunk * kChunk;
-  HEDDLE_UNROLL
-  for (int turn = 0; turn < kTurns; ++turn) {
-    const bool wanted = turn * kRowsAtOnce < left;
-    copy_async<16>(slot + swizzled<Chunks>(row + turn * kRowsAtOnce, chunk), wanted ? at : from, wanted);
-    at += kRowsAtOnce * width;
-  }
-}
-
-/// Starts copying the keys of a block, or its values.
-template <typename Tile, typename T>
-HEDDLE_DEVICE void start_keys(const Problem<T>& p, const T* page, T* slot) {
-  const int width = static_cast<int>(p.pages.key_width);
-  start_rows<Tile, kKeys / kChunk>(slot, page ? page : p.q, page ? width : 0, kKeys);
-}
-template <typename Tile, typename T>
-HEDDLE_DEVICE void start_values(const Problem<T>& p, const T* page, T* slot) {
-  const int width = static_cast<int>(p.pages.padded_value_width);
-  start_rows<Tile, Tile::kWidth / kChunk>(slot, page ? page + p.pages.value_offset : p.q, page ? kKeys : 0, width);
-}
-
 /// The rows of one warp.
 template <typename Tile, typename T>
 struct HalfRows {
@@ -161,10 +48,8 @@ struct HalfRows {
   static constexpr int kKeyTiles = kKeys / 8;
   static constexpr uint32_t kAllKeys = (1u << 2 * kKeyTiles) - 1;
 
-  /// Bit 2 j + i: whether a row may attend to key 8 j + lane_column() + i of the block; the lane's first row, its
-  /// second from bit 16 on. And whether some row of the warp may.
+  /// See kept_keys: of the lane's first row of 16, and of its second from bit 16 on.
   uint32_t kept[kMTiles];
-  uint32_t seen;
   bool partial;  // some row may not attend to some key of the block
   float scores[kMTiles][kKeyTiles][4];
   uint32_t probabilities[kMTiles][kKeys / 16][4];  // two halves each, as mma takes them
@@ -172,7 +57,7 @@ struct HalfRows {
   RowState<T> state[kMTiles][2];  // the sum is over the lane's own keys, until `close`
 
   /// Of the tile's rows.
-  HEDDLE_DEVICE static int first() { return warp_index() * Tile::kWarpRows; }
+  HEDDLE_DEVICE static int first() { return fresh(warp_index()) * Tile::kWarpRows; }
 
   HEDDLE_DEVICE void reset() {
     HEDDLE_UNROLL
@@ -221,26 +106,15 @@ struct HalfRows {
     }
   }
 
-  /// Finds `kept` and `seen` of a block. Before its scores: then there are registers for it.
+  /// Finds `partial`, and which keys of a block are kept. Before its scores: then there are registers for it.
   HEDDLE_DEVICE void find_kept(const Problem<T>& p, const Work<Tile>& work, const Block& block) {
-    HEDDLE_UNROLL
-    for (int i = 0; i < kMTiles; ++i) kept[i] = ~0u;
-    seen = kAllKeys;
-    partial = block.masked() || (block.index() + 1) * kKeys > work.least[warp_index()];
+    partial = block.masked() || (block.index() + 1) * kKeys > work.least[fresh(warp_index())];
     if (!partial) return;
-    seen = 0;
     HEDDLE_UNROLL
     for (int i = 0; i < kMTiles; ++i) {
-      kept[i] = 0;
-      HEDDLE_NO_UNROLL
-      for (int half = 0; half < 2; ++half) {
-        const int r = first() + i * 16 + half * 8 + lane_row();
-        kept[i] |= kept_keys(p, work.tile, r, block) << half * 16;
-      }
-      seen |= (kept[i] | kept[i] >> 16) & kAllKeys;
+      const int r = first() + i * 16 + lane_row();
+      kept[i] = kept_keys(p, work.tile, r, block) | kept_keys(p, work.tile, r + 8, block) << 16;
     }
-    HEDDLE_UNROLL
-    for (int mask = 4; mask < kWarp; mask *= 2) seen |= shuffle_xor(seen, mask);
   }
 
   HEDDLE_DEVICE void hide_scores() {
@@ -302,11 +176,13 @@ struct HalfRows {
 
   /// values += probabilities · v. Keys that no row may attend to count as zero: what is there may be NaN.
   HEDDLE_DEVICE void multiply_values(const T* v) {
-    if (ballot(seen != kAllKeys) == 0) {
-      multiply_seen_values<true>(v);
-    } else {
-      multiply_seen_values<false>(v);
-    }
+    if (!partial) return multiply_seen_values<true>(v, kAllKeys);
+    uint32_t seen = 0;
+    HEDDLE_UNROLL
+    for (int i = 0; i < kMTiles; ++i) seen |= kept[i] | kept[i] >> 16;
+    HEDDLE_UNROLL
+    for (int mask = 4; mask < kWarp; mask *= 2) seen |= shuffle_xor(seen, mask);
+    multiply_seen_values<false>(v, seen);
   }
 
   /// The sums, of all keys now.
@@ -323,7 +199,7 @@ struct HalfRows {
 
  private:
   template <bool AllSeen>
-  HEDDLE_DEVICE void multiply_seen_values(const T* v) {
+  HEDDLE_DEVICE void multiply_seen_values(const T* v, uint32_t seen) {
     const int of_values = lane_chunk<kWidth / kChunk>();
     HEDDLE_UNROLL
     for (int step = 0; step < kKeys / 16; ++step) {

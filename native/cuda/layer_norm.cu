@@ -47,7 +47,7 @@ Status run(const LayerNorm& op, CudaContext& context) {
     using T = decltype(type);
     const T* weight = op.weight ? op.weight->data<T>() : nullptr;
     const T* bias = op.bias ? op.bias->data<T>() : nullptr;
-    const NormRows<T> rows = norm_rows<T>(op, {weight, bias});
+    const NormRows<T> rows = norm_rows<T>(op, weight, bias);
     return launch(layer_norm<T>, norm_grid<T>(rows.width, op.x->numel()), context, rows, weight, bias, op.eps);
   });
 }

@@ -149,7 +149,7 @@ multiply_halves(HEDDLE_PARAMETER Product<T> p) {
   const int row = warp_index() / Tile::kWarpsN * 16 * kMTiles, column = warp_index() % Tile::kWarpsN * 8 * kNTiles;
   float sums[kMTiles][kNTiles][4] = {};
 
-  HEDDLE_UNROLL
+  HEDDLE_NO_UNROLL
   for (int s = 0; s < kStages - 1; ++s) {
     if (s * Tile::kDepth < p.k) stage_slice<Tile>(p, stages + s * Tile::kStage, first, s * Tile::kDepth);
     commit_copies();

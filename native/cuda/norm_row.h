@@ -104,16 +104,13 @@ HEDDLE_DEVICE float reduce_lanes(Lanes<N> v, float* slots) {
 }
 
 /// Op is LayerNorm or RmsNorm; `vectors` are further operands of a row's width, null where absent.
-template <typename T, typename Op>
-NormRows<T> norm_rows(const Op& op, std::initializer_list<const T*> vectors) {
+template <typename T, typename Op, typename... Vectors>
+NormRows<T> norm_rows(const Op& op, Vectors... vectors) {
   const auto data = [](const Tensor* tensor) { return tensor ? tensor->data<T>() : nullptr; };
+  const auto are_aligned = [](auto... p) { return (is_aligned(p) && ...); };
   const int64_t width = op.x->shape[-1];
-  NormRows<T> rows{static_cast<int>(width), width % kLanes<T> == 0, data(op.x),
-                   data(op.residual),       data(op.sum),           data(op.out)};
-  // Named: nvcc writes a loop over a bare list of dependent type for the host's compiler as what that cannot read.
-  const T* const operands[] = {rows.x, rows.residual, rows.sum, rows.out};
-  for (const T* p : operands) rows.aligned = rows.aligned && is_aligned(p);
-  for (const T* vector : vectors) rows.aligned = rows.aligned && is_aligned(vector);
+  NormRows<T> rows{static_cast<int>(width), false, data(op.x), data(op.residual), data(op.sum), data(op.out)};
+  rows.aligned = width % kLanes<T> == 0 && are_aligned(rows.x, rows.residual, rows.sum, rows.out, vectors...);
   return rows;
 }
 

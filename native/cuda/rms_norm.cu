@@ -33,7 +33,7 @@ Status run(const RmsNorm& op, CudaContext& context) {
   return with_float_type(op.x->dtype, [&](auto type) {
     using T = decltype(type);
     const T* weight = op.weight ? op.weight->data<T>() : nullptr;
-    const NormRows<T> rows = norm_rows<T>(op, {weight});
+    const NormRows<T> rows = norm_rows<T>(op, weight);
     return launch(rms_norm<T>, norm_grid<T>(rows.width, op.x->numel()), context, rows, weight, op.eps, op.offset);
   });
 }

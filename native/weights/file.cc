@@ -21,7 +21,18 @@ namespace {
 
 // Non-blocking, so that a named pipe is refused rather than waited for.
 File::File(const std::string& path) : path_(path), fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
-  if (fd_ < 0) fail(path_, errno);
+  struct stat info;
+  if (fd_ < 0 || fstat(fd_, &info) != 0) {
+    const int error = errno;
+    if (fd_ >= 0) close(fd_);
+    fail(path_, error);
+  }
+#if defined(__APPLE__)
+  const timespec& modified = info.st_mtimespec;
+#else
+  const timespec& modified = info.st_mtim;
+#endif
+  identity_ = concat(info.st_dev, ":", info.st_ino, ":", info.st_size, ":", modified.tv_sec, ".", modified.tv_nsec);
 }
 
 File::~File() { close(fd_); }

@@ -17,12 +17,15 @@ class File {
   File& operator=(const File&) = delete;
 
   uint64_t size() const;
+  /// Which file this is, and which state of it when it was opened.
+  const std::string& identity() const { return identity_; }
   /// All of `bytes`, or an error.
   void read(void* into, size_t bytes, uint64_t offset) const;
 
  private:
   std::string path_;
   int fd_;
+  std::string identity_;
 };
 
 }  // namespace heddle

@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "ops/linear.h"
+#include "weights/shared_weight.h"
 
 namespace heddle {
 namespace {
@@ -52,6 +53,12 @@ void scatter(const LoadWeight& op, int64_t row, int64_t column, const T* from, i
   }
 }
 
+/// All that the result depends on.
+std::string key(const LoadWeight& op) {
+  return concat(op.file->identity(), " ", op.offset, " ", op.rows, "x", op.columns, " ", name_of(op.dtype), " ",
+                op.transposed, " ", name_of(op.out->dtype), " ", static_cast<int>(op.out->layout));
+}
+
 /// The whole weight, into host memory.
 template <typename T>
 void load(const LoadWeight& op, T* out) {
@@ -81,14 +88,27 @@ DType file_dtype_of(const std::string& dtype, const std::string& tensor) {
 }
 
 void LoadWeight::run(Stream& stream) const {
-  stream.attempt(*this, [&] {
-    with_float_type(out->dtype, [&](auto type) {
-      using T = decltype(type);
-      const Storage& storage = *out->storage;
-      if (stream.on_host()) return load(*this, static_cast<T*>(storage.data));
-      const std::unique_ptr<T[]> staged(new T[storage.bytes / sizeof(T)]);
-      load(*this, staged.get());
-      stream.copy_in(storage.data, staged.get(), storage.bytes);
+  Storage& storage = *out->storage;
+  with_float_type(out->dtype, [&](auto type) {
+    using T = decltype(type);
+    if (!stream.on_host()) {
+      stream.attempt(*this, [&] {
+        const std::unique_ptr<T[]> staged(new T[storage.bytes / sizeof(T)]);
+        load(*this, staged.get());
+        stream.copy_in(storage.data, staged.get(), storage.bytes);
+      });
+      return;
+    }
+    const auto weight = stream.stopping() ? nullptr : shared_weight(key(*this), storage.bytes);
+    std::unique_lock<std::mutex> lock;
+    if (weight) {  // else the attempt says that there is no memory
+      lock = std::unique_lock<std::mutex>(weight->mutex);
+      storage.data = weight->data;
+      storage.shared = weight;
+    }
+    stream.attempt(*this, [&] {
+      if (!weight || !weight->loaded) load(*this, static_cast<T*>(storage.data));
+      if (weight) weight->loaded = true;
     });
   });
 }

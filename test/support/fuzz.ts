@@ -4,7 +4,7 @@ import { Random } from './random';
 // For a process of its own: calls every public function with junk, and prints what came back that is neither a value,
 // nor a TypeError or RangeError, nor an error with a code.
 
-const CALLS = 6000;
+const CALLS = Number(process.argv[3] ?? 6000);
 const LONGEST_MS = 10_000;
 
 const random = new Random(Number(process.argv[2] ?? 1));

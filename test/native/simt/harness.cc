@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <random>
@@ -13,6 +14,7 @@
 namespace heddle::test {
 
 int num_multiprocessors = 1;
+bool stop_at_failure = false;
 
 namespace {
 
@@ -73,6 +75,7 @@ void fail(const std::string& why) {
   if (++progress.failures <= kToldFailures) {
     std::printf("  %s, %s: %s\n", progress.op, progress.name.c_str(), why.c_str());
   }
+  if (stop_at_failure) std::_Exit(1);
 }
 
 int finish() {
@@ -171,7 +174,7 @@ unsigned long long run_schedules(const char* name, const Launch& launch, const s
   return failure;
 }
 
-void expect_failure(unsigned long long record, cuda::Fault fault, int64_t index, int32_t value) {
+void expect_failure(unsigned long long record, Fault fault, int64_t index, int32_t value) {
   if (record == cuda::kNoFailure) return fail("must fail");
   const cuda::Failure failure = cuda::failure_of(record);
   if (failure.fault != fault || failure.index != index || failure.value != value) {

@@ -25,6 +25,8 @@ inline void expect(bool holds, const std::string& what) {
 }
 /// Prints the last op and the totals; the exit status.
 int finish();
+/// Whether the first failure ends the process.
+extern bool stop_at_failure;
 
 // ---- Tensors of the simulated device
 
@@ -85,7 +87,7 @@ void compute(const Op& op) {
   expect(run(op) == cuda::kNoFailure, "the op failed");
 }
 
-void expect_failure(unsigned long long record, cuda::Fault fault, int64_t index, int32_t value);
+void expect_failure(unsigned long long record, Fault fault, int64_t index, int32_t value);
 
 // ---- Numbers
 

@@ -5,7 +5,7 @@
 
 // Every CUDA kernel's source, compiled for the host and run by the simulator: against the plain formula in float64,
 // and byte by byte under other schedules, in batches and in chunks. Prints a line an op and `N passed, N failed`.
-// Arguments name the tests to run; without any, all run.
+// Arguments name the tests to run; without any, all run. --stop ends it at the first failure.
 
 namespace {
 
@@ -34,6 +34,7 @@ const Test kTests[] = {
     {"kv_cache", test_kv_cache},
     {"mask", test_mask},
     {"attention", test_attention},
+    {"attention_half", test_attention_half},
     {"sample", test_sample},
     {"end_of_sequence", test_end_of_sequence},
 };
@@ -41,6 +42,11 @@ const Test kTests[] = {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc > 1 && std::strcmp(argv[1], "--stop") == 0) {
+    stop_at_failure = true;
+    --argc;
+    ++argv;
+  }
   for (const Test& test : kTests) {
     bool wanted = argc == 1;
     for (int i = 1; i < argc; ++i) wanted = wanted || std::strcmp(argv[i], test.name) == 0;

@@ -2,9 +2,9 @@
 // kernel's source; the tests named must then fail. Usage: node test/native/simt/mutations.cjs [build tree]
 'use strict';
 
-const { execFileSync, spawnSync } = require('node:child_process');
+const { spawn } = require('node:child_process');
 const { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } = require('node:fs');
-const { tmpdir } = require('node:os');
+const { availableParallelism, tmpdir } = require('node:os');
 const { basename, dirname, join, resolve } = require('node:path');
 
 const root = resolve(__dirname, '../../..');
@@ -50,24 +50,103 @@ const mutations = [
   ['linear.cu', 'if (m >= p.rows || n >= p.n) continue;', 'if (m >= p.rows) continue;', 'linear.cu', 'linear'],
   ['linear.cu', 'if (m >= p.rows || n >= p.n) continue;', 'if (n >= p.n) continue;', 'linear.cu', 'linear'],
   [
-    'linear.cu',
-    'column < n ? weight[column * n_step + i * k_step] : 0.0f',
+    'pack_panels.cu',
+    'column < n ? weight[column * n_step + i * k_step] : T{}',
     'weight[column * n_step + i * k_step]',
-    'linear.cu',
+    'pack_panels.cu',
     'linear',
   ],
+  ['linear_half.cu', 'wait_copies<kStages - 2>();', '', 'linear_half.cu', 'linear'],
+  ['linear_half.cu', 'sync_block();  // the slice', '// the slice', 'linear_half.cu', 'linear'],
+  ['linear_half.cu', 'wait_copies<0>();\n  sync_block();', '', 'linear_half.cu', 'linear'],
+  [
+    'linear_half.cu',
+    'const bool wanted = k + row < p.k && column',
+    'const bool wanted = column',
+    'linear_half.cu',
+    'linear',
+  ],
+  ['linear_half.cu', ' && column < p.n;', ';', 'linear_half.cu', 'linear'],
+  [
+    'linear_half.cu',
+    'first.row + row < p.rows && k + chunk * kChunk < p.k',
+    'first.row + row < p.rows',
+    'linear_half.cu',
+    'linear',
+  ],
+  [
+    'linear_half.cu',
+    'if (m >= p.rows || n >= p.n) continue;',
+    'if (m >= p.rows) continue;',
+    'linear_half.cu',
+    'linear',
+  ],
+  [
+    'linear_half.cu',
+    'x + swizzled<Tile::kDepth / kChunk>(at, chunk)',
+    'x + at * Tile::kDepth + chunk * kChunk',
+    'linear_half.cu',
+    'linear',
+  ],
+  [
+    'attention_half.cu',
+    'wait_copies<1>();\n        sync_block();  // the keys',
+    'sync_block();  // the keys',
+    'attention_half.cu',
+    'attention_half',
+  ],
+  ['attention_half.cu', 'sync_block();  // the values are', '// the values are', 'attention_half.cu', 'attention_half'],
+  [
+    'attention_half.cu',
+    'sync_block();  // nobody reads this tile',
+    '// nobody reads this tile',
+    'attention_half.cu',
+    'attention_half',
+  ],
+  [
+    'attention_half.cu',
+    'rows.first() + r >= tile.rows || left <= 0',
+    'left <= 0',
+    'attention_half.cu',
+    'attention_half',
+  ],
+  ['attention_half.cu', 'if (j * 8 + 1 < left) ', '', 'attention_half.cu', 'attention_half'],
+  ['attention_half.cu', 'plan.parked, work.in_first_span', 'plan.parked, false', 'attention_half.cu', 'attention_half'],
+  ['attention_blocks.h', 'turn * kRowsAtOnce < left', 'true', 'attention_half.cu', 'attention_half'],
+  ['attention_blocks.h', 'q && chunk * kChunk < width', 'q', 'attention_half.cu', 'attention_half'],
+  [
+    'attention_mma.h',
+    '(lane_chunk ^ chunk % 8 * kChunk)',
+    '(lane_chunk + chunk % 8 * kChunk)',
+    'attention_half.cu',
+    'attention_half',
+  ],
+  ['attention_mma.h', 'if (!keeps_inline(', 'if (false && !keeps_inline(', 'attention_half.cu', 'attention_half'],
+  ['attention_mma.h', 'left < 0 ? 0 : left < kKeys ? left : kKeys', 'kKeys', 'attention_half.cu', 'attention_half'],
+  ['attention_mma.h', 'two[0] &= low;', '', 'attention_half.cu', 'attention_half'],
+  ['attention_mma.h', 'if (ballot(rises) == 0) return;', 'return;', 'attention_half.cu', 'attention_half'],
+  [
+    'attention_problem.h',
+    'values[i] = first + i < spans ?',
+    'values[i] = true ?',
+    'attention_half.cu',
+    'attention_half',
+  ],
+  ['cast.cu', 'if (x >= 0x1p31f) return INT32_MAX;', '', 'cast.cu', 'cast'],
+  ['cast.cu', '((x & 0xFF) != 0 ? 0x100 : 0)', '0', 'cast.cu', 'cast'],
   ['reduce.h', '= value;\n  sync_block();', '= value;', 'layer_norm.cu', 'layer_norm'],
   ['reduce.h', 'sync_block();  // the slots', '// the slots', 'layer_norm.cu', 'layer_norm'],
-  ['layer_norm.cu', 'return at < left ?', 'return true ?', 'layer_norm.cu', 'layer_norm'],
-  ['device.h', 'if (count > 3) p[3] = v.w;', 'p[3] = v.w;', 'rms_norm.cu', 'rms_norm'],
-  ['device.h', 'count > 2 ? p[2] : 0.0f', 'p[2]', 'elementwise.cu', 'activate'],
-  ['softmax.cu', 'if (i + 3 < width) total +=', 'total +=', 'softmax.cu', 'softmax'],
+  ['layer_norm.cu', '+= i < left ?', '+= true ?', 'layer_norm.cu', 'layer_norm'],
+  ['norm_row.h', 'if (i < rows.width) body', 'body', 'rms_norm.cu', 'rms_norm'],
+  ['lanes.h', 'if (i < count) p[i] =', 'p[i] =', 'rms_norm.cu', 'rms_norm'],
+  ['lanes.h', 'if (i < count) words.at', 'words.at', 'elementwise.cu', 'activate'],
+  ['softmax.cu', 'if (i + j < width) total +=', 'total +=', 'softmax.cu', 'softmax'],
   ['softmax.cu', '= best;\n  sync_block();', '= best;', 'softmax.cu', 'argmax'],
   ['rope.cu', 'sync_block();', '', 'rope.cu', 'rope'],
   ['embedding.cu', 'id >= 0 && id < vocabulary', 'id >= 0', 'embedding.cu', 'embedding'],
   ['gather.cu', 'from < -1 || ', '', 'gather.cu', 'gather_rows'],
   ['kv_cache.cu', 'if (any_of_block(wrong)) return;', 'if (wrong) return;', 'kv_cache.cu', 'kv_cache'],
-  ['kv_cache.cu', 'd < p.value_width ? from_v[d * v.step] : 0.0f', 'from_v[d * v.step]', 'kv_cache.cu', 'kv_cache'],
+  ['kv_cache.cu', 'd < p.value_width ? from_v[d * v.step] : T{}', 'from_v[d * v.step]', 'kv_cache.cu', 'kv_cache'],
   [
     'pages.h',
     'if (begin < 0 || end < begin || end > p.tokens) return',
@@ -92,8 +171,22 @@ const commands = JSON.parse(readFileSync(join(build, 'compile_commands.json'), '
 const objects = commands.filter((c) => / -DHEDDLE_SIMULATOR /.test(`${c.command} `));
 const objectOf = (command) => join(command.directory, / -o (\S+)/.exec(command.command)[1]);
 
+/** Runs a program; its exit status, null if it took too long. */
+const run = (program, args, options) =>
+  new Promise((done, failed) => {
+    const child = spawn(program, args, { timeout: SECONDS * 1000, ...options });
+    child.on('error', failed);
+    child.on('close', done);
+  });
+
+async function buildStep(program, args, options) {
+  if ((await run(program, args, { stdio: ['ignore', 'inherit', 'inherit'], ...options })) !== 0) {
+    throw new Error(`${program} ${args.join(' ')}`);
+  }
+}
+
 /** Compiles the mutated source and links it with the other objects; runs the tests. Whether they fail. */
-function bites(scratch, [file, find, replacement, source, tests]) {
+async function bites(scratch, [file, find, replacement, source, tests]) {
   const text = readFileSync(join(root, 'native/cuda', file), 'utf8');
   if (text.split(find).length !== 2) throw new Error(`${file} must have once: ${find}`);
   const copy = join(scratch, 'native/cuda', file);
@@ -110,26 +203,30 @@ function bites(scratch, [file, find, replacement, source, tests]) {
     .replace(/ -o \S+/, ` -w -o ${object} -I${join(scratch, 'native')}`)
     .replace(/-I(?=\S*native )/, `-I${join(scratch, 'native')} -I`)
     .replace(/ -c \S+$/, ` -c ${input}`);
-  execFileSync('sh', ['-c', command], { cwd: own.directory, stdio: ['ignore', 'inherit', 'inherit'] });
+  await buildStep('sh', ['-c', command], { cwd: own.directory });
   const program = join(scratch, 'mutant');
   const sanitize = /-fsanitize=\S+/.exec(command)?.[0] ?? '-g';
   // First: of an inline function that several objects have, the linker keeps the copy that it meets first.
   const linked = [object, ...objects.filter((c) => c !== own).map(objectOf)];
-  execFileSync('c++', [sanitize, '-o', program, ...linked], { stdio: 'inherit' });
-  const run = spawnSync(program, tests.split(' '), { timeout: SECONDS * 1000, stdio: 'ignore' });
-  return run.status !== 0;
+  await buildStep('c++', [sanitize, '-o', program, ...linked]);
+  return (await run(program, ['--stop', ...tests.split(' ')], { stdio: 'ignore' })) !== 0;
 }
 
 let survivors = 0;
-for (const mutation of mutations) {
-  const scratch = mkdtempSync(join(tmpdir(), 'heddle-mutation-'));
-  try {
-    if (bites(scratch, mutation)) continue;
-    survivors += 1;
-    console.log(`survives: ${mutation[0]} without ${JSON.stringify(mutation[1])}`);
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
+const waiting = [...mutations];
+async function work() {
+  for (let mutation; (mutation = waiting.shift());) {
+    const scratch = mkdtempSync(join(tmpdir(), 'heddle-mutation-'));
+    try {
+      if (await bites(scratch, mutation)) continue;
+      survivors += 1;
+      console.log(`survives: ${mutation[0]} without ${JSON.stringify(mutation[1])}`);
+    } finally {
+      rmSync(scratch, { recursive: true, force: true });
+    }
   }
 }
-console.log(`${mutations.length - survivors} bite, ${survivors} survive`);
-process.exitCode = survivors > 0 ? 1 : 0;
+void Promise.all(Array.from({ length: availableParallelism() }, work)).then(() => {
+  console.log(`${mutations.length - survivors} bite, ${survivors} survive`);
+  process.exitCode = survivors > 0 ? 1 : 0;
+});

@@ -172,7 +172,8 @@ void test_cast() {
       expect(truth->data<uint8_t>()[i] == (twice[i] != 0), concat("truth ", i));
     }
   }
-  const Ints numbers = {0, 1, -1, 257, 259, 16777217, 16777219, 33619969, INT32_MAX, INT32_MIN, -65520, 65519};
+  const Ints numbers = {0,        1,          -1,          257,       259,       16777217, 16777219,
+                        33619969, 1077936129, -1077936129, INT32_MAX, INT32_MIN, -65520,   65519};
   const Shape shape{static_cast<int64_t>(numbers.size())};
   for (const DType to : kFloatTypes) {
     begin_case(concat("int32 to ", name_of(to)));

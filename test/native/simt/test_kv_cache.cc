@@ -5,8 +5,6 @@
 namespace heddle::test {
 namespace {
 
-using cuda::Fault;
-
 struct Given {
   Ints held;
   Ints counts;

@@ -3,8 +3,6 @@
 
 namespace heddle::test {
 
-using cuda::Fault;
-
 void test_embedding() {
   begin_op(Embedding::kName);
   const auto check_as = [](DType dtype, int64_t vocabulary, int64_t width, const Ints& ids, bool packed) {

@@ -112,7 +112,7 @@ void test_sample() {
     logits.insert(logits.end(), row.begin(), row.end());
     const Values out(DType::kInt32, {2});
     const Values keys = Values::of({2, 3}, Ints(6, 1)), steps = Values::of({2}, Ints(2, 0));
-    expect_failure(run(Sample{Values::of({2, 3}, logits), keys, steps, 1, 1, 0, out}), cuda::Fault::kIndex, 1, 0);
+    expect_failure(run(Sample{Values::of({2, 3}, logits), keys, steps, 1, 1, 0, out}), Fault::kIndex, 1, 0);
   }
 }
 

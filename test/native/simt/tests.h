@@ -22,6 +22,7 @@ void test_embedding();
 void test_gather_rows();
 void test_kv_cache();
 void test_attention();
+void test_attention_half();
 void test_sample();
 void test_end_of_sequence();
 

@@ -1,0 +1,126 @@
+#pragma once
+
+#include "cuda/attention_problem.h"
+#include "cuda/reduce.h"
+#include "cuda/swizzle.h"
+
+namespace heddle::cuda {
+
+/// What a block works on: 16 · MTiles rows a warp, heads up to `Width` wide. Narrower ones are filled up with zeros,
+/// which add nothing.
+template <int Width, int Warps, int MTiles>
+struct HalfTile {
+  static constexpr int kWidth = Width;
+  static constexpr int kMTiles = MTiles;
+  static constexpr int kThreads = Warps * kWarp;
+  static constexpr int kWarpRows = 16 * MTiles;
+  static constexpr int kRows = Warps * kWarpRows;
+  /// Shared memory, in halves: the queries [kRows][Width], then slots for keys [Width][kKeys] or values [kKeys][Width].
+  static constexpr int kQueries = kRows * Width;
+  static constexpr int kSlot = Width * kKeys;
+  static constexpr int kSlots = 3;
+  static constexpr size_t kSharedBytes = 2 * (kQueries + kSlots * kSlot);
+  /// Times four floats: what a thread has of the weighted values and of their rows' states.
+  static constexpr int kParked = MTiles * (Width / 8 + 1);
+};
+
+/// Starts copying the queries of a tile; zeros beyond its rows and their width. Some threads share a row.
+template <typename Tile, typename T>
+HEDDLE_DEVICE void stage_queries(const Problem<T>& p, const RowTile& tile, T* to) {
+  constexpr int kSharers = Tile::kThreads / Tile::kRows, kChunks = Tile::kWidth / kChunk;
+  const int thread = fresh(thread_index()), row = thread / kSharers, width = static_cast<int>(p.pages.key_width);
+  const T* const q = row < tile.rows ? query_at(p, tile, row) : nullptr;
+  HEDDLE_NO_UNROLL
+  for (int chunk = thread % kSharers; chunk < kChunks; chunk += kSharers) {
+    T* const place = to + swizzled<kChunks>(row, chunk);
+    if (p.q_aligned) {
+      const bool wanted = q && chunk * kChunk < width;
+      copy_async<16>(place, wanted ? q + chunk * kChunk : p.q, wanted);
+    } else {
+      for (int i = 0; i < kChunk; ++i) place[i] = q && chunk * kChunk + i < width ? q[chunk * kChunk + i] : T{};
+    }
+  }
+}
+
+/// A key block that some row of the tile may attend to, and whether the mask must be asked pair by pair.
+class Block {
+ public:
+  Block() = default;
+  HEDDLE_DEVICE Block(int index, bool masked) : bits_(index * 2 + masked) {}
+  HEDDLE_DEVICE int index() const { return bits_ >> 1; }
+  HEDDLE_DEVICE bool masked() const { return (bits_ & 1) != 0; }
+
+ private:
+  int bits_;
+};
+
+/// What a block works on, in shared memory: registers are short.
+template <typename Tile>
+struct Work {
+  int index;  // of the tile
+  RowTile tile;
+  int end;         // of its key blocks
+  int first_span;  // that has one
+  /// The block whose keys are in a slot. One is worked on; its values and the keys of the next have the other slots.
+  Block blocks[Tile::kSlots];
+  bool in_first_span;  // the one that is worked on
+  /// Of a warp: keys that every row can see, and that some row can: 0 … most - 1.
+  int least[Tile::kThreads / kWarp];
+  int most[Tile::kThreads / kWarp];
+};
+
+/// By one lane of each warp.
+template <typename Tile, typename T>
+HEDDLE_DEVICE void find_limits(const Problem<T>& p, Work<Tile>& work) {
+  const RowTile& tile = work.tile;
+  const int warp = fresh(warp_index()), first = warp * Tile::kWarpRows, last = first + Tile::kWarpRows - 1;
+  const bool some = first < tile.rows;  // limits rise with the queries
+  work.least[warp] = some ? static_cast<int>(limit_of(p, tile, first)) : 0;
+  work.most[warp] = some ? static_cast<int>(limit_of(p, tile, last < tile.rows ? last : tile.rows - 1)) : 0;
+}
+
+template <typename T>
+HEDDLE_DEVICE_CALL Block find_masked_block(const Problem<T>& p, const RowTile& tile, int index, int end) {
+  const MaskRows rows = mask_rows(p, tile, 0);
+  const int64_t from = position_of(p, tile, 0), to = position_of(p, tile, tile.rows - 1) + 1;
+  for (; index < end; ++index) {
+    const Cover cover = cover_inline(p.mask, rows, from, to, int64_t{index} * kKeys, int64_t{index + 1} * kKeys);
+    if (cover != Cover::kNone) return {index, cover == Cover::kMixed};
+  }
+  return {end, false};
+}
+/// The first such block from `index` on; `end` if there is none. A warp answers together.
+template <typename T>
+HEDDLE_DEVICE Block find_block(const Problem<T>& p, const RowTile& tile, int index, int end) {
+  return p.mask.code ? find_masked_block(p, tile, index, end) : Block(index, false);
+}
+
+/// Starts copying `num_rows` rows of `width` elements into a slot that has rows of `Chunks`; the rest is zeros.
+template <typename Tile, int Chunks, typename T>
+HEDDLE_DEVICE void start_rows(T* slot, const T* from, int num_rows, int width) {
+  constexpr int kRowsAtOnce = Tile::kThreads / Chunks, kTurns = Tile::kSlot / kChunk / Tile::kThreads;
+  static_assert(Tile::kThreads % Chunks == 0);
+  const int thread = fresh(thread_index()), row = thread / Chunks, chunk = thread % Chunks;
+  const int left = chunk * kChunk < width ? num_rows - row : 0;  // rows that are there, from this one on
+  const T* at = from + row * width + chunk * kChunk;
+  HEDDLE_UNROLL
+  for (int turn = 0; turn < kTurns; ++turn) {
+    const bool wanted = turn * kRowsAtOnce < left;
+    copy_async<16>(slot + swizzled<Chunks>(row + turn * kRowsAtOnce, chunk), wanted ? at : from, wanted);
+    at += kRowsAtOnce * width;
+  }
+}
+
+/// Starts copying the keys of a block, or its values.
+template <typename Tile, typename T>
+HEDDLE_DEVICE void start_keys(const Problem<T>& p, const T* page, T* slot) {
+  const int width = static_cast<int>(p.pages.key_width);
+  start_rows<Tile, kKeys / kChunk>(slot, page ? page : p.q, page ? width : 0, kKeys);
+}
+template <typename Tile, typename T>
+HEDDLE_DEVICE void start_values(const Problem<T>& p, const T* page, T* slot) {
+  const int width = static_cast<int>(p.pages.padded_value_width);
+  start_rows<Tile, Tile::kWidth / kChunk>(slot, page ? page + p.pages.value_offset : p.q, page ? kKeys : 0, width);
+}
+
+}  // namespace heddle::cuda
