@@ -170,7 +170,7 @@ function loadAddon(): Native {
     if (cause instanceof RangeError) throw cause; // a wrong HEDDLE_CPU or HEDDLE_NUM_THREADS
     throw new Error(
       `heddle has no native library for ${process.platform}-${process.arch}, or it does not load. ` +
-        'In a clone of the repository, `npm run build` makes one (it needs CMake and a C++17 compiler).',
+        '`npx heddle build` makes one (it needs CMake and a C++17 compiler).',
       { cause },
     );
   }

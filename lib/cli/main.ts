@@ -2,13 +2,12 @@
 import { readFileSync } from 'node:fs';
 import * as path from 'node:path';
 import { Command, CommanderError } from 'commander';
-import { addGeneration } from './generate';
-import { addReports } from './report';
+import { addBuild } from './build';
 
 /** Exit codes: 0 done, 1 failed, 2 a wrong command line, 130 interrupted. */
 const [FAILED, MISUSED, INTERRUPTED] = [1, 2, 130];
 
-function commandLine(): Command {
+async function commandLine(): Promise<Command> {
   const { version } = JSON.parse(readFileSync(path.resolve(__dirname, '../../package.json'), 'utf8')) as {
     version: string;
   };
@@ -20,8 +19,13 @@ function commandLine(): Command {
       'after',
       '\nExamples:\n  $ heddle generate builtin:shakespeare "To be, or"\n  $ heddle info ./gpt2 --memory 8G',
     );
-  addGeneration(program);
-  addReports(program);
+  addBuild(program);
+  // The others load the addon, which `heddle build` is there to make.
+  if (process.argv[2] !== 'build') {
+    const [{ addGeneration }, { addReports }] = await Promise.all([import('./generate.js'), import('./report.js')]);
+    addGeneration(program);
+    addReports(program);
+  }
   for (const command of program.commands) command.exitOverride();
   return program;
 }
@@ -33,7 +37,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 commandLine()
-  .parseAsync()
+  .then((program) => program.parseAsync())
   .catch((error: unknown) => {
     if (error instanceof CommanderError) {
       process.exitCode = error.exitCode === 0 ? 0 : MISUSED; // it has told

@@ -1,0 +1,9 @@
+const { loadModel } = require('heddle');
+
+async function main() {
+  const model = await loadModel('builtin:shakespeare', { device: 'cpu' });
+  const { text } = await model.generate('To be, or', { maxNewTokens: 32, doSample: false });
+  process.stdout.write(text);
+  await model.dispose();
+}
+void main();
