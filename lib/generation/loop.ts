@@ -176,6 +176,7 @@ export async function* decode(
     let unasked = maxSteps - 1; // steps that no loop was asked for
     let missing = maxSteps * prompts.length; // tokens yet to come
     for (let done = false; !done && missing > 0;) {
+      signal?.throwIfAborted(); // loops queued from here on would run no step, and tell of none that failed
       while (loops.length < LOOPS_QUEUED && unasked > 0) {
         const steps = Math.min(LOOP_STEPS, unasked);
         program.loop(channel, steps);

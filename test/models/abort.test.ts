@@ -31,6 +31,32 @@ describe('ending generation early', () => {
     await expect(running).rejects.toThrow(/abort/i);
   });
 
+  test('while nothing runs', async () => {
+    const reason = new Error('enough');
+    const controller = new AbortController();
+    const pieces = model.stream('ROMEO:', { maxNewTokens: 200, eosTokenId: null, signal: controller.signal });
+    const all = async () => {
+      for await (const { tokens } of pieces) {
+        expect(tokens).not.toHaveLength(0);
+        if (controller.signal.aborted) continue;
+        await sync(); // the loops that were queued have come to their ends
+        controller.abort(reason);
+      }
+    };
+    await expect(all()).rejects.toBe(reason);
+  });
+
+  test('dispose() between pieces', async () => {
+    const pieces = model.stream('ROMEO:', { maxNewTokens: 200, eosTokenId: null });
+    await pieces.next();
+    await sync();
+    await model.dispose();
+    const rest = async () => {
+      for await (const { tokens } of pieces) expect(tokens).not.toHaveLength(0);
+    };
+    await expect(rest()).rejects.toThrow('disposed');
+  });
+
   test('leaving the loop frees what it held', async () => {
     const before = memory().live;
     for await (const piece of model.stream(long)) if (piece.tokens.length > 0) break;
