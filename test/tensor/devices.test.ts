@@ -140,6 +140,14 @@ simulated('a lost device refuses work with DEVICE_LOST; others go on', () => {
   expect(results).toEqual([[1, 2], [2, 4], [2, 4], lost, lost, lost, lost, lost, 'done', [6]]);
 });
 
+simulated('a load that finds no memory rejects, and that is all', () => {
+  const results = onSimulator(
+    `results.push(await told(heddle.loadModel('builtin:shakespeare')), await told(heddle.sync()), heddle.memory().live);`,
+    { HEDDLE_SIMULATOR_MEMORY: '300000' },
+  );
+  expect(results).toEqual(['OUT_OF_MEMORY', 'done', 0]);
+});
+
 simulated('a device without memory says so, and goes on when there is some', () => {
   const results = onSimulator(
     `const large = heddle.tensor(new Float32Array(100_000));
