@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import * as path from 'node:path';
 import { add, defaultDevice, devices, loadModel, setDefaultDevice, tensor } from '#lib/index';
@@ -146,6 +147,18 @@ simulated('a load that finds no memory rejects, and that is all', () => {
     { HEDDLE_SIMULATOR_MEMORY: '300000' },
   );
   expect(results).toEqual(['OUT_OF_MEMORY', 'done', 0]);
+});
+
+const withLimits =
+  process.platform === 'linux' && spawnSync('prlimit', ['--version']).status === 0 ? simulated : test.skip;
+
+withLimits('a device whose thread cannot start is an error', () => {
+  const results = onSimulator(`
+    heddle.devices();
+    const [, size] = /VmSize:\\s+(\\d+)/.exec(require('node:fs').readFileSync('/proc/self/status', 'utf8'));
+    require('node:child_process').spawnSync('prlimit', ['--pid', process.pid, '--as=' + (1024 * size + 3e6)]);
+    try { heddle.tensor([1]); } catch (error) { results.push(error.message); }`);
+  expect(results).toEqual([expect.stringMatching(/^\[tensor\] cannot start a thread/)]);
 });
 
 simulated('a device without memory says so, and goes on when there is some', () => {
