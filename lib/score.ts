@@ -20,6 +20,7 @@ const CHUNK = 256;
 
 /** ln p of each token of a row but the first. */
 export async function scoreRow(decoder: Decoder, row: Int32Array, signal?: AbortSignal): Promise<Scored> {
+  await Promise.resolve(); // the caller may stand in a scope, which would take the tensors made here
   const { device } = decoder;
   const { vocabSize } = decoder.options;
   const last = row.length - 1; // of the last token nothing is asked

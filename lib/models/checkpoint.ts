@@ -6,7 +6,7 @@ import type { SafetensorsEntry } from '../weights/safetensors';
 import type { Recipe } from './recipe';
 
 /** A recipe's view of a folder's weights: parameters by their path in the model, in one dtype. Keeps what it has loaded. */
-export class Checkpoint implements ParameterSource, Disposable {
+export class Checkpoint implements ParameterSource {
   readonly loaded: { tensor: Tensor; bytes: number }[] = [];
 
   constructor(
@@ -59,8 +59,9 @@ export class Checkpoint implements ParameterSource, Disposable {
     throw new RangeError(`[loadModel] ${this.weights.path} has no tensor ${tried}`);
   }
 
-  /** Gives back everything loaded: for a load that failed. */
-  [Symbol.dispose](): void {
+  /** Gives back everything loaded, for a load that failed: what else failed in it is not the news. */
+  async discard(): Promise<void> {
+    await Promise.allSettled(this.loaded.map(({ tensor }) => tensor.ready()));
     for (const { tensor } of this.loaded) tensor.dispose();
   }
 }

@@ -83,7 +83,8 @@ export async function loadDecoder(
     });
     return decoder;
   } catch (error) {
-    checkpoint[Symbol.dispose]();
+    channel.abort(); // what is queued still need not be read
+    await checkpoint.discard();
     signal?.throwIfAborted();
     throw error;
   } finally {

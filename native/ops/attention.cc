@@ -74,6 +74,7 @@ AttentionResult attention(Runtime& runtime, const DenseAttention& op, bool retur
   check_scale(op.scale);
   check_shape(Attention::kName, "k", op.k, Shape{batch, kv_heads, keys, op.q->shape[3]});
   check_shape(Attention::kName, "v", op.v, Shape{batch, kv_heads, keys, op.v->shape[3]});
+  op.mask.check_extent(Attention::kName, queries, keys);
 
   // The keys and values become pages of a cache that lives for this call: one kernel, one arithmetic.
   const PageShape page{op.k->shape[3], op.v->shape[3]};

@@ -59,8 +59,19 @@ MaskOperand MaskExpression::operand(Runtime& runtime, const char* function, cons
   return operand;
 }
 
+void MaskExpression::check_extent(const char* function, int64_t queries, int64_t keys) const {
+  for (const Tensor* one : data) {
+    if (!one || one->dtype != DType::kBool || one->shape.rank() != 4) continue;  // not dense
+    const auto fits = [](int64_t size, int64_t wanted) { return size == 1 || size == wanted; };
+    if (fits(one->shape[2], queries) && fits(one->shape[3], keys)) continue;
+    throw_range_error("[", function, "] dense mask of shape ", one->shape, " does not fit ", queries, " queries and ",
+                      keys, " keys");
+  }
+}
+
 Tensor* mask_to_array(Runtime& runtime, const MaskExpression& mask, const Tensor* offsets, const Shape& shape) {
   check_int32_vector(MaskToArray::kName, "offsets", offsets, shape[0]);
+  mask.check_extent(MaskToArray::kName, shape[2], shape[3]);
   MaskToArray op{mask.operand(runtime, MaskToArray::kName, offsets, shape[0], shape[1]), offsets};
   op.out = runtime.make(offsets, DType::kInt32, shape);
   runtime.submit(op);
@@ -69,6 +80,7 @@ Tensor* mask_to_array(Runtime& runtime, const MaskExpression& mask, const Tensor
 
 Tensor* count_mask_tiles(Runtime& runtime, const MaskExpression& mask, const Tensor* offsets, const Shape& shape) {
   check_int32_vector(CountMaskTiles::kName, "offsets", offsets, shape[0]);
+  mask.check_extent(CountMaskTiles::kName, shape[2], shape[3]);
   CountMaskTiles op{mask.operand(runtime, CountMaskTiles::kName, offsets, shape[0], shape[1]), offsets, shape[2],
                     shape[3]};
   op.out = runtime.make(offsets, DType::kInt32, Shape{shape[0], shape[1], (op.queries + 63) / 64, 4});

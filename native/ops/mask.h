@@ -45,6 +45,8 @@ struct MaskExpression {
   /// The operand of an op over `batch` sequences and `heads` query heads, on the device of `beside`. Throws TypeError
   /// or RangeError for what does not fit, and for a code that kernels could not trust.
   MaskOperand operand(Runtime& runtime, const char* function, const Tensor* beside, int64_t batch, int64_t heads) const;
+  /// Throws RangeError if a dense piece is not of so many queries and keys: where they are known before the op runs.
+  void check_extent(const char* function, int64_t queries, int64_t keys) const;
 };
 
 /// Writes the mask out, for people and for tests.

@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 
@@ -17,6 +19,18 @@ namespace {
               concat("[safetensors] cannot read ", path, ": ", std::strerror(error)));
 }
 
+/// Of files that are still being written.
+std::atomic<uint64_t> openings{0};
+
+/// Whether a file's time of change is so near that one more change could bear the same: clocks of file systems tick in
+/// milliseconds.
+bool is_fresh(const timespec& changed) {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return static_cast<double>(now.tv_sec - changed.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec - changed.tv_nsec) <
+         0.05;
+}
+
 }  // namespace
 
 // Non-blocking, so that a named pipe is refused rather than waited for.
@@ -28,11 +42,12 @@ File::File(const std::string& path) : path_(path), fd_(open(path.c_str(), O_RDON
     fail(path_, error);
   }
 #if defined(__APPLE__)
-  const timespec& modified = info.st_mtimespec;
+  const timespec& changed = info.st_ctimespec;
 #else
-  const timespec& modified = info.st_mtim;
+  const timespec& changed = info.st_ctim;
 #endif
-  identity_ = concat(info.st_dev, ":", info.st_ino, ":", info.st_size, ":", modified.tv_sec, ".", modified.tv_nsec);
+  identity_ = concat(info.st_dev, ":", info.st_ino, ":", info.st_size, ":", changed.tv_sec, ".", changed.tv_nsec);
+  if (is_fresh(changed)) identity_ += concat(" opening ", openings.fetch_add(1, std::memory_order_relaxed));
 }
 
 File::~File() { close(fd_); }

@@ -17,7 +17,8 @@ class File {
   File& operator=(const File&) = delete;
 
   uint64_t size() const;
-  /// Which file this is, and which state of it when it was opened.
+  /// Which file this is, and which state of it when it was opened: by the time of its last change, which, unlike that
+  /// of its last modification, nobody can set. Two openings of a file that has only just changed differ.
   const std::string& identity() const { return identity_; }
   /// All of `bytes`, or an error.
   void read(void* into, size_t bytes, uint64_t offset) const;

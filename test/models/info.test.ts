@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { loadModel, type Model } from '#lib/index';
+import { loadModel, scope, type Model } from '#lib/index';
 import { writeRandomGpt2 } from '../support/random-gpt2';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'heddle-info-'));
@@ -62,6 +62,16 @@ test('score: alone, in a list, in pieces', async () => {
   expect(scored.total).toBeCloseTo(expected.reduce((sum, x) => sum + x, 0), 2);
   expect(scored.perplexity).toBeCloseTo(Math.exp(-scored.total / scored.logprobs.length), 6);
   expect(await model.score([text, 'x'])).toEqual([scored, expect.objectContaining({ logprobs: [], total: 0 })]);
+});
+
+test('score: called in a scope, which ends before it', async () => {
+  writeRandomGpt2(folder, { width: 16, layers: 1, heads: 2, context: 600, vocabulary: 11 });
+  const small = await loadModel(folder, { device: 'cpu' });
+  const ids = Array.from({ length: 600 }, (_, i) => (i * i) % 11); // more than run at a time
+  const expected = await small.score(ids);
+  const [scored] = scope(() => [small.score(ids)] as const);
+  expect(await scored).toEqual(expected);
+  await small.dispose();
 });
 
 test('score: bad prompts, too long ones, an aborted signal, a disposed model', async () => {

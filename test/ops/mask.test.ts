@@ -137,6 +137,9 @@ test('what does not fit is refused by name', async () => {
   expect(attend(mask.padding([1, 2, 3]))).toThrow(/\[attention\] mask .* 2 sequences/);
   expect(attend(mask.documents(tensor(new Int32Array(4))))).toThrow(/\[attention\] mask must have 2 axes/);
   expect(attend(dense(2, 3, 4, 4))).toThrow(/does not fit 1 heads/);
+  expect(attend(dense(2, 1, 3, 4))).toThrow(/\[attention\] dense mask .* does not fit 4 queries and 4 keys/);
+  expect(attend(dense(1, 1, 1, 5).not())).toThrow(/does not fit 4 queries and 4 keys/);
+  await expect(dense(1, 1, 2, 3).toArray({ queries: 2, keys: 2 })).rejects.toThrow(/does not fit 2 queries and 2 keys/);
   expect(() => mask.slidingWindow(0)).toThrow(RangeError);
   expect(() => mask.padding([-1])).toThrow(/lengths\[0\]/);
   expect(() => mask.causal().and(3 as unknown as Mask)).toThrow(TypeError);

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import * as path from 'node:path';
 import { add, defaultDevice, devices, loadModel, setDefaultDevice, tensor } from '#lib/index';
@@ -138,6 +139,50 @@ simulated('a lost device refuses work with DEVICE_LOST; others go on', () => {
   );
   const lost = 'DEVICE_LOST';
   expect(results).toEqual([[1, 2], [2, 4], [2, 4], lost, lost, lost, lost, lost, 'done', [6]]);
+});
+
+simulated('a load that finds no memory rejects, and that is all', () => {
+  const results = onSimulator(
+    `results.push(await told(heddle.loadModel('builtin:shakespeare')), await told(heddle.sync()), heddle.memory().live);`,
+    { HEDDLE_SIMULATOR_MEMORY: '300000' },
+  );
+  expect(results).toEqual(['OUT_OF_MEMORY', 'done', 0]);
+});
+
+const withLimits =
+  process.platform === 'linux' && spawnSync('prlimit', ['--version']).status === 0 ? simulated : test.skip;
+
+withLimits('a device whose thread cannot start is an error', () => {
+  const results = onSimulator(`
+    heddle.devices();
+    const [, size] = /VmSize:\\s+(\\d+)/.exec(require('node:fs').readFileSync('/proc/self/status', 'utf8'));
+    require('node:child_process').spawnSync('prlimit', ['--pid', process.pid, '--as=' + (1024 * size + 3e6)]);
+    try { heddle.tensor([1]); } catch (error) { results.push(error.message); }`);
+  expect(results).toEqual([expect.stringMatching(/^\[tensor\] cannot start a thread/)]);
+});
+
+simulated('a device that is lost while a large view is read', () => {
+  // More than is on its way to the host at a time, and a copy is launched to make the view dense.
+  const results = onSimulator(
+    `const x = heddle.tensor(new Float32Array(3e6), [2, 15e5]);
+    results.push(await told(x.transpose().data()), await told(heddle.sync().then(() => heddle.sync())));`,
+    { HEDDLE_SIMULATOR_LOSE_AFTER: '0' },
+  );
+  expect(results).toEqual(['DEVICE_LOST', 'done']);
+});
+
+simulated('a failure is told once, on whichever device', () => {
+  const results = onSimulator(`
+    const table = heddle.tensor([1, 2], [2, 1]);
+    const bad = () => heddle.embedding(table, heddle.tensor([9], [1], { dtype: 'int32' }));
+    const [first, second] = [bad(), bad()];
+    const far = [first.to('cpu'), second.to('cpu')];
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    results.push(await told(first.data()), await told(far[1].data()), await told(heddle.sync()));
+    bad().to('cpu');
+    results.push(await told(heddle.sync()), await told(heddle.sync()));`);
+  const told = 'INDEX_OUT_OF_RANGE';
+  expect(results).toEqual([told, told, 'done', told, 'done']);
 });
 
 simulated('a device without memory says so, and goes on when there is some', () => {

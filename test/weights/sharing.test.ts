@@ -1,6 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import type { Tensor } from '#lib/index';
 import { SafetensorsFile } from '#lib/weights/safetensors';
 import { runScript } from '../support/child';
 import { writeRandomGpt2 } from '../support/random-gpt2';
@@ -74,24 +75,43 @@ test('a second worker takes no memory for the weights; the last one gives it bac
   expect(new Set(answers).size).toBe(1);
 });
 
+const file = path.join(folder, 'x.safetensors');
+const write = (value: number) => {
+  const header = Buffer.from(JSON.stringify({ x: { dtype: 'F32', shape: [2], data_offsets: [0, 8] } }));
+  const size = Buffer.alloc(8);
+  size.writeBigUInt64LE(BigInt(header.length));
+  writeFileSync(file, Buffer.concat([size, header, Buffer.from(Float32Array.of(value, value).buffer)]));
+};
+const load = async () => {
+  using opened = new SafetensorsFile(file);
+  const x = opened.load('x');
+  await x.ready();
+  return x;
+};
+
 test('a file that was written anew is read anew, while the old weights live', async () => {
-  const file = path.join(folder, 'x.safetensors');
-  const write = (value: number) => {
-    const header = Buffer.from(JSON.stringify({ x: { dtype: 'F32', shape: [2], data_offsets: [0, 8] } }));
-    const size = Buffer.alloc(8);
-    size.writeBigUInt64LE(BigInt(header.length));
-    writeFileSync(file, Buffer.concat([size, header, Buffer.from(Float32Array.of(value, value).buffer)]));
-  };
-  const load = async () => {
-    using opened = new SafetensorsFile(file);
-    const x = opened.load('x');
-    await x.ready();
-    return x;
-  };
   write(1);
   using first = await load();
   using again = await load();
   write(2);
   using second = await load();
   expect([...(await first.data()), ...(await again.data()), ...(await second.data())]).toEqual([1, 1, 1, 1, 2, 2]);
+});
+
+test('the same, written anew with the old time of modification, as copies have it', async () => {
+  const old = new Date('2020-01-01');
+  const values: number[][] = [];
+  const kept: Tensor[] = [];
+  for (const value of [3, 4]) {
+    write(value);
+    utimesSync(file, old, old);
+    await new Promise((resolve) => setTimeout(resolve, 60)); // not fresh any more
+    kept.push(await load());
+    values.push([...(await kept.at(-1)!.data())]);
+  }
+  for (const one of kept) one.dispose();
+  expect(values).toEqual([
+    [3, 3],
+    [4, 4],
+  ]);
 });
