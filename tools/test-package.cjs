@@ -80,19 +80,31 @@ const PROGRAMS = {
   'TypeScript nodenext, CommonJS': 'nodenext/typed-commonjs.cjs',
 };
 
-/** Milliseconds over bare Node: wall clock, and processor time, which a busy machine does not stretch. */
+/**
+ * Milliseconds over bare Node, by the wall clock, which is what a user waits; a busy machine stretches it, so processor
+ * time and the quietest round are told beside it. --short tells and does not judge.
+ */
 function measureLoad(box, node) {
-  const time = (source) => {
-    const timed = `${source}; const { user, system } = process.cpuUsage(); process.stdout.write(String(user + system))`;
-    const began = performance.now();
-    const cpu = Number(box.run(node, ['-e', timed])) / 1000;
-    return { wall: performance.now() - began, cpu };
+  // Files, not -e: that one brings modules along which bare Node does not load.
+  const program = (name, source) => {
+    const file = path.join(box.project, name);
+    const tell = 'const { user, system } = process.cpuUsage(); process.stdout.write(String(user + system));';
+    fs.writeFileSync(file, `${source}${tell}`);
+    return () => {
+      const began = performance.now();
+      const cpu = Number(box.run(node, [file])) / 1000;
+      return { wall: performance.now() - began, cpu };
+    };
   };
-  const rounds = Array.from({ length: ROUNDS }, () => [time('0'), time("require('heddle')")]);
-  const over = (what) => median(rounds.map(([bare, loaded]) => loaded[what] - bare[what]));
-  const told = `${over('wall').toFixed(1)} ms, ${over('cpu').toFixed(1)} ms of processor time`;
-  expect(Math.min(over('wall'), over('cpu')) <= LIMITS.loadMs, `${told}; at most ${LIMITS.loadMs} ms`);
-  return `${told} (medians of ${ROUNDS})`;
+  const [bare, loaded] = [program('bare.cjs', ''), program('loaded.cjs', "require('heddle'); ")];
+  const rounds = Array.from({ length: ROUNDS }, () => [bare(), loaded()]);
+  const over = (what) => median(rounds.map(([without, within]) => within[what] - without[what]));
+  const least = (i) => Math.min(...rounds.map((round) => round[i].wall));
+  const told =
+    `${over('wall').toFixed(1)} ms (median of ${ROUNDS}; processor time ${over('cpu').toFixed(1)} ms, ` +
+    `quietest ${(least(1) - least(0)).toFixed(1)} ms, load ${os.loadavg()[0].toFixed(1)} on ${os.cpus().length} cores)`;
+  expect(short || over('wall') <= LIMITS.loadMs, `${told}; at most ${LIMITS.loadMs} ms`);
+  return told;
 }
 
 /** What a user meets where nothing prebuilt fits, and how they get out of it. */
@@ -155,7 +167,6 @@ async function main() {
         }
         return Object.keys(PROGRAMS).join('; ');
       });
-      await check(`loads on Node ${version}`, () => measureLoad(box, node));
     }
     await check('the command line generates', () => {
       const cli = path.join(box.installed, 'dist', 'cli', 'main.js');
@@ -168,6 +179,9 @@ async function main() {
       const changed = [...new Set([...before, ...after])].filter((file) => !before.has(file) || !after.has(file));
       expect(changed.length === 0, changed.join('\n'));
     });
+    for (const node of nodes) {
+      await check(`loads on Node ${box.run(node, ['--version']).trim()}`, () => measureLoad(box, node));
+    }
     await checkMissingBinary(box, text);
   } finally {
     fs.rmSync(box.folder, { recursive: true, force: true });
