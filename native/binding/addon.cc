@@ -21,6 +21,10 @@ Napi::Value invoke(const Napi::CallbackInfo& info) {
     isolate.runtime->settle();
     throw isolate.to_javascript(
         Error(ErrorKind::kRuntime, "OUT_OF_MEMORY", concat("[", target.function, "] out of memory")));
+  } catch (const std::system_error& error) {  // a device's stream is opened at its first use
+    isolate.runtime->settle();
+    throw isolate.to_javascript(
+        Error(ErrorKind::kRuntime, "", concat("[", target.function, "] cannot start a thread: ", error.what())));
   }
 }
 

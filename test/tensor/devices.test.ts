@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import * as path from 'node:path';
 import { add, defaultDevice, devices, loadModel, setDefaultDevice, tensor } from '#lib/index';
@@ -146,6 +147,26 @@ simulated('a load that finds no memory rejects, and that is all', () => {
     { HEDDLE_SIMULATOR_MEMORY: '300000' },
   );
   expect(results).toEqual(['OUT_OF_MEMORY', 'done', 0]);
+});
+
+const limited =
+  process.platform === 'linux' && spawnSync('prlimit', ['--stack=1073741824', 'true']).status === 0
+    ? simulated
+    : test.skip;
+
+limited('a device whose thread cannot start is an error', () => {
+  // A thread takes a gigabyte of address space, and little more than what is in use is to be had.
+  const script = `
+    const heddle = require('./dist/index.js');
+    heddle.devices();
+    const [, size] = /VmSize:\\s+(\\d+)/.exec(require('node:fs').readFileSync('/proc/self/status', 'utf8'));
+    require('node:child_process').spawnSync('prlimit', ['--pid', process.pid, '--as=' + 1024 * (+size + 500_000)]);
+    try { heddle.tensor([1], [1], { device: 'cuda' }); } catch (error) { console.log(error.message); }`;
+  const env = { ...process.env, HEDDLE_CUDA: 'simulator' };
+  const args = ['--stack=1073741824', process.execPath, '--eval', script];
+  const { stdout, stderr, status } = spawnSync('prlimit', args, { env, encoding: 'utf8' });
+  expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
+  expect(stdout).toMatch(/^\[tensor\] cannot start a thread/);
 });
 
 simulated('a device without memory says so, and goes on when there is some', () => {
