@@ -26,7 +26,7 @@ class Backend {
 
   /// Host memory to the device's; `from` may go when this returns.
   virtual void copy_in(void* to, const void* from, size_t bytes) = 0;
-  /// The device's memory to the host's, in stream order. `to` has it after `wait`.
+  /// The device's memory to the host's, in stream order. `to` has it after `wait`. Throws DEVICE_LOST.
   virtual void copy_out(void* to, const void* from, size_t bytes) = 0;
 
   /// Whether the device runs behind: then an op that was launched may turn out to have failed.

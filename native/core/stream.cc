@@ -56,9 +56,8 @@ void Stream::settle() {
   if (!backend_->runs_behind()) return;
   try {
     if (!lost_) backend_->wait();
-  } catch (const Error& error) {  // the device is lost, and with it all that it held
-    lost_ = std::make_shared<const Error>(error);
-    remember(lost_);
+  } catch (const Error& error) {
+    lose(error);
   }
   for (size_t i = 0; i < launched_.size(); ++i) {
     launched_[i].conclude(*this, launched_[i].op, lost_ ? Backend::kNoFailure : backend_->outcome(i));
@@ -66,6 +65,21 @@ void Stream::settle() {
   launched_.clear();
   buried_.clear();
   backend_->forget_outcomes();
+}
+
+void Stream::copy_out(void* to, const void* from, size_t bytes) {
+  if (lost_) return;
+  try {
+    backend_->copy_out(to, from, bytes);
+  } catch (const Error& error) {
+    lose(error);
+  }
+}
+
+/// The device is no more, and with it all that it held.
+void Stream::lose(const Error& error) {
+  lost_ = std::make_shared<const Error>(error);
+  remember(lost_);
 }
 
 void Stream::bury(Tensor* tensor, Storage* storage) {

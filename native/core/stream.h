@@ -136,8 +136,8 @@ class Stream {
   std::shared_ptr<const Error> error_of(const Storage& storage) const { return lost_ ? lost_ : storage.poison; }
   /// Host memory to a storage's; `from` may go when this returns.
   void copy_in(void* to, const void* from, size_t bytes) { backend_->copy_in(to, from, bytes); }
-  /// To host memory, once settled.
-  void copy_out(void* to, const void* from, size_t bytes) { backend_->copy_out(to, from, bytes); }
+  /// To host memory, once settled; not if the device is lost: see error_of.
+  void copy_out(void* to, const void* from, size_t bytes);
 
   /// Gives the memory of a storage back; it may be taken again.
   void drop(Storage& storage);
@@ -205,6 +205,7 @@ class Stream {
   static void spread(const std::shared_ptr<const Error>& poison, Tensor* const* writes, size_t count);
   void fail(const Error& error, Tensor* const* writes, size_t count);
   void remember(const std::shared_ptr<const Error>& error);
+  void lose(const Error& error);
   void poison(const Error& error, Tensor* const* writes, size_t count);
   static void forget_poison(Tensor* const* writes, size_t num_writes, const Tensor* const* reads, size_t num_reads);
   void prepare(Tensor* const* writes, size_t num_writes, const Tensor* const* reads, size_t num_reads);

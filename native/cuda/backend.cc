@@ -129,12 +129,12 @@ void CudaBackend::copy_in(void* to, const void* from, size_t bytes) {
 }
 
 void CudaBackend::copy_out(void* to, const void* from, size_t bytes) {
-  if (!lost_.empty()) return;  // `wait` says so
+  check_usable();
   for (size_t done = 0; done < bytes;) {
     if (out_used_ == kOutBytes) finish_readings();
     const size_t count = std::min(bytes - done, kOutBytes - out_used_);
     char* const staged = out_ + out_used_;
-    if (library_.copy(staged, static_cast<const char*>(from) + done, count, stream_) != 0) return;
+    check(library_.copy(staged, static_cast<const char*>(from) + done, count, stream_), "data");
     readings_.push_back({static_cast<char*>(to) + done, staged, count});
     out_used_ += count;
     done += count;

@@ -169,6 +169,16 @@ limited('a device whose thread cannot start is an error', () => {
   expect(stdout).toMatch(/^\[tensor\] cannot start a thread/);
 });
 
+simulated('a device that is lost while a large view is read', () => {
+  // More than is on its way to the host at a time, and a copy is launched to make the view dense.
+  const results = onSimulator(
+    `const x = heddle.tensor(new Float32Array(3e6), [2, 15e5]);
+    results.push(await told(x.transpose().data()), await told(heddle.sync().then(() => heddle.sync())));`,
+    { HEDDLE_SIMULATOR_LOSE_AFTER: '0' },
+  );
+  expect(results).toEqual(['DEVICE_LOST', 'done']);
+});
+
 simulated('a device without memory says so, and goes on when there is some', () => {
   const results = onSimulator(
     `const large = heddle.tensor(new Float32Array(100_000));

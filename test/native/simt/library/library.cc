@@ -14,7 +14,7 @@
 //
 //   HEDDLE_SIMULATOR_DEVICES      how many there are (2)
 //   HEDDLE_SIMULATOR_MEMORY       bytes of memory of each (2^33)
-//   HEDDLE_SIMULATOR_LOSE_AFTER   launches after which a device is lost
+//   HEDDLE_SIMULATOR_LOSE_AFTER   launches that a device survives: the next one ends it, which later calls tell
 
 namespace heddle::cuda {
 namespace {
@@ -161,8 +161,8 @@ template <typename Op>
 int run_op(const Op* op, CudaContext* context) {
   Stream& stream = *static_cast<Stream*>(context->stream);
   const std::lock_guard<std::recursive_mutex> lock(world().mutex);
-  ++world().launches[stream.device];
   if (is_lost(stream.device)) return kLaunchFailure;
+  ++world().launches[stream.device];
   simt::set_name(Op::kName);
   CudaContext inner = *context;
   inner.stream = &stream.queue;
