@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -14,15 +15,22 @@ enum class ErrorKind { kType, kRange, kRuntime };
 class Error : public std::runtime_error {
  public:
   Error(ErrorKind kind, std::string code, const std::string& message);
+  /// A failure of its own, of which nobody was told.
+  Error(const Error& other);
   ~Error() override;
 
   ErrorKind kind() const { return kind_; }
   /// Stable identifier such as "QUEUE_FULL"; empty for plain argument errors.
   const std::string& code() const { return code_; }
 
+  /// Somebody is told of this failure. False if somebody was before, on whichever stream.
+  bool tell() const { return !told_.exchange(true, std::memory_order_relaxed); }
+  bool told() const { return told_.load(std::memory_order_relaxed); }
+
  private:
   ErrorKind kind_;
   std::string code_;
+  mutable std::atomic<bool> told_{false};
 };
 
 /// Joins its arguments with operator<<.

@@ -115,7 +115,8 @@ void Stream::poison(const Error& error, Tensor* const* writes, size_t count) {
 
 /// For who asks: see take_unobserved.
 void Stream::remember(const std::shared_ptr<const Error>& error) {
-  if (error->code() != "ABORTED" && unobserved_.size() < kMaxUnobserved) unobserved_.push_back(error);
+  if (error->told() || error->code() == "ABORTED") return;
+  if (unobserved_.size() < kMaxUnobserved) unobserved_.push_back(error);
 }
 
 void Stream::prepare(Tensor* const* writes, size_t num_writes, const Tensor* const* reads, size_t num_reads) {
@@ -145,16 +146,17 @@ void Stream::forget_poison(Tensor* const* writes, size_t num_writes, const Tenso
 }
 
 std::shared_ptr<const Error> Stream::take_unobserved() {
-  const auto first = unobserved_.empty() ? nullptr : unobserved_.front();
+  // Another stream, which was passed one, may have told it meanwhile.
+  const auto first =
+      std::find_if(unobserved_.begin(), unobserved_.end(), [](const auto& error) { return error->tell(); });
+  const auto error = first == unobserved_.end() ? nullptr : *first;
   unobserved_.clear();
-  return first;
+  return error;
 }
 
-bool Stream::observe(const std::shared_ptr<const Error>& error) {
-  const auto last = std::remove(unobserved_.begin(), unobserved_.end(), error);
-  const bool found = last != unobserved_.end();
-  unobserved_.erase(last, unobserved_.end());
-  return found;
+void Stream::observe(const std::shared_ptr<const Error>& error) {
+  error->tell();
+  unobserved_.erase(std::remove(unobserved_.begin(), unobserved_.end(), error), unobserved_.end());
 }
 
 void Stream::drop(Storage& storage) {

@@ -122,12 +122,12 @@ class Stream {
     return false;
   }
 
-  /// What an op writes has no value because of an error on another stream. `unobserved`: nobody was told of it there.
+  /// What an op writes has no value because of an error on another stream.
   template <typename Op>
-  void pass_on(const std::shared_ptr<const Error>& error, bool unobserved, const Op& op) {
+  void pass_on(const std::shared_ptr<const Error>& error, const Op& op) {
     settle();
     spread(error, op.writes().data(), op.writes().size());
-    if (unobserved) remember(error);
+    remember(error);
   }
 
   /// Waits for the device and settles what became of the ops launched.
@@ -151,8 +151,8 @@ class Stream {
 
   /// The oldest failure that no read has reported, or null; forgets the others too.
   std::shared_ptr<const Error> take_unobserved();
-  /// Somebody is told of this failure. False if somebody was before.
-  bool observe(const std::shared_ptr<const Error>& error);
+  /// Somebody is told of this failure.
+  void observe(const std::shared_ptr<const Error>& error);
 
  private:
   static constexpr size_t kMaxUnobserved = 16;

@@ -22,7 +22,6 @@ void Send::run(Stream& stream) const {
     }
     stream.settle();
     parcel->error = stream.error_of(storage);
-    parcel->unobserved = parcel->error && stream.observe(parcel->error);
     if (!parcel->error && !storage.data) {
       throw Error(ErrorKind::kRuntime, "NO_VALUE", "[to] the program that computes this tensor has not run");
     }
@@ -39,7 +38,7 @@ void Send::run(Stream& stream) const {
 void Receive::run(Stream& stream) const {
   parcel->arrival.wait([&] { return parcel->there.load(std::memory_order_acquire); });
   if (parcel->error) {
-    stream.pass_on(parcel->error, parcel->unobserved, *this);
+    stream.pass_on(parcel->error, *this);
   } else if (!stream.stopping()) {
     stream.attempt(*this, [&] { stream.copy_in(out->storage->data, parcel->bytes.data(), parcel->bytes.size()); });
   }

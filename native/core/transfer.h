@@ -23,7 +23,6 @@ struct Upload {
 struct Parcel {
   std::vector<std::byte> bytes;
   std::shared_ptr<const Error> error;  // why there is no value
-  bool unobserved = false;             // and nobody was told so
   std::atomic<bool> there{false};
   Waiter arrival;
   std::atomic<int> holders{2};

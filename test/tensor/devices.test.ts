@@ -179,6 +179,20 @@ simulated('a device that is lost while a large view is read', () => {
   expect(results).toEqual(['DEVICE_LOST', 'done']);
 });
 
+simulated('a failure is told once, on whichever device', () => {
+  const results = onSimulator(`
+    const table = heddle.tensor([1, 2], [2, 1]);
+    const bad = () => heddle.embedding(table, heddle.tensor([9], [1], { dtype: 'int32' }));
+    const [first, second] = [bad(), bad()];
+    const far = [first.to('cpu'), second.to('cpu')];
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    results.push(await told(first.data()), await told(far[1].data()), await told(heddle.sync()));
+    bad().to('cpu');
+    results.push(await told(heddle.sync()), await told(heddle.sync()));`);
+  const told = 'INDEX_OUT_OF_RANGE';
+  expect(results).toEqual([told, told, 'done', told, 'done']);
+});
+
 simulated('a device without memory says so, and goes on when there is some', () => {
   const results = onSimulator(
     `const large = heddle.tensor(new Float32Array(100_000));
