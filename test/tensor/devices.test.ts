@@ -149,16 +149,24 @@ simulated('a load that finds no memory rejects, and that is all', () => {
   expect(results).toEqual(['OUT_OF_MEMORY', 'done', 0]);
 });
 
-const withLimits =
-  process.platform === 'linux' && spawnSync('prlimit', ['--version']).status === 0 ? simulated : test.skip;
+const limited =
+  process.platform === 'linux' && spawnSync('prlimit', ['--stack=1073741824', 'true']).status === 0
+    ? simulated
+    : test.skip;
 
-withLimits('a device whose thread cannot start is an error', () => {
-  const results = onSimulator(`
+limited('a device whose thread cannot start is an error', () => {
+  // A thread takes a gigabyte of address space, and little more than what is in use is to be had.
+  const script = `
+    const heddle = require('./dist/index.js');
     heddle.devices();
     const [, size] = /VmSize:\\s+(\\d+)/.exec(require('node:fs').readFileSync('/proc/self/status', 'utf8'));
-    require('node:child_process').spawnSync('prlimit', ['--pid', process.pid, '--as=' + (1024 * size + 3e6)]);
-    try { heddle.tensor([1]); } catch (error) { results.push(error.message); }`);
-  expect(results).toEqual([expect.stringMatching(/^\[tensor\] cannot start a thread/)]);
+    require('node:child_process').spawnSync('prlimit', ['--pid', process.pid, '--as=' + 1024 * (+size + 500_000)]);
+    try { heddle.tensor([1], [1], { device: 'cuda' }); } catch (error) { console.log(error.message); }`;
+  const env = { ...process.env, HEDDLE_CUDA: 'simulator' };
+  const args = ['--stack=1073741824', process.execPath, '--eval', script];
+  const { stdout, stderr, status } = spawnSync('prlimit', args, { env, encoding: 'utf8' });
+  expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
+  expect(stdout).toMatch(/^\[tensor\] cannot start a thread/);
 });
 
 simulated('a device that is lost while a large view is read', () => {
