@@ -17,8 +17,9 @@ const LOADERS = { x64: 'ld-linux-x86-64.so.2', arm64: 'ld-linux-aarch64.so.1' };
 const TESTS = 'test/ops/(?!bytes)|test/tensor/(?!process|limits|devices)';
 
 function run(command, args, options) {
-  const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit', ...options });
+  const { status, signal, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit', ...options });
   if (error) throw error;
+  if (signal) console.error(`heddle: ${path.basename(command)} was ended by ${signal}`);
   if (status !== 0) process.exit(status ?? 1);
 }
 
