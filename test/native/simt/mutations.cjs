@@ -18,6 +18,18 @@ const mutations = [
   ['attention.cu', 'if (rows.first + r >= tile.rows) continue;', '', 'attention.cu', 'attention'],
   ['attention.cu', 'if (at >= p.pages.value_width) continue;', '', 'attention.cu', 'attention'],
   ['attention_tile.h', ' || key >= limit_of(p, tile, r)', '', 'attention.cu', 'attention'],
+  ['attention_tile.h', 'if (place == -kInfinity) kept', 'if (false) kept', 'attention.cu', 'attention'],
+  ['attention_problem.h', 'product += bias_at', 'bias_at', 'attention.cu', 'attention'],
+  [
+    'attention_problem.h',
+    'limit < 0 ? 0 : limit < sequence.keys ? limit : sequence.keys',
+    'limit',
+    'attention.cu',
+    'attention',
+  ],
+  ['attention_mma.h', '+ lane_row() + e / 2 * 8', '+ lane_row()', 'attention_half.cu', 'attention_half'],
+  ['attention_half.cu', 'if (!p.split) start_states(p, tile, rows);', '', 'attention_half.cu', 'attention_half'],
+  ['attention_scores.cu', 'before += share;', 'before = share;', 'attention_scores.cu', 'attention'],
   ['attention_tile.h', 'page && first + d < p.pages.key_width', 'page', 'attention.cu', 'attention'],
   ['attention_tile.h', ' && column + offset < p.pages.padded_value_width', '', 'attention.cu', 'attention'],
   [
