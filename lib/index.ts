@@ -13,6 +13,14 @@ export { embedding } from './ops/embedding';
 export { gatherRows } from './ops/gather-rows';
 export { KVCache, type KVCacheOptions, type LayerCache } from './ops/kv-cache';
 export { layerNorm, type LayerNormOptions } from './ops/layer-norm';
+export {
+  linearAttention,
+  recurrentAttention,
+  type KeyPadding,
+  type LinearAttentionOptions,
+  type LinearAttentionResult,
+  type RecurrentAttentionOptions,
+} from './ops/linear-attention';
 export { linear, packWeight, type LinearOptions } from './ops/linear';
 export { mask, Mask, type Lengths, type MaskDescription, type MaskExtent } from './ops/mask';
 export { rmsNorm, type RmsNormOptions } from './ops/rms-norm';

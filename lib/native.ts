@@ -102,6 +102,30 @@ export interface Native {
     returnLse: boolean,
     ...mask: MaskHandles
   ): [output: number, lse: number];
+  /** `newState` is 0 unless it is asked for. */
+  linearAttention(
+    q: number,
+    k: number,
+    v: number,
+    padding: number,
+    state: number,
+    features: number,
+    causal: boolean,
+    eps: number,
+    returnState: boolean,
+  ): [output: number, newState: number];
+  recurrentAttention(
+    q: number,
+    k: number,
+    v: number,
+    decay: number,
+    beta: number,
+    erase: number,
+    padding: number,
+    state: number,
+    scale: number,
+    returnState: boolean,
+  ): [output: number, newState: number];
   /** The last arguments: offsets, [B, H, Tq, Tk]. */
   maskToArray(...args: [...MaskHandles, offsets: number, shape: readonly number[]]): number;
   countMaskTiles(...args: [...MaskHandles, offsets: number, shape: readonly number[]]): number;

@@ -156,6 +156,32 @@ Napi::Value cached_attention(const Call& c) {
   return publish_pair(c, rows, lse ? reshape(c.runtime(), lse, Shape{q->shape[1], q->shape[2]}) : nullptr);
 }
 
+/// (q, k, v, padding, state, features, causal, eps, whether the state is wanted) → [out, state]
+Napi::Value linear_attention(const Call& c) {
+  LinearAttention op{c.tensor(0, "q"), c.tensor(1, "k"), c.tensor(2, "v")};
+  op.padding = c.optional_tensor(3, "padding");
+  op.past = c.optional_tensor(4, "state");
+  op.features = static_cast<FeatureMap>(c.integer(5));
+  op.causal = c.flag(6);
+  op.normalized = true;
+  op.eps = c.real(7);
+  const auto [out, state] = linear_attention(c.runtime(), op, c.flag(8));
+  return publish_pair(c, out, state);
+}
+
+/// (q, k, v, decay, beta, erase, padding, state, scale, whether the state is wanted) → [out, state]
+Napi::Value recurrent_attention(const Call& c) {
+  LinearAttention op{c.tensor(0, "q"), c.tensor(1, "k"), c.tensor(2, "v")};
+  op.decay = c.optional_tensor(3, "decay");
+  op.beta = c.optional_tensor(4, "beta");
+  op.erase = c.optional_tensor(5, "erase");
+  op.padding = c.optional_tensor(6, "padding");
+  op.past = c.optional_tensor(7, "state");
+  op.scale = c.real(8);
+  const auto [out, state] = linear_attention(c.runtime(), op, c.flag(9));
+  return publish_pair(c, out, state);
+}
+
 /// Elements of a page of one head.
 Napi::Value page_elements(const Call& c) {
   const int64_t elements = PageShape{c.integer(0), c.integer(1)}.elements();
@@ -188,6 +214,8 @@ constexpr Export kOps[] = {
     {"maskToArray", "mask", mask_to_array},
     {"countMaskTiles", "mask", count_mask_tiles},
     {"cachedAttention", "attention", cached_attention},
+    {"linearAttention", "linear_attention", linear_attention},
+    {"recurrentAttention", "recurrent_attention", recurrent_attention},
     {"pageElements", "page_elements", page_elements},
 };
 

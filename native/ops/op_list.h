@@ -7,6 +7,7 @@
 #include "ops/kv_cache.h"
 #include "ops/layer_norm.h"
 #include "ops/linear.h"
+#include "ops/linear_attention.h"
 #include "ops/mask.h"
 #include "ops/rms_norm.h"
 #include "ops/rope.h"
@@ -31,6 +32,7 @@
   X(GatherRows)         \
   X(LayerNorm)          \
   X(Linear)             \
+  X(LinearAttention)    \
   X(MaskToArray)        \
   X(PackPanels)         \
   X(RmsNorm)            \

@@ -24,6 +24,7 @@ const Test kTests[] = {
     {"cast", test_cast},
     {"gated", test_gated},
     {"linear", test_linear},
+    {"linear_attention", test_linear_attention},
     {"layer_norm", test_layer_norm},
     {"rms_norm", test_rms_norm},
     {"rope", test_rope},

@@ -10,6 +10,7 @@ void test_copy();
 void test_add();
 void test_activate();
 void test_linear();
+void test_linear_attention();
 void test_cast();
 void test_gated();
 void test_layer_norm();
