@@ -23,6 +23,15 @@ export {
 } from './ops/linear-attention';
 export { linear, packWeight, type LinearOptions } from './ops/linear';
 export { mask, Mask, type Lengths, type MaskDescription, type MaskExtent } from './ops/mask';
+export {
+  favorFeatures,
+  orthogonalFeatures,
+  performerAttention,
+  type FavorFeaturesOptions,
+  type OrthogonalFeaturesOptions,
+  type PerformerAttentionOptions,
+} from './ops/performer';
+export { dropout, random, type DropoutOptions, type RandomCounter, type RandomOptions } from './ops/random';
 export { rmsNorm, type RmsNormOptions } from './ops/rms-norm';
 export { rope, type RopeOptions } from './ops/rope';
 export { sample, type SampleOptions, type SamplingOptions } from './ops/sample';

@@ -102,6 +102,25 @@ export interface Native {
     returnLse: boolean,
     ...mask: MaskHandles
   ): [output: number, lse: number];
+  random(
+    seed: number,
+    step: number,
+    normal: boolean,
+    first: number,
+    second: number,
+    dtype: DType,
+    shape: readonly number[],
+  ): number;
+  dropout(x: number, seed: number, step: number, p: number): number;
+  orthogonalize(x: number, keepLengths: boolean, scale: number): number;
+  favorFeatures(
+    x: number,
+    projection: number,
+    padding: number,
+    softmax: boolean,
+    queries: boolean,
+    eps: number,
+  ): number;
   /** `newState` is 0 unless it is asked for. */
   linearAttention(
     q: number,

@@ -1,5 +1,15 @@
 export { FeedForward, SelfAttention, TransformerBlock, type BlockOptions, type Step } from './block';
 export { Decoder, type DecoderInput, type DecoderOptions, type DecoderOutput } from './decoder';
+export * as init from './init';
 export { Embedding, Linear, Norm, type NormOptions } from './layers';
 export type { Parameter, ParameterSource } from './parameters';
+export {
+  alibiSlopes,
+  debertaBucket,
+  sinusoidalPositions,
+  t5Bucket,
+  type LogBucketOptions,
+  type SinusoidalOptions,
+  type T5BucketOptions,
+} from './positions';
 export { Rotary, type RotaryOptions, type RotaryScaling, type Rotation } from './rotary';

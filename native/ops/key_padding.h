@@ -1,7 +1,7 @@
 #pragma once
 
 #include "core/host_device.h"
-#include "ops/checks.h"
+#include "core/tensor.h"
 
 namespace heddle {
 
@@ -25,14 +25,6 @@ struct KeyPadding {
 };
 
 /// The operand: lengths [B] int32, or [B, T] bool (true: a key), dense. Throws TypeError or RangeError for another.
-inline void check_key_padding(const char* function, const Tensor* padding, int64_t batch, int64_t keys) {
-  check_strided(function, "padding", padding);
-  if (padding->dtype == DType::kInt32) return check_int32_vector(function, "padding", padding, batch);
-  if (padding->dtype != DType::kBool) {
-    throw_type_error("[", function, "] padding must be int32 or bool but got ", name_of(padding->dtype));
-  }
-  check_shape(function, "padding", padding, Shape{batch, keys});
-  check_dense(function, "padding", padding);
-}
+void check_key_padding(const char* function, const Tensor* padding, int64_t batch, int64_t keys);
 
 }  // namespace heddle

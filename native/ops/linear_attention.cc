@@ -1,5 +1,6 @@
 #include "ops/linear_attention.h"
 
+#include "ops/checks.h"
 #include "ops/elementwise.h"
 #include "ops/key_padding.h"
 

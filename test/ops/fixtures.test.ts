@@ -1,10 +1,12 @@
 import {
   attention,
+  favorFeatures,
   gated,
   gelu,
   layerNorm,
   logSoftmax,
   mask,
+  performerAttention,
   relu,
   rmsNorm,
   silu,
@@ -48,7 +50,25 @@ function isPlain({ data, shape }: Values, causal: boolean): boolean {
   return data.every((keep, at) => (keep !== 0) === (!causal || sees(at)));
 }
 
+/** FAVOR+ on the projection of the case. */
+const favor =
+  (kernel: 'softmax' | 'relu'): Express =>
+  ({ eps }, inputs) =>
+  () => {
+    const [q, k, v, projection] = ['q', 'k', 'v', 'projection'].map((key) => float32(inputs[key]!));
+    const featuresOf = (x: Tensor, role: 'query' | 'key') =>
+      favorFeatures(x, projection!, { kernel, role, eps: eps as number });
+    return {
+      q_features: featuresOf(q!, 'query'),
+      k_features: featuresOf(k!, 'key'),
+      out: performerAttention(q!, k!, v!, { kernel, projection }),
+      out_causal: performerAttention(q!, k!, v!, { kernel, projection, causal: true }),
+    };
+  };
+
 const ops: Record<string, Express> = {
+  favor_softmax: favor('softmax'),
+  favor_relu: favor('relu'),
   layer_norm:
     ({ eps }, { x, weight, bias }) =>
     () => ({
@@ -100,7 +120,7 @@ const ops: Record<string, Express> = {
 const ILL_CONDITIONED = { abs: 1e-3, rel: 1e-3 };
 const toleranceOf = (name: string) => (/large_scores|offset/.test(name) ? ILL_CONDITIONED : OPS);
 
-const groups = ['norms', 'softmax', 'activations', 'attention'];
+const groups = ['norms', 'softmax', 'activations', 'attention', 'performer'];
 
 describe.each(groups)('%s', (group) => {
   if (!fixtureNames('ops').includes(group)) {

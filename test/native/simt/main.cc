@@ -38,6 +38,10 @@ const Test kTests[] = {
     {"attention_half", test_attention_half},
     {"sample", test_sample},
     {"end_of_sequence", test_end_of_sequence},
+    {"random", test_random},
+    {"dropout", test_dropout},
+    {"orthogonalize", test_orthogonalize},
+    {"favor_features", test_favor_features},
 };
 
 }  // namespace

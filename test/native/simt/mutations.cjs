@@ -184,6 +184,12 @@ const mutations = [
     'attention',
   ],
   ['pages.h', 'page < 0 || page >= p.num_pages) return nullptr', 'page < 0) return nullptr', 'kv_cache.cu', 'kv_cache'],
+  ['favor.cu', 'if (padding.keeps(b, i / features)) top', 'top', 'favor.cu', 'favor_features'],
+  ['random.cu', 'if (j < n) out[i + j] = narrow<T>(first', 'out[i + j] = narrow<T>(first', 'random.cu', 'random'],
+  ['random.cu', 'if (j < n) out[i + j] = narrow<T>(words', 'out[i + j] = narrow<T>(words', 'random.cu', 'dropout'],
+  ['random.cu', 'sync_block();  // the shares', '// the shares', 'random.cu', 'orthogonalize'],
+  ['random.cu', 'sync_block();  // and taken', '// and taken', 'random.cu', 'orthogonalize'],
+  ['random.cu', 'sync_block();  // all have measured', '// all have measured', 'random.cu', 'orthogonalize'],
   ['sample.cu', 'histogram[d] = 0;\n    sync_block();', 'histogram[d] = 0;', 'sample.cu', 'sample'],
   [
     'sample.cu',
