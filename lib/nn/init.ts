@@ -33,7 +33,7 @@ function xavierStd(name: string, shape: readonly number[], options: InitOptions)
 }
 
 /** Normal numbers: see `random.normal`. */
-export const normal = random.normal;
+export const normal: typeof random.normal = (shape, options) => random.normal(shape, options);
 
 /** Evenly spread in ±gain · √(6 / (inputs + outputs)), a weight [N, K] (Glorot and Bengio, 2010, equation 16). */
 export function xavierUniform(shape: readonly number[], options: InitOptions = {}): Tensor {
