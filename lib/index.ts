@@ -8,6 +8,7 @@ export { gated, gelu, relu, silu, type Activation, type GatedOptions, type GeluO
 export { add } from './ops/add';
 export { argmax } from './ops/argmax';
 export { attention, type AttentionOptions, type AttentionResult, type CachedAttentionOptions } from './ops/attention';
+export { debertaBucket, t5Bucket, type LogBucketOptions, type T5BucketOptions } from './ops/buckets';
 export { cast } from './ops/cast';
 export { embedding } from './ops/embedding';
 export { gatherRows } from './ops/gather-rows';
@@ -31,6 +32,14 @@ export {
   type OrthogonalFeaturesOptions,
   type PerformerAttentionOptions,
 } from './ops/performer';
+export {
+  cosineAttention,
+  linformerAttention,
+  localAttention,
+  type CosineAttentionOptions,
+  type LinformerAttentionOptions,
+  type LocalAttentionOptions,
+} from './ops/composed-attention';
 export { dropout, random, type DropoutOptions, type RandomCounter, type RandomOptions } from './ops/random';
 export { rmsNorm, type RmsNormOptions } from './ops/rms-norm';
 export { rope, type RopeOptions } from './ops/rope';
