@@ -9,6 +9,8 @@ namespace heddle {
 struct PhiloxWords {
   uint32_t at[4];
 
+  /// In [0, 1), of 24 bits of one word.
+  HEDDLE_HOST_DEVICE float unit(int word) const { return static_cast<float>(at[word] >> 8) * 0x1p-24f; }
   /// In [0, 1), of 53 bits of the first two words.
   HEDDLE_HOST_DEVICE double uniform() const {
     return static_cast<double>((uint64_t{at[0]} << 32 | at[1]) >> 11) * 0x1p-53;

@@ -30,13 +30,10 @@ void for_blocks(KernelContext& context, const Tensor* seed, const Tensor* step, 
   });
 }
 
-/// In [0, 1), of 24 bits.
-float uniform_of(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
-
-/// Two normal numbers of two words (Box and Muller, 1958).
-void normals_of(uint32_t a, uint32_t b, float* to) {
-  const float length = std::sqrt(-2.0f * std::log((static_cast<float>(a >> 8) + 1.0f) * 0x1p-24f));
-  const float angle = 6.283185307f * uniform_of(b);
+/// Two normal numbers of words `first` and the one behind (Box and Muller, 1958).
+void normals_of(const PhiloxWords& words, int first, float* to) {
+  const float length = std::sqrt(-2.0f * std::log(words.unit(first) + 0x1p-24f));
+  const float angle = 6.283185307f * words.unit(first + 1);
   to[0] = length * std::cos(angle);
   to[1] = length * std::sin(angle);
 }
@@ -50,10 +47,10 @@ void fill(const Random& op, KernelContext& context) {
              [&](const PhiloxWords& words, int64_t i, int n) {
                float x[4];
                if (uniform) {
-                 for (int j = 0; j < 4; ++j) x[j] = uniform_of(words.at[j]);
+                 for (int j = 0; j < 4; ++j) x[j] = words.unit(j);
                } else {
-                 normals_of(words.at[0], words.at[1], x);
-                 normals_of(words.at[2], words.at[3], x + 2);
+                 normals_of(words, 0, x);
+                 normals_of(words, 2, x + 2);
                }
                for (int j = 0; j < n; ++j) out[i + j] = from_float<T>(op.first + range * x[j]);
              });

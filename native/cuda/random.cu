@@ -26,11 +26,10 @@ HEDDLE_DEVICE void for_blocks(const Counter& counter, int64_t count, const Body&
   });
 }
 
-HEDDLE_DEVICE float uniform_of(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
-
-HEDDLE_DEVICE void normals_of(uint32_t a, uint32_t b, float* to) {
-  const float length = sqrtf(-2.0f * logf((static_cast<float>(a >> 8) + 1.0f) * 0x1p-24f));
-  const float angle = 6.283185307f * uniform_of(b);
+/// Two normal numbers of words `first` and the one behind (Box and Muller, 1958).
+HEDDLE_DEVICE void normals_of(const PhiloxWords& words, int first, float* to) {
+  const float length = sqrtf(-2.0f * logf(words.unit(first) + 0x1p-24f));
+  const float angle = 6.283185307f * words.unit(first + 1);
   to[0] = length * cosf(angle);
   to[1] = length * sinf(angle);
 }
@@ -41,10 +40,10 @@ fill(Counter counter, int64_t count, bool uniform, float first, float range, T* 
   for_blocks(counter, count, [&](const PhiloxWords& words, int64_t i, int n) {
     float x[4];
     if (uniform) {
-      for (int j = 0; j < 4; ++j) x[j] = uniform_of(words.at[j]);
+      for (int j = 0; j < 4; ++j) x[j] = words.unit(j);
     } else {
-      normals_of(words.at[0], words.at[1], x);
-      normals_of(words.at[2], words.at[3], x + 2);
+      normals_of(words, 0, x);
+      normals_of(words, 2, x + 2);
     }
     HEDDLE_UNROLL
     for (int j = 0; j < 4; ++j) {

@@ -1,18 +1,9 @@
 import { linearAttention, recurrentAttention, setNumThreads, tensor, type Tensor } from '#lib/index';
 import { FLOATS, rounded } from '../support/dtype';
 import { expectAsGoodAsPlain } from '../support/naive';
-import { recurrence, type NaiveRecurrence } from '../support/naive-recurrence';
+import { recurrence, type NaiveRecurrence, type RecurrenceSizes } from '../support/naive-recurrence';
 import { Random } from '../support/random';
 
-interface Sizes {
-  batch: number;
-  heads: number;
-  kvHeads: number;
-  queries: number;
-  keys: number;
-  keyWidth: number;
-  valueWidth: number;
-}
 const shape = (
   batch: number,
   heads: number,
@@ -20,9 +11,9 @@ const shape = (
   queries: number,
   keys: number,
   widths: [number, number],
-) => ({ batch, heads, kvHeads, queries, keys, keyWidth: widths[0], valueWidth: widths[1] }) satisfies Sizes;
+) => ({ batch, heads, kvHeads, queries, keys, keyWidth: widths[0], valueWidth: widths[1] }) satisfies RecurrenceSizes;
 
-const table: Sizes[] = [
+const table: RecurrenceSizes[] = [
   shape(1, 1, 1, 1, 1, [1, 1]),
   shape(2, 4, 2, 9, 9, [8, 8]),
   shape(1, 6, 2, 33, 33, [17, 70]),
@@ -35,7 +26,7 @@ const table: Sizes[] = [
 const withTokens = table.filter(({ queries, keys, keyWidth }) => queries === keys && keyWidth > 1);
 
 /** Random operands, rounded to the dtype. */
-function operands(sizes: Sizes, dtype: (typeof FLOATS)[number], seed = 1) {
+function operands(sizes: RecurrenceSizes, dtype: (typeof FLOATS)[number], seed = 1) {
   const { batch, heads, kvHeads, queries, keys, keyWidth, valueWidth } = sizes;
   const random = new Random(seed);
   const normals = (count: number, scale = 1) => rounded(random.normals(count, scale), dtype);

@@ -1,16 +1,14 @@
-import type { Formula, Round } from './naive';
+import type { Formula, NaiveAttention, Round } from './naive';
 
 type Numbers = ArrayLike<number>;
 
+export type RecurrenceSizes = Pick<
+  NaiveAttention,
+  'batch' | 'heads' | 'kvHeads' | 'queries' | 'keys' | 'keyWidth' | 'valueWidth'
+>;
+
 /** What linearAttention and recurrentAttention are told, dense and row-major. */
-export interface NaiveRecurrence {
-  batch: number;
-  heads: number;
-  kvHeads: number;
-  queries: number;
-  keys: number;
-  keyWidth: number;
-  valueWidth: number;
+export interface NaiveRecurrence extends RecurrenceSizes {
   q: Numbers;
   k: Numbers;
   v: Numbers;
