@@ -3,5 +3,5 @@ export { Decoder, type DecoderInput, type DecoderOptions, type DecoderOutput } f
 export * as init from './init';
 export { Embedding, Linear, Norm, type NormOptions } from './layers';
 export type { Parameter, ParameterSource } from './parameters';
-export { alibiSlopes, sinusoidalPositions, type SinusoidalOptions } from './positions';
+export { sinusoidalPositions, type SinusoidalOptions } from './positions';
 export { Rotary, type RotaryOptions, type RotaryScaling, type Rotation } from './rotary';

@@ -51,19 +51,3 @@ export function sinusoidalPositions(options: SinusoidalOptions): Float64Array {
   }
   return table;
 }
-
-/**
- * Slopes of ALiBi (Press et al., 2022, section 3): 2^(-biasMax i / n) for a power of two n; for another number of heads
- * those of the next lower power, then every second one of its double. `biasMax` is MPT's alibi_bias_max, default 8.
- */
-export function alibiSlopes(numHeads: number, options: { biasMax?: number | undefined } = {}): Float64Array {
-  checkInteger('alibiSlopes', 'numHeads', numHeads, 1, 2 ** 16);
-  checkOptions('alibiSlopes', options, ['biasMax']);
-  const { biasMax = 8 } = options;
-  checkNumber('alibiSlopes', 'biasMax', biasMax);
-  if (biasMax <= 0) throw rangeError('alibiSlopes', 'biasMax', 'above 0', biasMax);
-  const power = 2 ** Math.floor(Math.log2(numHeads));
-  return Float64Array.from({ length: numHeads }, (_, i) =>
-    i < power ? 2 ** ((-biasMax * (i + 1)) / power) : 2 ** ((-biasMax * (2 * (i - power) + 1)) / (2 * power)),
-  );
-}

@@ -24,6 +24,7 @@
   X(AppendKV)           \
   X(Argmax)             \
   X(Attention)          \
+  X(AttentionScores)    \
   X(Cast)               \
   X(Copy)               \
   X(CountMaskTiles)     \

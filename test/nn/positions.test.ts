@@ -1,8 +1,9 @@
-import { debertaBucket, nn, t5Bucket } from '#lib/index';
+import { bias, debertaBucket, nn, t5Bucket } from '#lib/index';
 import { expectClose, OPS } from '../support/compare';
 import { Fixture, fixtureNames, type Stored } from '../support/fixtures';
 
-const { alibiSlopes, sinusoidalPositions } = nn;
+const alibiSlopes: typeof bias.alibiSlopes = (heads, options) => bias.alibiSlopes(heads, options);
+const { sinusoidalPositions } = nn;
 
 interface Case {
   name: string;
@@ -95,10 +96,10 @@ const wrong: [argument: string, call: () => unknown][] = [
   ['maxDistance', () => t5Bucket(0, { maxDistance: 8 })],
   ['bucketSize', () => debertaBucket(0, { bucketSize: 1, maxPosition: 8 })],
   ['maxPosition', () => debertaBucket(0, { bucketSize: 8, maxPosition: 4 })],
-  ['numHeads', () => alibiSlopes(0)],
+  ['heads', () => alibiSlopes(0)],
   ['biasMax', () => alibiSlopes(1, { biasMax: NaN })],
 ];
 test.each(wrong)('%s must fit', (argument, call) => {
   expect(call).toThrow(RangeError);
-  expect(call).toThrow(new RegExp(`\\[\\w+\\] ${argument} must`));
+  expect(call).toThrow(new RegExp(`\\[[\\w.]+\\] ${argument} must`));
 });
