@@ -4,21 +4,36 @@ export type { InfoOptions, ModelInfo } from './models/info';
 export type { LoadProgress } from './models/load';
 export { QueueFullError } from './native';
 export * as nn from './nn/index';
-export { gated, gelu, relu, silu, type Activation, type GatedOptions, type GeluOptions } from './ops/activation';
-export { add } from './ops/add';
+export {
+  activation,
+  gated,
+  gelu,
+  relu,
+  sigmoid,
+  silu,
+  tanh,
+  type Activation,
+  type GatedOptions,
+  type GeluOptions,
+  type SiluOptions,
+} from './ops/activation';
+export { abs, add, div, exp, log, maximum, minimum, mul, neg, sqrt, sub, type Operand } from './ops/arithmetic';
 export { argmax } from './ops/argmax';
 export { attention, type AttentionOptions, type AttentionResult, type CachedAttentionOptions } from './ops/attention';
 export { cast } from './ops/cast';
+export { crossEntropy, type CrossEntropyOptions } from './ops/cross-entropy';
 export { embedding } from './ops/embedding';
 export { gatherRows } from './ops/gather-rows';
 export { KVCache, type KVCacheOptions, type LayerCache } from './ops/kv-cache';
-export { layerNorm, type LayerNormOptions } from './ops/layer-norm';
+export { layerNorm, type LayerNormOptions, type LayerNormResult } from './ops/layer-norm';
 export { linear, packWeight, type LinearOptions } from './ops/linear';
 export { mask, Mask, type Lengths, type MaskDescription, type MaskExtent } from './ops/mask';
+export { logSumExp, mean, sum, type ReduceOptions } from './ops/reduce';
 export { rmsNorm, type RmsNormOptions } from './ops/rms-norm';
 export { rope, type RopeOptions } from './ops/rope';
 export { sample, type SampleOptions, type SamplingOptions } from './ops/sample';
-export { logSoftmax, softmax } from './ops/softmax';
+export { logSoftmax, softmax, type SoftmaxOptions } from './ops/softmax';
+export { where } from './ops/where';
 export { loadModel, Model, type Generated, type LoadModelOptions, type ScoreOptions } from './pipeline';
 export type { FinishReason, Piece } from './pieces';
 export type { Scored } from './score';

@@ -7,16 +7,30 @@
 namespace heddle {
 namespace {
 
-Napi::Value add(const Call& c) { return c.publish(add(c.runtime(), Add{c.tensor(0, "a"), c.tensor(1, "b")})); }
-
-Napi::Value gelu(const Call& c) {
-  const Activation kind = c.flag(1) ? Activation::kGeluTanh : Activation::kGelu;
-  return c.publish(activate(c.runtime(), {c.tensor(0, "x"), kind}));
+template <BinaryKind kind>
+Napi::Value binary(const Call& c) {
+  return c.publish(binary(c.runtime(), c.function(), {c.tensor(0, "a"), c.tensor(1, "b"), kind}));
 }
 
-Napi::Value silu(const Call& c) { return c.publish(activate(c.runtime(), {c.tensor(0, "x"), Activation::kSilu})); }
+Napi::Value where(const Call& c) {
+  return c.publish(where(c.runtime(), Where{c.tensor(0, "condition"), c.tensor(1, "a"), c.tensor(2, "b")}));
+}
 
-Napi::Value relu(const Call& c) { return c.publish(activate(c.runtime(), {c.tensor(0, "x"), Activation::kRelu})); }
+template <Activation activation>
+Napi::Value activate(const Call& c) {
+  return c.publish(activate(c.runtime(), c.function(), {c.tensor(0, "x"), activation, 1.0f}));
+}
+
+/// (x, activation)
+Napi::Value activate_by_name(const Call& c) {
+  const Activate op{c.tensor(0, "x"), static_cast<Activation>(c.integer(1)), 1.0f};
+  return c.publish(activate(c.runtime(), c.function(), op));
+}
+
+/// (x, alpha)
+Napi::Value silu(const Call& c) {
+  return c.publish(activate(c.runtime(), c.function(), {c.tensor(0, "x"), Activation::kSilu, c.real(1)}));
+}
 
 Napi::Value gated(const Call& c) {
   const Gated op{c.tensor(0, "gate"), c.tensor(1, "up"), static_cast<Activation>(c.integer(2))};
@@ -43,25 +57,34 @@ Napi::Value linear(const Call& c) {
 
 Napi::Value pack(const Call& c) { return c.publish(pack(c.runtime(), PackPanels{c.tensor(0, "weight")})); }
 
-/// [first, second], second 0 where it is null.
-Napi::Value publish_pair(const Call& c, Tensor* first, Tensor* second) {
-  auto pair = Napi::Array::New(c.env(), 2);
-  pair.Set(0u, c.publish(first));
-  pair.Set(1u, second ? c.publish(second) : Napi::Number::New(c.env(), 0));
-  return pair;
+/// An array of handles, 0 for what is null.
+Napi::Value publish_all(const Call& c, std::initializer_list<Tensor*> tensors) {
+  auto handles = Napi::Array::New(c.env(), tensors.size());
+  uint32_t i = 0;
+  for (Tensor* const tensor : tensors) {
+    handles.Set(i++, tensor ? c.publish(tensor) : Napi::Number::New(c.env(), 0));
+  }
+  return handles;
 }
 
+/// (x, residual, weight, bias, eps, axis, unbiased, whether stats are wanted) → [out, sum, mean, inverse deviation]
 Napi::Value layer_norm(const Call& c) {
-  const auto [out, sum] =
-      layer_norm(c.runtime(), LayerNorm{c.tensor(0, "x"), c.optional_tensor(1, "residual"),
-                                        c.optional_tensor(2, "weight"), c.optional_tensor(3, "bias"), c.real(4)});
-  return publish_pair(c, out, sum);
+  const LayerNorm op{c.tensor(0, "x"),
+                     c.optional_tensor(1, "residual"),
+                     c.optional_tensor(2, "weight"),
+                     c.optional_tensor(3, "bias"),
+                     c.real(4),
+                     c.flag(6)};
+  const auto [out, sum, mean, inverse_deviation] = layer_norm(c.runtime(), op, c.integer(5), c.flag(7));
+  return publish_all(c, {out, sum, mean, inverse_deviation});
 }
 
+/// (x, residual, weight, eps, offset, axis) → [out, sum]
 Napi::Value rms_norm(const Call& c) {
-  const auto [out, sum] = rms_norm(c.runtime(), RmsNorm{c.tensor(0, "x"), c.optional_tensor(1, "residual"),
-                                                        c.optional_tensor(2, "weight"), c.real(3), c.real(4)});
-  return publish_pair(c, out, sum);
+  const RmsNorm op{c.tensor(0, "x"), c.optional_tensor(1, "residual"), c.optional_tensor(2, "weight"), c.real(3),
+                   c.real(4)};
+  const auto [out, sum] = rms_norm(c.runtime(), op, c.integer(5));
+  return publish_all(c, {out, sum});
 }
 
 Napi::Value rope(const Call& c) {
@@ -74,9 +97,24 @@ Napi::Value dynamic_frequencies(const Call& c) {
       c.runtime(), DynamicFrequencies{c.tensor(0, "last"), c.number(1), c.number(2), c.integer(3), c.integer(4)}));
 }
 
-Napi::Value softmax(const Call& c) { return c.publish(softmax(c.runtime(), Softmax{c.tensor(0, "x"), false})); }
+/// (x, axis)
+template <bool log>
+Napi::Value softmax(const Call& c) {
+  return c.publish(softmax(c.runtime(), {c.tensor(0, "x"), log}, c.integer(1)));
+}
 
-Napi::Value log_softmax(const Call& c) { return c.publish(softmax(c.runtime(), Softmax{c.tensor(0, "x"), true})); }
+/// (x, axis or undefined, whether the axis stays)
+template <ReduceKind kind>
+Napi::Value reduce(const Call& c) {
+  const auto axis = c.value(1).IsUndefined() ? std::nullopt : std::make_optional(c.integer(1));
+  return c.publish(reduce(c.runtime(), c.function(), {c.tensor(0, "x"), kind}, axis, c.flag(2)));
+}
+
+/// (logits, labels, ignored label, smoothing, whether the mean is wanted)
+Napi::Value cross_entropy(const Call& c) {
+  const CrossEntropy op{c.tensor(0, "logits"), c.tensor(1, "labels"), static_cast<int32_t>(c.integer(2)), c.real(3)};
+  return c.publish(cross_entropy(c.runtime(), op, c.flag(4)));
+}
 
 Napi::Value argmax(const Call& c) { return c.publish(argmax(c.runtime(), Argmax{c.tensor(0, "x")})); }
 
@@ -144,7 +182,7 @@ Napi::Value count_mask_tiles(const Call& c) {
 Napi::Value attention(const Call& c) {
   const DenseAttention op{c.tensor(0, "q"), c.tensor(1, "k"), c.tensor(2, "v"), c.real(3), c.flag(4), mask_of(c, 6)};
   const auto [out, lse] = attention(c.runtime(), op, c.flag(5));
-  return publish_pair(c, out, lse);
+  return publish_all(c, {out, lse});
 }
 
 /// (q, cuSeqlens, cache: 4, scale, causal, whether lse is wanted, mask: 5) → [out, lse]
@@ -153,7 +191,7 @@ Napi::Value cached_attention(const Call& c) {
   const Attention op{q, c.tensor(1, "cuSeqlens"), cache_of(c, 2, q->shape[3]), c.real(6), c.flag(7)};
   const auto [out, lse] = attention(c.runtime(), op, mask_of(c, 9), c.flag(8));
   Tensor* const rows = reshape(c.runtime(), out, Shape{q->shape[1], q->shape[2], out->shape[3]});
-  return publish_pair(c, rows, lse ? reshape(c.runtime(), lse, Shape{q->shape[1], q->shape[2]}) : nullptr);
+  return publish_all(c, {rows, lse ? reshape(c.runtime(), lse, Shape{q->shape[1], q->shape[2]}) : nullptr});
 }
 
 /// Elements of a page of one head.
@@ -163,10 +201,25 @@ Napi::Value page_elements(const Call& c) {
 }
 
 constexpr Export kOps[] = {
-    {"add", "add", add},
-    {"gelu", "gelu", gelu},
+    {"add", "add", binary<BinaryKind::kAdd>},
+    {"sub", "sub", binary<BinaryKind::kSub>},
+    {"mul", "mul", binary<BinaryKind::kMul>},
+    {"div", "div", binary<BinaryKind::kDiv>},
+    {"maximum", "maximum", binary<BinaryKind::kMaximum>},
+    {"minimum", "minimum", binary<BinaryKind::kMinimum>},
+    {"where", "where", where},
+    {"activation", "activation", activate_by_name},
+    {"gelu", "gelu", activate<Activation::kGelu>},
+    {"geluTanh", "gelu", activate<Activation::kGeluTanh>},
     {"silu", "silu", silu},
-    {"relu", "relu", relu},
+    {"relu", "relu", activate<Activation::kRelu>},
+    {"tanh", "tanh", activate<Activation::kTanh>},
+    {"sigmoid", "sigmoid", activate<Activation::kSigmoid>},
+    {"exp", "exp", activate<Activation::kExp>},
+    {"log", "log", activate<Activation::kLog>},
+    {"sqrt", "sqrt", activate<Activation::kSqrt>},
+    {"neg", "neg", activate<Activation::kNegative>},
+    {"abs", "abs", activate<Activation::kAbs>},
     {"gated", "gated", gated},
     {"embedding", "embedding", embedding},
     {"cast", "cast", cast},
@@ -177,8 +230,12 @@ constexpr Export kOps[] = {
     {"rope", "rope", rope},
     {"dynamicFrequencies", "dynamic_frequencies", dynamic_frequencies},
     {"layerNorm", "layer_norm", layer_norm},
-    {"softmax", "softmax", softmax},
-    {"logSoftmax", "log_softmax", log_softmax},
+    {"softmax", "softmax", softmax<false>},
+    {"logSoftmax", "log_softmax", softmax<true>},
+    {"sum", "sum", reduce<ReduceKind::kSum>},
+    {"mean", "mean", reduce<ReduceKind::kMean>},
+    {"logSumExp", "log_sum_exp", reduce<ReduceKind::kLogSumExp>},
+    {"crossEntropy", "cross_entropy", cross_entropy},
     {"argmax", "argmax", argmax},
     {"sample", "sample", sample},
     {"endOfSequence", "end_of_sequence", end_of_sequence},

@@ -1,6 +1,8 @@
 #pragma once
 
+#include "ops/activation.h"
 #include "ops/attention.h"
+#include "ops/cross_entropy.h"
 #include "ops/elementwise.h"
 #include "ops/embedding.h"
 #include "ops/gather.h"
@@ -8,6 +10,7 @@
 #include "ops/layer_norm.h"
 #include "ops/linear.h"
 #include "ops/mask.h"
+#include "ops/reduce.h"
 #include "ops/rms_norm.h"
 #include "ops/rope.h"
 #include "ops/sample.h"
@@ -16,13 +19,14 @@
 /// Every op that has a kernel on each device: the registration table.
 #define HEDDLE_OPS(X)   \
   X(Activate)           \
-  X(Add)                \
   X(AdvanceLengths)     \
   X(AppendKV)           \
   X(Argmax)             \
   X(Attention)          \
+  X(Binary)             \
   X(Cast)               \
   X(Copy)               \
+  X(CrossEntropy)       \
   X(CountMaskTiles)     \
   X(Embedding)          \
   X(DynamicFrequencies) \
@@ -33,7 +37,9 @@
   X(Linear)             \
   X(MaskToArray)        \
   X(PackPanels)         \
+  X(Reduce)             \
   X(RmsNorm)            \
   X(Rope)               \
   X(Sample)             \
-  X(Softmax)
+  X(Softmax)            \
+  X(Where)

@@ -1,13 +1,13 @@
 import {
+  activation,
   attention,
+  crossEntropy,
   gated,
-  gelu,
   layerNorm,
   logSoftmax,
+  logSumExp,
   mask,
-  relu,
   rmsNorm,
-  silu,
   softmax,
   tensor,
   type Activation,
@@ -28,18 +28,9 @@ type Inputs = Record<string, Values>;
 type Express = (params: Record<string, unknown>, inputs: Inputs) => (() => Record<string, Tensor>) | undefined;
 
 const float32 = (values: Values) => tensor(Float32Array.from(values.data), values.shape);
+const int32 = (values: Values) => tensor(Int32Array.from(values.data), values.shape);
 const optional = (values: Values | undefined) => values && float32(values);
 const onlyHas = (object: object, known: readonly string[]) => Object.keys(object).every((key) => known.includes(key));
-
-const ACTIVATIONS: Record<string, (x: Tensor) => Tensor> = {
-  gelu: (x) => gelu(x),
-  gelu_new: (x) => gelu(x, { approximate: 'tanh' }),
-  gelu_pytorch_tanh: (x) => gelu(x, { approximate: 'tanh' }),
-  silu,
-  swish: silu,
-  relu,
-};
-const GATES: Record<string, Activation> = { silu: 'silu', gelu: 'gelu', gelu_new: 'gelu_new', relu: 'relu' };
 
 /** Whether a mask [..., Tq, Tk] keeps what `causal` keeps (or, without it, everything). */
 function isPlain({ data, shape }: Values, causal: boolean): boolean {
@@ -74,15 +65,31 @@ const ops: Record<string, Express> = {
     },
   softmax:
     (_, { x }) =>
-    () => ({ softmax: softmax(float32(x!)), log_softmax: logSoftmax(float32(x!)) }),
-  activation: ({ name }, { x }) => {
-    const activation = ACTIVATIONS[name as string];
-    return activation && (() => ({ y: activation(float32(x!)) }));
+    () => ({
+      softmax: softmax(float32(x!)),
+      log_softmax: logSoftmax(float32(x!)),
+      logsumexp: logSumExp(float32(x!), { axis: -1 }),
+    }),
+  cross_entropy: (params, { logits, labels }) => {
+    const { label_smoothing: labelSmoothing, ignore_index: ignoreIndex } = params as Record<string, number>;
+    const loss = (reduction: 'mean' | 'none') =>
+      crossEntropy(float32(logits!), int32(labels!), { labelSmoothing, ignoreIndex, reduction });
+    return () => ({ mean: loss('mean'), none: loss('none') });
   },
-  gated_activation: ({ name }, { gate, up }) => {
-    const activation = GATES[name as string];
-    return activation && (() => ({ y: gated(float32(gate!), float32(up!), { activation }) }));
-  },
+  causal_lm_loss:
+    ({ ignore_index: ignoreIndex }, { logits, labels }) =>
+    () => {
+      const length = labels!.shape[1]!;
+      const predicted = float32(logits!).slice(1, 0, length - 1);
+      const next = int32(labels!).slice(1, 1, length);
+      return { loss: crossEntropy(predicted, next, { ignoreIndex: ignoreIndex as number }) };
+    },
+  activation:
+    ({ name }, { x }) =>
+    () => ({ y: activation(float32(x!), name as Activation) }),
+  gated_activation:
+    ({ name }, { gate, up }) =>
+    () => ({ y: gated(float32(gate!), float32(up!), { activation: name as Activation }) }),
   attention: (params, inputs) => {
     const { q, k, v, mask: allowed } = inputs;
     const { causal = false, scale } = params as { causal?: boolean; scale: number };

@@ -19,7 +19,8 @@ using namespace heddle::test;
 const Test kTests[] = {
     {"simulator", test_simulator},
     {"copy", test_copy},
-    {"add", test_add},
+    {"binary", test_binary},
+    {"where", test_where},
     {"activate", test_activate},
     {"cast", test_cast},
     {"gated", test_gated},
@@ -29,6 +30,8 @@ const Test kTests[] = {
     {"rope", test_rope},
     {"softmax", test_softmax},
     {"argmax", test_argmax},
+    {"reduce", test_reduce},
+    {"cross_entropy", test_cross_entropy},
     {"embedding", test_embedding},
     {"gather_rows", test_gather_rows},
     {"kv_cache", test_kv_cache},
