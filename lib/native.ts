@@ -74,6 +74,11 @@ export interface Native {
   gated(gate: number, up: number, activation: number): number;
   embedding(table: number, ids: number): number;
   gatherRows(x: number, index: number): number;
+  scatterRows(x: number, index: number, rows: number): number;
+  tensorScatter(cache: number, update: number, writeIndices: number, axis: number, circular: boolean): number;
+  concat(tensors: readonly number[], axis: number): number;
+  matmul(a: number, b: number): number;
+  topK(x: number, k: number, axis: number, largest: boolean, sorted: boolean): [values: number, indices: number];
   linear(x: number, weight: number, bias: number, residual: number, activation: number, float32Out: boolean): number;
   pack(weight: number): number;
   rmsNorm(
@@ -85,6 +90,7 @@ export interface Native {
     axis: number,
   ): [output: number, sum: number];
   rope(x: number, positions: number, frequencies: number, factor: number, interleaved: boolean): number;
+  rotate(x: number, cos: number, sin: number, positions: number, interleaved: boolean): number;
   dynamicFrequencies(last: number, base: number, factor: number, maxPositions: number, rotaryWidth: number): number;
   /** Those of the four that are not asked for are 0. */
   layerNorm(

@@ -2,4 +2,4 @@ export { FeedForward, SelfAttention, TransformerBlock, type BlockOptions, type S
 export { Decoder, type DecoderInput, type DecoderOptions, type DecoderOutput } from './decoder';
 export { Embedding, Linear, Norm, type NormOptions } from './layers';
 export type { Parameter, ParameterSource } from './parameters';
-export { Rotary, type RotaryOptions, type RotaryScaling, type Rotation } from './rotary';
+export { Rotary, rotaryTables, type RotaryOptions, type RotaryScaling, type Rotation } from './rotary';

@@ -7,6 +7,16 @@
 namespace heddle {
 namespace {
 
+/// An array of handles, 0 for what is null.
+Napi::Value publish_all(const Call& c, std::initializer_list<Tensor*> tensors) {
+  auto handles = Napi::Array::New(c.env(), tensors.size());
+  uint32_t i = 0;
+  for (Tensor* const tensor : tensors) {
+    handles.Set(i++, tensor ? c.publish(tensor) : Napi::Number::New(c.env(), 0));
+  }
+  return handles;
+}
+
 template <BinaryKind kind>
 Napi::Value binary(const Call& c) {
   return c.publish(binary(c.runtime(), c.function(), {c.tensor(0, "a"), c.tensor(1, "b"), kind}));
@@ -45,6 +55,37 @@ Napi::Value gather_rows(const Call& c) {
   return c.publish(gather_rows(c.runtime(), GatherRows{c.tensor(0, "x"), c.tensor(1, "index")}));
 }
 
+Napi::Value scatter_rows(const Call& c) {
+  return c.publish(scatter_rows(c.runtime(), ScatterRows{c.tensor(0, "x"), c.tensor(1, "index"), c.tensor(2, "rows")}));
+}
+
+/// (cache, update, write indices, axis, circular)
+Napi::Value tensor_scatter(const Call& c) {
+  const TensorScatter op{c.tensor(0, "cache"), c.tensor(1, "update"), c.optional_tensor(2, "writeIndices"), 0,
+                         c.flag(4)};
+  return c.publish(tensor_scatter(c.runtime(), op, c.integer(3)));
+}
+
+/// (handles, axis)
+Napi::Value concat_tensors(const Call& c) {
+  const auto handles = c.value(0).As<Napi::Array>();
+  std::vector<const Tensor*> tensors;
+  for (uint32_t i = 0; i < handles.Length(); ++i) {
+    tensors.push_back(c.runtime().find(handles.Get(i).As<Napi::Number>().Int64Value()));
+    if (!tensors.back()) throw_type_error("[concat] tensors[", i, "] is a disposed tensor");
+  }
+  return c.publish(concat_tensors(c.runtime(), std::move(tensors), c.integer(1)));
+}
+
+Napi::Value matmul(const Call& c) { return c.publish(matmul(c.runtime(), Matmul{c.tensor(0, "a"), c.tensor(1, "b")})); }
+
+/// (x, k, axis, largest, sorted) → [values, indices]
+Napi::Value top_k(const Call& c) {
+  const auto [values, indices] =
+      top_k(c.runtime(), TopK{c.tensor(0, "x"), c.integer(1), c.flag(3), c.flag(4)}, c.integer(2));
+  return publish_all(c, {values, indices});
+}
+
 Napi::Value cast(const Call& c) { return c.publish(cast(c.runtime(), Cast{c.tensor(0, "x")}, c.dtype(1))); }
 
 /// (x, weight, bias, residual, activation, whether the result is float32)
@@ -56,16 +97,6 @@ Napi::Value linear(const Call& c) {
 }
 
 Napi::Value pack(const Call& c) { return c.publish(pack(c.runtime(), PackPanels{c.tensor(0, "weight")})); }
-
-/// An array of handles, 0 for what is null.
-Napi::Value publish_all(const Call& c, std::initializer_list<Tensor*> tensors) {
-  auto handles = Napi::Array::New(c.env(), tensors.size());
-  uint32_t i = 0;
-  for (Tensor* const tensor : tensors) {
-    handles.Set(i++, tensor ? c.publish(tensor) : Napi::Number::New(c.env(), 0));
-  }
-  return handles;
-}
 
 /// (x, residual, weight, bias, eps, axis, unbiased, whether stats are wanted) → [out, sum, mean, inverse deviation]
 Napi::Value layer_norm(const Call& c) {
@@ -90,6 +121,12 @@ Napi::Value rms_norm(const Call& c) {
 Napi::Value rope(const Call& c) {
   return c.publish(rope(
       c.runtime(), Rope{c.tensor(0, "x"), c.tensor(1, "positions"), c.tensor(2, "frequencies"), c.real(3), c.flag(4)}));
+}
+
+/// (x, cos, sin, positions, interleaved)
+Napi::Value rotate(const Call& c) {
+  return c.publish(rotate(c.runtime(), Rotate{c.tensor(0, "x"), c.tensor(1, "cos"), c.tensor(2, "sin"),
+                                              c.optional_tensor(3, "positions"), c.flag(4)}));
 }
 
 Napi::Value dynamic_frequencies(const Call& c) {
@@ -224,10 +261,16 @@ constexpr Export kOps[] = {
     {"embedding", "embedding", embedding},
     {"cast", "cast", cast},
     {"gatherRows", "gather_rows", gather_rows},
+    {"scatterRows", "scatter_rows", scatter_rows},
+    {"tensorScatter", "tensor_scatter", tensor_scatter},
+    {"concat", "concat", concat_tensors},
+    {"matmul", "matmul", matmul},
+    {"topK", "top_k", top_k},
     {"linear", "linear", linear},
     {"pack", "pack_weight", pack},
     {"rmsNorm", "rms_norm", rms_norm},
     {"rope", "rope", rope},
+    {"rotate", "rotate", rotate},
     {"dynamicFrequencies", "dynamic_frequencies", dynamic_frequencies},
     {"layerNorm", "layer_norm", layer_norm},
     {"softmax", "softmax", softmax<false>},

@@ -8,11 +8,13 @@ import {
   logSumExp,
   mask,
   rmsNorm,
+  rotate,
   softmax,
   tensor,
   type Activation,
   type Tensor,
 } from '#lib/index';
+import { rotaryFrequencies, rotaryTables, type RotaryOptions } from '#lib/nn/rotary';
 import { expectClose, OPS } from '../support/compare';
 import { Fixture, fixtureNames, type Stored, type Values } from '../support/fixtures';
 
@@ -63,6 +65,16 @@ const ops: Record<string, Express> = {
       const { output, sum } = rmsNorm(float32(x!), options);
       return { y: output, sum };
     },
+  rope: (params, { x }) => {
+    const { base, rotary_dim: rotaryWidth, length } = params as Record<string, number>;
+    const options: RotaryOptions = { base: base!, rotaryWidth: rotaryWidth!, scaling: { kind: 'default' } };
+    return () => {
+      const { cos, sin } = rotaryTables(options, length!);
+      const turned = (interleaved: boolean) => rotate(float32(x!), cos, sin, { interleaved });
+      const inverse = tensor(rotaryFrequencies(options));
+      return { inv_freq: inverse, cos, sin, half_split: turned(false), interleaved: turned(true) };
+    };
+  },
   softmax:
     (_, { x }) =>
     () => ({
@@ -107,7 +119,7 @@ const ops: Record<string, Express> = {
 const ILL_CONDITIONED = { abs: 1e-3, rel: 1e-3 };
 const toleranceOf = (name: string) => (/large_scores|offset/.test(name) ? ILL_CONDITIONED : OPS);
 
-const groups = ['norms', 'softmax', 'activations', 'attention'];
+const groups = ['norms', 'softmax', 'activations', 'positions', 'attention'];
 
 describe.each(groups)('%s', (group) => {
   if (!fixtureNames('ops').includes(group)) {
