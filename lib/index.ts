@@ -19,7 +19,14 @@ export {
 } from './ops/activation';
 export { abs, add, div, exp, log, maximum, minimum, mul, neg, sqrt, sub, type Operand } from './ops/arithmetic';
 export { argmax } from './ops/argmax';
-export { attention, type AttentionOptions, type AttentionResult, type CachedAttentionOptions } from './ops/attention';
+export {
+  attention,
+  type AttentionOptions,
+  type AttentionResult,
+  type CachedAttentionOptions,
+  type Selection,
+} from './ops/attention';
+export { bias, Bias, type AlibiOptions, type BiasPositions, type RelativeTables } from './ops/bias';
 export { cast } from './ops/cast';
 export { concat, type ConcatOptions } from './ops/concat';
 export { crossEntropy, type CrossEntropyOptions } from './ops/cross-entropy';

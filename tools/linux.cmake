@@ -19,5 +19,8 @@ set(flags
   -B${libraries}/gcc/${triplet}/10 -B${libraries}/${triplet}
   -nostdinc++ -isystem ${headers}/c++/10 -isystem ${headers}/${triplet}/c++/10
   -include ${CMAKE_CURRENT_LIST_DIR}/older-libm.h)
-string(JOIN " " CMAKE_CXX_FLAGS_INIT ${flags})
+# As options, since what CMAKE_CXX_FLAGS starts with gives way to what a builder sets it to.
+string(JOIN " " words ${flags})
+add_compile_options($<$<COMPILE_LANGUAGE:CXX>:SHELL:${words}>)
+add_link_options($<$<LINK_LANGUAGE:CXX>:SHELL:${words}>)
 string(JOIN "," CMAKE_CUDA_FLAGS_INIT -Xcompiler=--sysroot=${CMAKE_SYSROOT} ${flags})

@@ -14,7 +14,7 @@ const root = path.resolve(__dirname, '..');
 const argv = process.argv.slice(2);
 const LOADERS = { x64: 'ld-linux-x86-64.so.2', arm64: 'ld-linux-aarch64.so.1' };
 // Those that start further processes would start this machine's own.
-const TESTS = 'test/ops/(?!bytes)|test/tensor/(?!process|limits|devices)';
+const TESTS = 'test/ops/(?!bytes)|test/tensor/(?!process|limits|devices|workers)';
 
 function run(command, args, options) {
   const { status, signal, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit', ...options });

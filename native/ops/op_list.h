@@ -27,6 +27,7 @@
   X(AppendKV)           \
   X(Argmax)             \
   X(Attention)          \
+  X(AttentionScores)    \
   X(Binary)             \
   X(Cast)               \
   X(Concat)             \
