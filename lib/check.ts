@@ -62,6 +62,11 @@ export function checkInteger(
   }
 }
 
+/** An axis by number, negative ones from the end; whether a tensor has it is seen natively. */
+export function checkAxis(name: string, value: unknown): asserts value is number {
+  checkInteger(name, 'axis', value, Number.MIN_SAFE_INTEGER);
+}
+
 export function checkBoolean(name: string, argument: string, value: unknown): asserts value is boolean {
   if (typeof value !== 'boolean') throw typeError(name, argument, 'true or false', value);
 }

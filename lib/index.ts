@@ -4,8 +4,20 @@ export type { InfoOptions, ModelInfo } from './models/info';
 export type { LoadProgress } from './models/load';
 export { QueueFullError } from './native';
 export * as nn from './nn/index';
-export { gated, gelu, relu, silu, type Activation, type GatedOptions, type GeluOptions } from './ops/activation';
-export { add } from './ops/add';
+export {
+  activation,
+  gated,
+  gelu,
+  relu,
+  sigmoid,
+  silu,
+  tanh,
+  type Activation,
+  type GatedOptions,
+  type GeluOptions,
+  type SiluOptions,
+} from './ops/activation';
+export { abs, add, div, exp, log, maximum, minimum, mul, neg, sqrt, sub, type Operand } from './ops/arithmetic';
 export { argmax } from './ops/argmax';
 export {
   attention,
@@ -17,10 +29,11 @@ export {
 export { bias, Bias, type AlibiOptions, type BiasPositions, type RelativeTables } from './ops/bias';
 export { debertaBucket, t5Bucket, type LogBucketOptions, type T5BucketOptions } from './ops/buckets';
 export { cast } from './ops/cast';
+export { concat, type ConcatOptions } from './ops/concat';
+export { crossEntropy, type CrossEntropyOptions } from './ops/cross-entropy';
 export { embedding } from './ops/embedding';
 export { gatherRows } from './ops/gather-rows';
 export { KVCache, type KVCacheOptions, type LayerCache } from './ops/kv-cache';
-export { layerNorm, type LayerNormOptions } from './ops/layer-norm';
 export {
   linearAttention,
   recurrentAttention,
@@ -29,8 +42,6 @@ export {
   type LinearAttentionResult,
   type RecurrentAttentionOptions,
 } from './ops/linear-attention';
-export { linear, packWeight, type LinearOptions } from './ops/linear';
-export { mask, Mask, type Lengths, type MaskDescription, type MaskExtent } from './ops/mask';
 export {
   favorFeatures,
   orthogonalFeatures,
@@ -48,10 +59,18 @@ export {
   type LocalAttentionOptions,
 } from './ops/composed-attention';
 export { dropout, random, type DropoutOptions, type RandomCounter, type RandomOptions } from './ops/random';
+export { layerNorm, type LayerNormOptions, type LayerNormResult } from './ops/layer-norm';
+export { linear, packWeight, type LinearOptions } from './ops/linear';
+export { mask, Mask, type Lengths, type MaskDescription, type MaskExtent } from './ops/mask';
+export { matmul } from './ops/matmul';
+export { logSumExp, mean, sum, type ReduceOptions } from './ops/reduce';
 export { rmsNorm, type RmsNormOptions } from './ops/rms-norm';
-export { rope, type RopeOptions } from './ops/rope';
+export { rope, rotate, type RopeOptions, type RotateOptions } from './ops/rope';
 export { sample, type SampleOptions, type SamplingOptions } from './ops/sample';
-export { logSoftmax, softmax } from './ops/softmax';
+export { scatterRows, tensorScatter, type TensorScatterOptions } from './ops/scatter';
+export { logSoftmax, softmax, type SoftmaxOptions } from './ops/softmax';
+export { topK, type TopKOptions } from './ops/top-k';
+export { where } from './ops/where';
 export { loadModel, Model, type Generated, type LoadModelOptions, type ScoreOptions } from './pipeline';
 export type { FinishReason, Piece } from './pieces';
 export type { Scored } from './score';

@@ -52,21 +52,63 @@ export interface Native {
   defineQueueFullError(errorClass: typeof QueueFullError): void;
 
   add(a: number, b: number): number;
+  sub(a: number, b: number): number;
+  mul(a: number, b: number): number;
+  div(a: number, b: number): number;
+  maximum(a: number, b: number): number;
+  minimum(a: number, b: number): number;
+  where(condition: number, a: number, b: number): number;
   cast(x: number, dtype: DType): number;
-  gelu(x: number, tanh: boolean): number;
-  silu(x: number): number;
+  activation(x: number, activation: number): number;
+  gelu(x: number): number;
+  geluTanh(x: number): number;
+  silu(x: number, alpha: number): number;
   relu(x: number): number;
+  tanh(x: number): number;
+  sigmoid(x: number): number;
+  exp(x: number): number;
+  log(x: number): number;
+  sqrt(x: number): number;
+  neg(x: number): number;
+  abs(x: number): number;
   gated(gate: number, up: number, activation: number): number;
   embedding(table: number, ids: number): number;
   gatherRows(x: number, index: number): number;
+  scatterRows(x: number, index: number, rows: number): number;
+  tensorScatter(cache: number, update: number, writeIndices: number, axis: number, circular: boolean): number;
+  concat(tensors: readonly number[], axis: number): number;
+  matmul(a: number, b: number): number;
+  topK(x: number, k: number, axis: number, largest: boolean, sorted: boolean): [values: number, indices: number];
   linear(x: number, weight: number, bias: number, residual: number, activation: number, float32Out: boolean): number;
   pack(weight: number): number;
-  rmsNorm(x: number, residual: number, weight: number, eps: number, offset: number): [output: number, sum: number];
+  rmsNorm(
+    x: number,
+    residual: number,
+    weight: number,
+    eps: number,
+    offset: number,
+    axis: number,
+  ): [output: number, sum: number];
   rope(x: number, positions: number, frequencies: number, factor: number, interleaved: boolean): number;
+  rotate(x: number, cos: number, sin: number, positions: number, interleaved: boolean): number;
   dynamicFrequencies(last: number, base: number, factor: number, maxPositions: number, rotaryWidth: number): number;
-  layerNorm(x: number, residual: number, weight: number, bias: number, eps: number): [output: number, sum: number];
-  softmax(x: number): number;
-  logSoftmax(x: number): number;
+  /** Those of the four that are not asked for are 0. */
+  layerNorm(
+    x: number,
+    residual: number,
+    weight: number,
+    bias: number,
+    eps: number,
+    axis: number,
+    unbiased: boolean,
+    returnStats: boolean,
+  ): [output: number, sum: number, mean: number, inverseDeviation: number];
+  softmax(x: number, axis: number): number;
+  logSoftmax(x: number, axis: number): number;
+  sum(x: number, axis: number | undefined, keepAxis: boolean): number;
+  mean(x: number, axis: number | undefined, keepAxis: boolean): number;
+  logSumExp(x: number, axis: number | undefined, keepAxis: boolean): number;
+  crossEntropy(logits: number, labels: number, ignored: number, smoothing: number, mean: boolean): number;
   argmax(x: number): number;
   sample(logits: number, keys: number, steps: number, temperature: number, topP: number, topK: number): number;
   endOfSequence(chosen: number, ends: number, pad: number, tokens: number, finished: number): void;

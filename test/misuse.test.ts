@@ -7,6 +7,7 @@ const floats = (...shape: number[]) => tensor(new Float32Array(shape.reduce((a, 
 
 const x = floats(2, 3);
 const ids = int32([0, 1]);
+const truth = tensor(Uint8Array.of(1));
 const packed = heddle.packWeight(floats(4, 3));
 const half = (...shape: number[]) => heddle.cast(floats(...shape), 'bfloat16');
 const gone = floats(2, 3);
@@ -31,9 +32,77 @@ const rows = (argument: string, ...calls: [string, () => unknown][]) =>
 const nan = NaN;
 const table: Row[] = [
   // Each op: no tensor, a disposed one, another dtype, a packed one, a shape that does not fit.
-  ...rows('a', call('add'), call('add', 1, x), call('add', gone, x), call('add', ids, x), call('add', packed, x)),
+  ...rows(
+    'a',
+    call('add'),
+    call('add', '1', x),
+    call('add', 1, 1),
+    call('add', gone, x),
+    call('add', ids, x),
+    call('add', packed, x),
+  ),
   ...rows('b', call('add', x), call('add', x, null), call('add', x, gone), call('add', x, ids)),
   ...rows('shapes', call('add', x, floats(4, 4))),
+  ...(['sub', 'mul', 'div', 'maximum', 'minimum'] as const).flatMap((name) => [
+    ...rows('a', call(name), call(name, '1', x), call(name, 1, 2), call(name, gone, x), call(name, ids, x)),
+    ...rows('b', call(name, x), call(name, x, null), call(name, x, gone), call(name, x, half(2, 3))),
+    ...rows('shapes', call(name, x, floats(4, 4))),
+  ]),
+  ...rows('disposed', call('mul', gone, 2), call('mul', 2, gone)),
+  ...(
+    ['exp', 'log', 'sqrt', 'neg', 'abs', 'tanh', 'sigmoid', 'relu', 'silu', 'sum', 'mean', 'logSumExp'] as const
+  ).flatMap((name) => rows('x', call(name), call(name, 1), call(name, gone), call(name, ids), call(name, packed))),
+  ...rows('alpha', call('silu', x, { alpha: nan }), call('silu', x, { alpha: '1' }), call('silu', x, { alpha: 1e39 })),
+  ...rows('x', call('activation'), call('activation', gone, 'relu'), call('activation', ids, 'relu')),
+  ...rows('name', call('activation', x), call('activation', x, 'unknown'), call('activation', x, 4)),
+  ...rows('condition', call('where'), call('where', x, x, x), call('where', gone, x, x), call('where', 1, x, x)),
+  ...rows('a', call('where', truth), call('where', truth, gone, x), call('where', truth, packed, x)),
+  ...rows('b', call('where', truth, x), call('where', truth, x, ids), call('where', truth, x, gone)),
+  ...rows('shapes', call('where', truth, x, floats(4, 4))),
+  ...rows('a', call('matmul'), call('matmul', gone, x), call('matmul', ids, x), call('matmul', packed, x)),
+  ...rows('b', call('matmul', x), call('matmul', x, half(3, 2)), call('matmul', x, floats(3))),
+  ...rows('shapes', call('matmul', x, x), call('matmul', floats(2, 2, 3), floats(3, 3, 1))),
+  ...rows('x', call('topK'), call('topK', gone, 1), call('topK', truth, 1), call('topK', packed, 1)),
+  ...rows('k', call('topK', x), call('topK', x, 4), call('topK', x, -1), call('topK', x, 1.5), call('topK', x, '1')),
+  ...rows('largest', call('topK', x, 1, { largest: 1 }), call('topK', x, 1, { largest: null })),
+  ...rows('sorted', call('topK', x, 1, { sorted: 'no' })),
+  ...rows(
+    'axis',
+    call('topK', x, 1, { axis: 2 }),
+    call('concat', [x], { axis: 2 }),
+    call('concat', [x], { axis: '0' }),
+  ),
+  ...rows('tensors', call('concat'), call('concat', x), call('concat', []), call('concat', [packed])),
+  ...rows('tensors[1]', call('concat', [x, gone]), call('concat', [x, 1]), call('concat', [x, ids])),
+  ...rows('tensors[1]', call('concat', [x, floats(2, 4)]), call('concat', [x, floats(2)])),
+  ...rows('x', call('scatterRows'), call('scatterRows', gone, ids, x), call('scatterRows', q, ids, x)),
+  ...rows('index', call('scatterRows', x), call('scatterRows', x, x, x), call('scatterRows', x, int32([0], [1, 1]), x)),
+  ...rows('rows', call('scatterRows', x, ids), call('scatterRows', x, ids, floats(2, 4))),
+  ...rows('rows', call('scatterRows', x, ids, half(2, 3)), call('scatterRows', x, ids, gone)),
+  ...rows('cache', call('tensorScatter'), call('tensorScatter', gone, x), call('tensorScatter', packed, x)),
+  ...rows('update', call('tensorScatter', q), call('tensorScatter', q, x), call('tensorScatter', q, half(1, 2, 3, 4))),
+  ...rows('writeIndices', call('tensorScatter', q, q, x), call('tensorScatter', q, q, ids)),
+  ...rows('axis', call('tensorScatter', q, q, int32([0]), { axis: 0 })),
+  ...rows('mode', call('tensorScatter', q, q, int32([0]), { mode: 'round' })),
+  ...rows('x', call('rotate'), call('rotate', x, x, x), call('rotate', gone, x, x), call('rotate', ids, x, x)),
+  ...rows('cos', call('rotate', q), call('rotate', q, x, x), call('rotate', q, ids, ids), call('rotate', q, gone, x)),
+  ...rows('sin', call('rotate', q, floats(3, 2)), call('rotate', q, floats(3, 2), floats(3, 1))),
+  ...rows('positions', call('rotate', q, x, x, { positions: 1 }), call('rotate', q, x, x, { positions: ids })),
+  ...rows('interleaved', call('rotate', q, floats(3, 2), floats(3, 2), { interleaved: 1 })),
+  ...(['softmax', 'logSoftmax', 'sum', 'mean', 'logSumExp', 'layerNorm', 'rmsNorm'] as const).flatMap((name) =>
+    rows('axis', ...[2, -3, 0.5, '1', null, nan].map((axis) => call(name, x, { axis }))),
+  ),
+  ...(['sum', 'mean', 'logSumExp'] as const).flatMap((name) =>
+    rows('keepAxis', call(name, x, { keepAxis: 1 }), call(name, x, { keepAxis: null })),
+  ),
+  ...rows('unbiased', call('layerNorm', x, { unbiased: 1 }), call('layerNorm', x, { unbiased: null })),
+  ...rows('returnStats', call('layerNorm', x, { returnStats: 1 }), call('layerNorm', x, { returnStats: 'yes' })),
+  ...rows('weight', call('layerNorm', x, { weight: floats(3), axis: 0 }), call('rmsNorm', x, { weight: x })),
+  ...rows('logits', call('crossEntropy'), call('crossEntropy', gone, ids), call('crossEntropy', ids, ids)),
+  ...rows('labels', call('crossEntropy', x), call('crossEntropy', x, x), call('crossEntropy', x, int32([0]))),
+  ...rows('ignoreIndex', call('crossEntropy', x, ids, { ignoreIndex: 2 ** 31 })),
+  ...rows('labelSmoothing', call('crossEntropy', x, ids, { labelSmoothing: -1 })),
+  ...rows('reduction', call('crossEntropy', x, ids, { reduction: 'sum' })),
   ...rows('x', call('gelu'), call('gelu', gone), call('gelu', ids), call('gelu', packed)),
   ...rows('options', call('gelu', x, 7), call('gelu', x, null), call('gelu', x, x), call('gelu', x, [])),
   ...rows('approximate', call('gelu', x, { approximate: 'tan' }), call('gelu', x, { approximate: null })),

@@ -52,7 +52,12 @@ export class Config {
     return value;
   }
 
-  /** One of the keys of `choices`. */
+  /** One of `choices`. */
+  oneOf<T extends string>(key: string, choices: readonly T[], fallback: T): T {
+    return this.choice(key, Object.fromEntries(choices.map((name) => [name, name])), fallback);
+  }
+
+  /** What stands for it among `choices`, of which it is a key. */
   choice<T>(key: string, choices: Readonly<Record<string, T>>, fallback: string): T {
     const value = this.values[key] ?? fallback;
     if (typeof value !== 'string' || !Object.hasOwn(choices, value)) {

@@ -1,15 +1,5 @@
-import type { Activation } from '../ops/activation';
+import { ACTIVATIONS } from '../ops/activation';
 import type { Recipe } from './recipe';
-
-const ACTIVATIONS: Record<string, Activation> = {
-  gelu: 'gelu',
-  gelu_python: 'gelu',
-  gelu_new: 'gelu_new',
-  gelu_fast: 'gelu_new',
-  gelu_pytorch_tanh: 'gelu_new',
-  silu: 'silu',
-  relu: 'relu',
-};
 
 const NAMES: Record<string, string> = {
   tokens: 'wte',
@@ -54,7 +44,7 @@ export const gpt2: Recipe = {
       attentionBias: true,
       feedForwardBias: true,
       positions: 'learned',
-      activation: config.choice('activation_function', ACTIVATIONS, 'gelu_new'),
+      activation: config.oneOf('activation_function', ACTIVATIONS, 'gelu_new'),
       attentionScale: (layer) => (byLayer ? scale / (layer + 1) : scale),
       tiedHead: config.boolean('tie_word_embeddings', true),
     };

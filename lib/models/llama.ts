@@ -1,15 +1,7 @@
-import type { Activation } from '../ops/activation';
+import { ACTIVATIONS } from '../ops/activation';
 import type { RotaryScaling } from '../nn/rotary';
 import { Config } from './config';
 import type { Recipe } from './recipe';
-
-const ACTIVATIONS: Record<string, Activation> = {
-  silu: 'silu',
-  gelu: 'gelu',
-  gelu_new: 'gelu_new',
-  gelu_pytorch_tanh: 'gelu_new',
-  relu: 'relu',
-};
 
 const NAMES: Record<string, string> = {
   tokens: 'embed_tokens',
@@ -95,7 +87,7 @@ export const llama: Recipe = {
       numKvHeads: config.integer('num_key_value_heads', numHeads),
       headDim,
       norm: { kind: 'rms', eps: config.number('rms_norm_eps', 1e-6) },
-      activation: config.choice('hidden_act', ACTIVATIONS, 'silu'),
+      activation: config.oneOf('hidden_act', ACTIVATIONS, 'silu'),
       gated: true,
       fusedProjection: false,
       attentionBias: config.boolean('attention_bias', false),

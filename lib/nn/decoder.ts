@@ -1,4 +1,4 @@
-import { add } from '../ops/add';
+import { add } from '../ops/arithmetic';
 import { gatherRows } from '../ops/gather-rows';
 import { KVCache } from '../ops/kv-cache';
 import type { DeviceName } from '../tensor/device';

@@ -4,4 +4,4 @@ export * as init from './init';
 export { Embedding, Linear, Norm, type NormOptions } from './layers';
 export type { Parameter, ParameterSource } from './parameters';
 export { sinusoidalPositions, type SinusoidalOptions } from './positions';
-export { Rotary, type RotaryOptions, type RotaryScaling, type Rotation } from './rotary';
+export { Rotary, rotaryTables, type RotaryOptions, type RotaryScaling, type Rotation } from './rotary';

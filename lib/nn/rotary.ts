@@ -72,6 +72,21 @@ export function rotaryFrequencies({ base, rotaryWidth, scaling }: RotaryOptions)
   }
 }
 
+/**
+ * Cosines and sines of the positions 0 to length - 1 for `rotate`, each [length, rotaryWidth / 2] float32. Angles are
+ * float64, so tables stay exact where `rope`'s float32 products of large positions do not. Of a dynamic scaling those
+ * within the trained length.
+ */
+export function rotaryTables(options: RotaryOptions, length: number): { cos: Tensor; sin: Tensor } {
+  const frequencies = rotaryFrequencies(options);
+  const factor = rotaryFactor(options.scaling);
+  const table = (f: (angle: number) => number) => {
+    const rows = Array.from({ length }, (_, position) => frequencies.map((w) => factor * f(position * w)));
+    return tensor(Float32Array.from(rows.flat()), [length, frequencies.length]);
+  };
+  return { cos: table(Math.cos), sin: table(Math.sin) };
+}
+
 /** What cosine and sine are multiplied by. */
 export function rotaryFactor(scaling: RotaryScaling): number {
   if (scaling.kind !== 'yarn' && scaling.kind !== 'longrope') return 1;

@@ -1,14 +1,14 @@
 import { native } from '../native';
 import { checkOneOf, checkOptions } from '../check';
 import { unwrap, unwrapOptional, wrap, type Tensor } from '../tensor/tensor';
-import { ACTIVATIONS, type Activation } from './activation';
+import { activationKind, type Activation } from './activation';
 
 export interface LinearOptions {
   /** [N] */
   bias?: Tensor | undefined;
   /** [..., N], added last. */
   residual?: Tensor | undefined;
-  /** 'linear' (none, the default), 'gelu' (error function), 'gelu_new' (tanh), 'silu' or 'relu'. */
+  /** By its name in `activation`. Default 'linear': none. */
   activation?: Activation | undefined;
   /** Of the result and the residual. Default: x's; 'float32' keeps what halves would round, as for logits. */
   outDtype?: 'float32' | undefined;
@@ -26,7 +26,7 @@ export interface LinearOptions {
 export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): Tensor {
   checkOptions('linear', options, ['bias', 'residual', 'activation', 'outDtype']);
   const { bias, residual, activation = 'linear', outDtype } = options;
-  checkOneOf('linear', 'activation', activation, ACTIVATIONS);
+  const kind = activationKind('linear', 'activation', activation);
   if (outDtype !== undefined) checkOneOf('linear', 'outDtype', outDtype, ['float32']);
   return wrap(
     native.linear(
@@ -34,7 +34,7 @@ export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): 
       unwrap('linear', 'weight', weight),
       unwrapOptional('linear', 'bias', bias),
       unwrapOptional('linear', 'residual', residual),
-      ACTIVATIONS.indexOf(activation),
+      kind,
       outDtype === 'float32',
     ),
   );

@@ -7,16 +7,40 @@
 namespace heddle {
 namespace {
 
-Napi::Value add(const Call& c) { return c.publish(add(c.runtime(), Add{c.tensor(0, "a"), c.tensor(1, "b")})); }
-
-Napi::Value gelu(const Call& c) {
-  const Activation kind = c.flag(1) ? Activation::kGeluTanh : Activation::kGelu;
-  return c.publish(activate(c.runtime(), {c.tensor(0, "x"), kind}));
+/// An array of handles, 0 for what is null.
+Napi::Value publish_all(const Call& c, std::initializer_list<Tensor*> tensors) {
+  auto handles = Napi::Array::New(c.env(), tensors.size());
+  uint32_t i = 0;
+  for (Tensor* const tensor : tensors) {
+    handles.Set(i++, tensor ? c.publish(tensor) : Napi::Number::New(c.env(), 0));
+  }
+  return handles;
 }
 
-Napi::Value silu(const Call& c) { return c.publish(activate(c.runtime(), {c.tensor(0, "x"), Activation::kSilu})); }
+template <BinaryKind kind>
+Napi::Value binary(const Call& c) {
+  return c.publish(binary(c.runtime(), c.function(), {c.tensor(0, "a"), c.tensor(1, "b"), kind}));
+}
 
-Napi::Value relu(const Call& c) { return c.publish(activate(c.runtime(), {c.tensor(0, "x"), Activation::kRelu})); }
+Napi::Value where(const Call& c) {
+  return c.publish(where(c.runtime(), Where{c.tensor(0, "condition"), c.tensor(1, "a"), c.tensor(2, "b")}));
+}
+
+template <Activation activation>
+Napi::Value activate(const Call& c) {
+  return c.publish(activate(c.runtime(), c.function(), {c.tensor(0, "x"), activation, 1.0f}));
+}
+
+/// (x, activation)
+Napi::Value activate_by_name(const Call& c) {
+  const Activate op{c.tensor(0, "x"), static_cast<Activation>(c.integer(1)), 1.0f};
+  return c.publish(activate(c.runtime(), c.function(), op));
+}
+
+/// (x, alpha)
+Napi::Value silu(const Call& c) {
+  return c.publish(activate(c.runtime(), c.function(), {c.tensor(0, "x"), Activation::kSilu, c.real(1)}));
+}
 
 Napi::Value gated(const Call& c) {
   const Gated op{c.tensor(0, "gate"), c.tensor(1, "up"), static_cast<Activation>(c.integer(2))};
@@ -31,6 +55,37 @@ Napi::Value gather_rows(const Call& c) {
   return c.publish(gather_rows(c.runtime(), GatherRows{c.tensor(0, "x"), c.tensor(1, "index")}));
 }
 
+Napi::Value scatter_rows(const Call& c) {
+  return c.publish(scatter_rows(c.runtime(), ScatterRows{c.tensor(0, "x"), c.tensor(1, "index"), c.tensor(2, "rows")}));
+}
+
+/// (cache, update, write indices, axis, circular)
+Napi::Value tensor_scatter(const Call& c) {
+  const TensorScatter op{c.tensor(0, "cache"), c.tensor(1, "update"), c.optional_tensor(2, "writeIndices"), 0,
+                         c.flag(4)};
+  return c.publish(tensor_scatter(c.runtime(), op, c.integer(3)));
+}
+
+/// (handles, axis)
+Napi::Value concat_tensors(const Call& c) {
+  const auto handles = c.value(0).As<Napi::Array>();
+  std::vector<const Tensor*> tensors;
+  for (uint32_t i = 0; i < handles.Length(); ++i) {
+    tensors.push_back(c.runtime().find(handles.Get(i).As<Napi::Number>().Int64Value()));
+    if (!tensors.back()) throw_type_error("[concat] tensors[", i, "] is a disposed tensor");
+  }
+  return c.publish(concat_tensors(c.runtime(), std::move(tensors), c.integer(1)));
+}
+
+Napi::Value matmul(const Call& c) { return c.publish(matmul(c.runtime(), Matmul{c.tensor(0, "a"), c.tensor(1, "b")})); }
+
+/// (x, k, axis, largest, sorted) → [values, indices]
+Napi::Value top_k(const Call& c) {
+  const auto [values, indices] =
+      top_k(c.runtime(), TopK{c.tensor(0, "x"), c.integer(1), c.flag(3), c.flag(4)}, c.integer(2));
+  return publish_all(c, {values, indices});
+}
+
 Napi::Value cast(const Call& c) { return c.publish(cast(c.runtime(), Cast{c.tensor(0, "x")}, c.dtype(1))); }
 
 /// (x, weight, bias, residual, activation, whether the result is float32)
@@ -43,30 +98,35 @@ Napi::Value linear(const Call& c) {
 
 Napi::Value pack(const Call& c) { return c.publish(pack(c.runtime(), PackPanels{c.tensor(0, "weight")})); }
 
-/// [first, second], second 0 where it is null.
-Napi::Value publish_pair(const Call& c, Tensor* first, Tensor* second) {
-  auto pair = Napi::Array::New(c.env(), 2);
-  pair.Set(0u, c.publish(first));
-  pair.Set(1u, second ? c.publish(second) : Napi::Number::New(c.env(), 0));
-  return pair;
-}
-
+/// (x, residual, weight, bias, eps, axis, unbiased, whether stats are wanted) → [out, sum, mean, inverse deviation]
 Napi::Value layer_norm(const Call& c) {
-  const auto [out, sum] =
-      layer_norm(c.runtime(), LayerNorm{c.tensor(0, "x"), c.optional_tensor(1, "residual"),
-                                        c.optional_tensor(2, "weight"), c.optional_tensor(3, "bias"), c.real(4)});
-  return publish_pair(c, out, sum);
+  const LayerNorm op{c.tensor(0, "x"),
+                     c.optional_tensor(1, "residual"),
+                     c.optional_tensor(2, "weight"),
+                     c.optional_tensor(3, "bias"),
+                     c.real(4),
+                     c.flag(6)};
+  const auto [out, sum, mean, inverse_deviation] = layer_norm(c.runtime(), op, c.integer(5), c.flag(7));
+  return publish_all(c, {out, sum, mean, inverse_deviation});
 }
 
+/// (x, residual, weight, eps, offset, axis) → [out, sum]
 Napi::Value rms_norm(const Call& c) {
-  const auto [out, sum] = rms_norm(c.runtime(), RmsNorm{c.tensor(0, "x"), c.optional_tensor(1, "residual"),
-                                                        c.optional_tensor(2, "weight"), c.real(3), c.real(4)});
-  return publish_pair(c, out, sum);
+  const RmsNorm op{c.tensor(0, "x"), c.optional_tensor(1, "residual"), c.optional_tensor(2, "weight"), c.real(3),
+                   c.real(4)};
+  const auto [out, sum] = rms_norm(c.runtime(), op, c.integer(5));
+  return publish_all(c, {out, sum});
 }
 
 Napi::Value rope(const Call& c) {
   return c.publish(rope(
       c.runtime(), Rope{c.tensor(0, "x"), c.tensor(1, "positions"), c.tensor(2, "frequencies"), c.real(3), c.flag(4)}));
+}
+
+/// (x, cos, sin, positions, interleaved)
+Napi::Value rotate(const Call& c) {
+  return c.publish(rotate(c.runtime(), Rotate{c.tensor(0, "x"), c.tensor(1, "cos"), c.tensor(2, "sin"),
+                                              c.optional_tensor(3, "positions"), c.flag(4)}));
 }
 
 Napi::Value dynamic_frequencies(const Call& c) {
@@ -100,9 +160,24 @@ Napi::Value favor_features(const Call& c) {
   return c.publish(favor_features(c.runtime(), op, c.tensor(1, "projection")));
 }
 
-Napi::Value softmax(const Call& c) { return c.publish(softmax(c.runtime(), Softmax{c.tensor(0, "x"), false})); }
+/// (x, axis)
+template <bool log>
+Napi::Value softmax(const Call& c) {
+  return c.publish(softmax(c.runtime(), {c.tensor(0, "x"), log}, c.integer(1)));
+}
 
-Napi::Value log_softmax(const Call& c) { return c.publish(softmax(c.runtime(), Softmax{c.tensor(0, "x"), true})); }
+/// (x, axis or undefined, whether the axis stays)
+template <ReduceKind kind>
+Napi::Value reduce(const Call& c) {
+  const auto axis = c.value(1).IsUndefined() ? std::nullopt : std::make_optional(c.integer(1));
+  return c.publish(reduce(c.runtime(), c.function(), {c.tensor(0, "x"), kind}, axis, c.flag(2)));
+}
+
+/// (logits, labels, ignored label, smoothing, whether the mean is wanted)
+Napi::Value cross_entropy(const Call& c) {
+  const CrossEntropy op{c.tensor(0, "logits"), c.tensor(1, "labels"), static_cast<int32_t>(c.integer(2)), c.real(3)};
+  return c.publish(cross_entropy(c.runtime(), op, c.flag(4)));
+}
 
 Napi::Value argmax(const Call& c) { return c.publish(argmax(c.runtime(), Argmax{c.tensor(0, "x")})); }
 
@@ -273,22 +348,47 @@ Napi::Value page_elements(const Call& c) {
 }
 
 constexpr Export kOps[] = {
-    {"add", "add", add},
-    {"gelu", "gelu", gelu},
+    {"add", "add", binary<BinaryKind::kAdd>},
+    {"sub", "sub", binary<BinaryKind::kSub>},
+    {"mul", "mul", binary<BinaryKind::kMul>},
+    {"div", "div", binary<BinaryKind::kDiv>},
+    {"maximum", "maximum", binary<BinaryKind::kMaximum>},
+    {"minimum", "minimum", binary<BinaryKind::kMinimum>},
+    {"where", "where", where},
+    {"activation", "activation", activate_by_name},
+    {"gelu", "gelu", activate<Activation::kGelu>},
+    {"geluTanh", "gelu", activate<Activation::kGeluTanh>},
     {"silu", "silu", silu},
-    {"relu", "relu", relu},
+    {"relu", "relu", activate<Activation::kRelu>},
+    {"tanh", "tanh", activate<Activation::kTanh>},
+    {"sigmoid", "sigmoid", activate<Activation::kSigmoid>},
+    {"exp", "exp", activate<Activation::kExp>},
+    {"log", "log", activate<Activation::kLog>},
+    {"sqrt", "sqrt", activate<Activation::kSqrt>},
+    {"neg", "neg", activate<Activation::kNegative>},
+    {"abs", "abs", activate<Activation::kAbs>},
     {"gated", "gated", gated},
     {"embedding", "embedding", embedding},
     {"cast", "cast", cast},
     {"gatherRows", "gather_rows", gather_rows},
+    {"scatterRows", "scatter_rows", scatter_rows},
+    {"tensorScatter", "tensor_scatter", tensor_scatter},
+    {"concat", "concat", concat_tensors},
+    {"matmul", "matmul", matmul},
+    {"topK", "top_k", top_k},
     {"linear", "linear", linear},
     {"pack", "pack_weight", pack},
     {"rmsNorm", "rms_norm", rms_norm},
     {"rope", "rope", rope},
+    {"rotate", "rotate", rotate},
     {"dynamicFrequencies", "dynamic_frequencies", dynamic_frequencies},
     {"layerNorm", "layer_norm", layer_norm},
-    {"softmax", "softmax", softmax},
-    {"logSoftmax", "log_softmax", log_softmax},
+    {"softmax", "softmax", softmax<false>},
+    {"logSoftmax", "log_softmax", softmax<true>},
+    {"sum", "sum", reduce<ReduceKind::kSum>},
+    {"mean", "mean", reduce<ReduceKind::kMean>},
+    {"logSumExp", "log_sum_exp", reduce<ReduceKind::kLogSumExp>},
+    {"crossEntropy", "cross_entropy", cross_entropy},
     {"argmax", "argmax", argmax},
     {"sample", "sample", sample},
     {"endOfSequence", "end_of_sequence", end_of_sequence},

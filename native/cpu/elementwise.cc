@@ -1,38 +1,12 @@
 #include "ops/elementwise.h"
 
-#include <algorithm>
 #include <type_traits>
 
-#include "cpu/activation.h"
 #include "cpu/kernels.h"
+#include "cpu/runs.h"
 
 namespace heddle::cpu::HEDDLE_ISA {
 namespace {
-
-constexpr int64_t kTileElements = 16384;  // of an element-wise op: 64 KiB
-constexpr double kNsPerElement = 0.1;
-
-/// Calls body(begin, end) for runs of [0, count).
-template <typename Body>
-void for_runs(KernelContext& context, int64_t count, double ns_per_element, const Body& body) {
-  const int64_t tiles = (count + kTileElements - 1) / kTileElements;
-  context.parallel_for(tiles, ns_per_element * kTileElements,
-                       [&](int64_t tile) { body(tile * kTileElements, std::min(count, (tile + 1) * kTileElements)); });
-}
-
-/// Calls body(i, lanes) for the vectors of [begin, end).
-template <typename Body>
-void vectors_of(int64_t begin, int64_t end, const Body& body) {
-  for (int64_t i = begin; i < end; i += Vec::kWidth) {
-    body(i, static_cast<int>(std::min<int64_t>(Vec::kWidth, end - i)));
-  }
-}
-
-/// The same for [0, count), in parallel.
-template <typename Body>
-void for_vectors(KernelContext& context, int64_t count, double ns_per_element, const Body& body) {
-  for_runs(context, count, ns_per_element, [&](int64_t begin, int64_t end) { vectors_of(begin, end, body); });
-}
 
 /// Offset of row-major element `index` of `shape` (its last axis left out) in a tensor of the given strides, axes
 /// aligned at the last.
@@ -47,8 +21,10 @@ int64_t row_offset(int64_t index, const Shape& shape, const Tensor* tensor) {
   return offset;
 }
 
-/// The step along the last axis: 0 where a size of 1 is repeated.
-int64_t last_stride(const Tensor* tensor) { return tensor->shape[-1] == 1 ? 0 : tensor->strides[-1]; }
+/// The step along the last axis: 0 where there is none, or a size of 1 is repeated.
+int64_t last_step(const Tensor* tensor) {
+  return tensor->shape.rank() == 0 || tensor->shape[-1] == 1 ? 0 : tensor->strides[-1];
+}
 
 /// Calls body(row) for the rows of a tensor: all axes but the last.
 template <typename Body>
@@ -131,71 +107,98 @@ void with_type(DType dtype, const Body& body) {
   return body(uint8_t{});
 }
 
-template <typename T>
-void add_run(const T* a, int64_t a_step, const T* b, int64_t b_step, int64_t count, T* out) {
-  if constexpr (!std::is_same_v<T, float>) {  // compilers make vectors of the plain loop for floats only
-    if (a_step == 1 && b_step == 1) {
-      vectors_of(0, count, [&](int64_t i, int lanes) {
-        (Vec::load(a + i, lanes) + Vec::load(b + i, lanes)).store(out + i, lanes);
-      });
-      return;
-    }
+float maximum(float a, float b) { return a != a || a > b ? a : b; }
+float minimum(float a, float b) { return a != a || a < b ? a : b; }
+Vec maximum(Vec a, Vec b) { return select(is_nan(a), a, max(a, b)); }
+Vec minimum(Vec a, Vec b) { return select(is_nan(a), a, min(a, b)); }
+
+/// Calls `body` with the function, which takes floats and vectors.
+template <typename Body>
+void with_function(BinaryKind kind, const Body& body) {
+  switch (kind) {
+    case BinaryKind::kAdd:
+      return body([](auto a, auto b) { return a + b; });
+    case BinaryKind::kSub:
+      return body([](auto a, auto b) { return a - b; });
+    case BinaryKind::kMul:
+      return body([](auto a, auto b) { return a * b; });
+    case BinaryKind::kDiv:
+      return body([](auto a, auto b) { return a / b; });
+    case BinaryKind::kMaximum:
+      return body([](auto a, auto b) { return maximum(a, b); });
+    case BinaryKind::kMinimum:
+      return body([](auto a, auto b) { return minimum(a, b); });
   }
-  for (int64_t i = 0; i < count; ++i) out[i] = from_float<T>(to_float(a[i * a_step]) + to_float(b[i * b_step]));
+}
+
+/// out[i] = function(a[i · a_step], b[i · b_step]), in vectors where the steps are 1, or 0: one number for all.
+template <typename T, typename Function>
+void apply(const Function& function, const T* a, int64_t a_step, const T* b, int64_t b_step, int64_t count, T* out) {
+  if (a_step < 0 || a_step > 1 || b_step < 0 || b_step > 1) {
+    for (int64_t i = 0; i < count; ++i) {
+      out[i] = from_float<T>(function(to_float(a[i * a_step]), to_float(b[i * b_step])));
+    }
+    return;
+  }
+  const Vec all_a = Vec::set(to_float(a[0])), all_b = Vec::set(to_float(b[0]));
+  vectors_of(0, count, [&](int64_t i, int lanes) {
+    const Vec x = a_step ? Vec::load(a + i, lanes) : all_a, y = b_step ? Vec::load(b + i, lanes) : all_b;
+    function(x, y).store(out + i, lanes);
+  });
 }
 
 template <typename T>
-void add(const Add& op, KernelContext& context) {
+void combine(const Binary& op, KernelContext& context) {
   const T* a = op.a->data<T>();
   const T* b = op.b->data<T>();
   T* out = op.out->data<T>();
   const Shape& shape = op.out->shape;
-  if (op.a->shape == op.b->shape && op.a->is_contiguous() && op.b->is_contiguous()) {
-    for_runs(context, shape.numel(), kNsPerElement,
-             [&](int64_t begin, int64_t end) { add_run(a + begin, 1, b + begin, 1, end - begin, out + begin); });
-    return;
-  }
-  const int64_t width = shape[-1], a_step = last_stride(op.a), b_step = last_stride(op.b);
-  for_rows(context, shape, 0.5, [&](int64_t row) {
-    const T* from_a = a + row_offset(row, shape, op.a);
-    const T* from_b = b + row_offset(row, shape, op.b);
-    add_run(from_a, a_step, from_b, b_step, width, out + row * width);
-  });
-}
-
-template <typename T>
-void activate(const Activate& op, KernelContext& context) {
-  const T* x = op.x->data<T>();
-  T* out = op.out->data<T>();
-  with_activation(op.activation, [&](auto function) {
-    for_vectors(context, op.x->numel(), 1.0,
-                [&](int64_t i, int lanes) { function(Vec::load(x + i, lanes)).store(out + i, lanes); });
-  });
-}
-
-template <typename T>
-void gate(const Gated& op, KernelContext& context) {
-  const T* gate = op.gate->data<T>();
-  const T* up = op.up->data<T>();
-  T* out = op.out->data<T>();
-  with_activation(op.activation, [&](auto function) {
-    for_vectors(context, op.out->numel(), 1.0, [&](int64_t i, int lanes) {
-      (function(Vec::load(gate + i, lanes)) * Vec::load(up + i, lanes)).store(out + i, lanes);
+  with_function(op.kind, [&](auto function) {
+    if (op.a->shape == op.b->shape && op.a->is_contiguous() && op.b->is_contiguous()) {
+      for_runs(context, shape.numel(), kNsPerElement, [&](int64_t begin, int64_t end) {
+        apply(function, a + begin, 1, b + begin, 1, end - begin, out + begin);
+      });
+      return;
+    }
+    const int64_t width = shape[-1], a_step = last_step(op.a), b_step = last_step(op.b);
+    for_rows(context, shape, 0.5, [&](int64_t row) {
+      apply(function, a + row_offset(row, shape, op.a), a_step, b + row_offset(row, shape, op.b), b_step, width,
+            out + row * width);
     });
   });
+}
+
+template <typename T>
+void choose(const Where& op, KernelContext& context) {
+  const Shape& shape = op.out->shape;
+  const int64_t width = shape.rank() ? shape[-1] : 1;
+  const int64_t step = last_step(op.condition), a_step = last_step(op.a), b_step = last_step(op.b);
+  for_rows(context, shape, 0.7, [&](int64_t row) {
+    const uint8_t* condition = op.condition->data<uint8_t>() + row_offset(row, shape, op.condition);
+    const T* a = op.a->data<T>() + row_offset(row, shape, op.a);
+    const T* b = op.b->data<T>() + row_offset(row, shape, op.b);
+    T* out = op.out->data<T>() + row * width;
+    for (int64_t i = 0; i < width; ++i) out[i] = condition[i * step] ? a[i * a_step] : b[i * b_step];
+  });
+}
+
+/// Calls body(T{}) with an unsigned type of an element's size: for what is only moved.
+template <typename Body>
+void with_bits_type(DType dtype, const Body& body) {
+  switch (size_of(dtype)) {
+    case 1:
+      return body(uint8_t{});
+    case 2:
+      return body(uint16_t{});
+    default:
+      return body(uint32_t{});
+  }
 }
 
 }  // namespace
 
 void run(const Copy& op, KernelContext& context) {
-  switch (size_of(op.x->dtype)) {
-    case 1:
-      return copy<uint8_t>(op, context);
-    case 2:
-      return copy<uint16_t>(op, context);
-    default:
-      return copy<uint32_t>(op, context);
-  }
+  with_bits_type(op.x->dtype, [&](auto bits) { copy<decltype(bits)>(op, context); });
 }
 
 void run(const Cast& op, KernelContext& context) {
@@ -204,16 +207,12 @@ void run(const Cast& op, KernelContext& context) {
   });
 }
 
-void run(const Add& op, KernelContext& context) {
-  with_float_type(op.out->dtype, [&](auto type) { add<decltype(type)>(op, context); });
+void run(const Binary& op, KernelContext& context) {
+  with_float_type(op.out->dtype, [&](auto type) { combine<decltype(type)>(op, context); });
 }
 
-void run(const Activate& op, KernelContext& context) {
-  with_float_type(op.out->dtype, [&](auto type) { activate<decltype(type)>(op, context); });
-}
-
-void run(const Gated& op, KernelContext& context) {
-  with_float_type(op.out->dtype, [&](auto type) { gate<decltype(type)>(op, context); });
+void run(const Where& op, KernelContext& context) {
+  with_bits_type(op.out->dtype, [&](auto bits) { choose<decltype(bits)>(op, context); });
 }
 
 }  // namespace heddle::cpu::HEDDLE_ISA

@@ -26,14 +26,19 @@ void normalize(const LayerNorm& op, KernelContext& context) {
     const float* in = norm_row(x + begin, residual ? residual + begin : nullptr, width, sums ? sums + begin : nullptr,
                                scratch.get() + worker * floats);
     const float count = static_cast<float>(width);
-    const Vec mean = Vec::set(sum_of(width, [&](int64_t i, int n) { return Vec::load(in + i, n); }) / count);
-    const float variance = sum_of(width,
-                                  [&](int64_t i, int n) {
-                                    const Vec d = Vec::load(in + i, n) - mean;
-                                    return d * d;
-                                  }) /
-                           count;
-    const Vec scale = Vec::set(1.0f / std::sqrt(variance + op.eps));
+    const float center = sum_of(width, [&](int64_t i, int n) { return Vec::load(in + i, n); }) / count;
+    const Vec mean = Vec::set(center);
+    const float squares = sum_of(width, [&](int64_t i, int n) {
+      const Vec d = Vec::load(in + i, n) - mean;
+      return d * d;
+    });
+    const float deviation =
+        op.unbiased ? std::sqrt(squares / (count - 1)) + op.eps : std::sqrt(squares / count + op.eps);
+    const Vec scale = Vec::set(1.0f / deviation);
+    if (op.mean) {
+      op.mean->data<float>()[row] = center;
+      op.inverse_deviation->data<float>()[row] = 1.0f / deviation;
+    }
     for (int64_t i = 0; i < width; i += Vec::kWidth) {
       const int lanes = static_cast<int>(std::min<int64_t>(Vec::kWidth, width - i));
       Vec y = (Vec::load(in + i, lanes) - mean) * scale;

@@ -7,6 +7,7 @@
 #include "cpu/activation.h"
 #include "cpu/gemm_tile.h"
 #include "cpu/kernels.h"
+#include "cpu/runs.h"
 
 namespace heddle::cpu::HEDDLE_ISA {
 namespace {
@@ -46,6 +47,16 @@ const float* widen(const T* x, int64_t rows, int64_t k, float* scratch, KernelCo
 }
 const float* widen(const float* x, int64_t, int64_t, float*, KernelContext&) { return x; }
 
+/// Out of the tiles' loop: inlined there, each activation would bring its own copy of the product.
+#if defined(__GNUC__)
+__attribute__((noinline))
+#endif
+void activate(Activation activation, float* x, int64_t count) {
+  with_activation(activation, [&](auto function) {
+    for (int64_t i = 0; i < count; i += Vec::kWidth) function(Vec::load(x + i)).store(x + i);
+  });
+}
+
 template <typename T, typename Out>
 void multiply(const Linear& op, KernelContext& context) {
   const int64_t n = op.weight->shape[0], k = op.weight->shape[1];
@@ -61,29 +72,33 @@ void multiply(const Linear& op, KernelContext& context) {
   const int64_t panels = (n + kPanelWidth - 1) / kPanelWidth;
   const double weights = static_cast<double>(k * kPanelWidth);
   const double ns = weights * std::max(kNsPerByte * sizeof(T), kNsPerMultiplyAdd * static_cast<double>(rows) / blocks);
-  with_activation(op.activation, [&](auto activation) {
-    context.parallel_for(panels * blocks, ns, [&](int64_t tile) {
-      const int64_t panel = tile / blocks, first = tile % blocks * kBlockRows;
-      const int64_t column = panel * kPanelWidth;
-      const int64_t lanes = std::min(kPanelWidth, n - column);
-      alignas(64) float product[kTileRows * kPanelWidth];
-      for (int64_t r = first; r < std::min(rows, first + kBlockRows); r += kTileRows) {
-        const int64_t count = std::min<int64_t>(kTileRows, rows - r);
-        gemm_tile(count, kPanelWidth, k, x + r * k, k, weight + panel * k * kPanelWidth, kPanelWidth, product,
-                  kPanelWidth, false);
+  context.parallel_for(panels * blocks, ns, [&](int64_t tile) {
+    const int64_t panel = tile / blocks, first = tile % blocks * kBlockRows;
+    const int64_t column = panel * kPanelWidth;
+    const int64_t lanes = std::min(kPanelWidth, n - column);
+    alignas(64) float product[kTileRows * kPanelWidth];
+    for (int64_t r = first; r < std::min(rows, first + kBlockRows); r += kTileRows) {
+      const int64_t count = std::min<int64_t>(kTileRows, rows - r);
+      gemm_tile(count, kPanelWidth, k, x + r * k, k, weight + panel * k * kPanelWidth, kPanelWidth, product,
+                kPanelWidth, false);
+      vectors_of(0, lanes, [&](int64_t lane, int width) {
+        if (!bias) return;
+        const Vec b = Vec::load(bias + column + lane, width);
         for (int64_t i = 0; i < count; ++i) {
-          const int64_t at = (r + i) * n + column;
-          for (int64_t lane = 0; lane < lanes; lane += Vec::kWidth) {
-            const int width = static_cast<int>(std::min<int64_t>(Vec::kWidth, lanes - lane));
-            Vec y = Vec::load(product + i * kPanelWidth + lane);
-            if (bias) y = y + Vec::load(bias + column + lane, width);
-            y = activation(y);
-            if (residual) y = y + Vec::load(residual + at + lane, width);
-            y.store(out + at + lane, width);
-          }
+          float* const at = product + i * kPanelWidth + lane;
+          (Vec::load(at) + b).store(at);
         }
+      });
+      if (op.activation != Activation::kNone) activate(op.activation, product, count * kPanelWidth);
+      for (int64_t i = 0; i < count; ++i) {
+        const int64_t at = (r + i) * n + column;
+        vectors_of(0, lanes, [&](int64_t lane, int width) {
+          Vec y = Vec::load(product + i * kPanelWidth + lane);
+          if (residual) y = y + Vec::load(residual + at + lane, width);
+          y.store(out + at + lane, width);
+        });
       }
-    });
+    }
   });
 }
 

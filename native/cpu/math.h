@@ -39,6 +39,14 @@ inline Vec erf(Vec x) {
   return select(magnitude < one, small, copy_sign(large, x));
 }
 
+/// e^x - 1 within 2 ulp: a polynomial where the subtraction would cancel.
+inline Vec expm1(Vec x) {
+  static constexpr float kSmall[] = {0.50000003853f, 0.16666663986f, 0.04166535860f,
+                                     0.00833357903f, 0.00139961764f, 0.00019849810f};
+  const Vec small = fma(x * x, polynomial(x, kSmall), x);
+  return select(abs(x) < Vec::set(0.5f), small, exp(x) - Vec::set(1.0f));
+}
+
 /// The hyperbolic tangent within 2 ulp: an odd polynomial up to 0.7, a Chebyshev fit in float64; beyond it
 /// 1 - 2 / (e^2|x| + 1).
 inline Vec tanh(Vec x) {
@@ -49,6 +57,32 @@ inline Vec tanh(Vec x) {
   const Vec power = exp(Vec::set(2.0f) * min(Vec::set(20.0f), magnitude));  // tanh(20) is 1 in float32
   const Vec large = one - Vec::set(2.0f) / (power + one);
   return select(magnitude < Vec::set(0.7f), small, copy_sign(large, x));
+}
+
+/// The natural logarithm within 2 ulp; -∞ of 0, NaN below. x = 2^n (1 + f) with 1 + f in [√½, √2];
+/// ln(1 + f) = f - f²/2 + f³ · polynomial.
+inline Vec log(Vec x) {
+  static constexpr float kLog[] = {0.33333312604f,  -0.25000009600f, 0.20002118663f,  -0.16667995843f, 0.14219552279f,
+                                   -0.12405589063f, 0.11888162971f,  -0.11675651214f, 0.06746638265f};
+  const Vec zero = Vec::set(0.0f), one = Vec::set(1.0f), infinity = Vec::set(__builtin_inff());
+  const Mask denormal = x < Vec::set(0x1p-126f);
+  const Vec normal = select(denormal, x * Vec::set(0x1p23f), x);
+  const Vec mantissa = mantissa_of(normal);
+  const Mask upper = Vec::set(1.41421356237f) < mantissa;
+  const Vec f = select(upper, Vec::set(0.5f) * mantissa, mantissa) - one;
+  const Vec n = exponent_of(normal) + select(upper, one, zero) - select(denormal, Vec::set(23.0f), zero);
+  const Vec square = f * f;
+  const Vec tail = fma(Vec::set(-0.5f), square, fma(n, Vec::set(1.42860677e-6f), f * square * polynomial(f, kLog)));
+  const Vec y = fma(n, Vec::set(0.693145751953125f), f + tail);
+  const Vec positive = select(x < infinity, y, x);
+  const Vec other = select(x < zero, Vec::set(__builtin_nanf("")), x - infinity);
+  return select(zero < x, positive, other);
+}
+
+/// ln(1 + x) within 3 ulp, for x in [0, 1].
+inline Vec log1p(Vec x) {
+  const Vec sum = Vec::set(1.0f) + x;
+  return log(sum) + (x - (sum - Vec::set(1.0f))) / sum;  // what the sum has lost
 }
 
 }  // namespace heddle::cpu::HEDDLE_ISA

@@ -32,6 +32,18 @@ void turn_neighbours(const T* from, const float* cosine, const float* sine, int6
   }
 }
 
+/// A head: the first 2 · pairs coordinates turn, the others stay.
+template <typename T>
+void turn(const T* from, const float* cosine, const float* sine, int64_t pairs, bool interleaved, int64_t width,
+          T* to) {
+  if (interleaved) {
+    turn_neighbours(from, cosine, sine, pairs, to);
+  } else {
+    turn_halves(from, from + pairs, cosine, sine, pairs, to, to + pairs);
+  }
+  std::copy(from + 2 * pairs, from + width, to + 2 * pairs);
+}
+
 template <typename T>
 void rotate(const Rope& op, KernelContext& context) {
   const int64_t tokens = op.x->shape[0], heads = op.x->shape[1], width = op.x->shape[2];
@@ -51,19 +63,37 @@ void rotate(const Rope& op, KernelContext& context) {
       sine[i] = std::sin(angle) * op.factor;
     }
     for (int64_t h = 0; h < heads; ++h) {
-      const T* from = x + n * op.x->strides[0] + h * op.x->strides[1];
-      T* to = out + (n * heads + h) * width;
-      if (op.interleaved) {
-        turn_neighbours(from, cosine, sine, pairs, to);
-      } else {
-        turn_halves(from, from + pairs, cosine, sine, pairs, to, to + pairs);
-      }
-      std::copy(from + 2 * pairs, from + width, to + 2 * pairs);
+      turn(x + n * op.x->strides[0] + h * op.x->strides[1], cosine, sine, pairs, op.interleaved, width,
+           out + (n * heads + h) * width);
+    }
+  });
+}
+
+template <typename T>
+void rotate(const Rotate& op, KernelContext& context) {
+  const Shape &shape = op.x->shape, &strides = op.x->strides;
+  const int64_t heads = shape[1], tokens = shape[2], width = shape[3], pairs = op.cosine->shape[1];
+  const T* x = op.x->data<T>();
+  T* out = op.out->data<T>();
+  const int32_t* positions = op.positions ? op.positions->data<int32_t>() : nullptr;
+  for (int64_t i = 0; positions && i < shape[0] * tokens; ++i) {
+    if (positions[i] < 0 || positions[i] >= op.cosine->shape[0]) op.fail(i, positions[i]);
+  }
+  context.parallel_for(shape[0] * heads, static_cast<double>(tokens * width), [&](int64_t head) {
+    const int64_t b = head / heads, h = head % heads;
+    for (int64_t t = 0; t < tokens; ++t) {
+      const int64_t row = positions ? positions[b * tokens + t] : b * op.batch_step + t;
+      turn(x + b * strides[0] + h * strides[1] + t * strides[2], op.cosine->data<float>() + row * pairs,
+           op.sine->data<float>() + row * pairs, pairs, op.interleaved, width, out + (head * tokens + t) * width);
     }
   });
 }
 
 }  // namespace
+
+void run(const Rotate& op, KernelContext& context) {
+  with_float_type(op.x->dtype, [&](auto type) { rotate<decltype(type)>(op, context); });
+}
 
 void run(const Rope& op, KernelContext& context) {
   with_float_type(op.x->dtype, [&](auto type) { rotate<decltype(type)>(op, context); });

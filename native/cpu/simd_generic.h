@@ -81,6 +81,10 @@ inline Vec min(Vec a, Vec b) {
 inline Vec abs(Vec a) {
   return Vec::map([&](int i) { return std::fabs(a.v[i]); });
 }
+inline Vec sqrt(Vec a) {
+  return Vec::map([&](int i) { return std::sqrt(a.v[i]); });
+}
+inline Mask is_nan(Vec a) { return {{a.v[0] != a.v[0], a.v[1] != a.v[1], a.v[2] != a.v[2], a.v[3] != a.v[3]}}; }
 /// To the nearest whole number, for |a| < 2^22.
 inline Vec round(Vec a) {
   const Vec magic = Vec::set(12582912.0f);  // 1.5 · 2^23: its last bit counts ones
@@ -97,6 +101,13 @@ inline Vec scale_by_power(Vec a, Vec n) {
     std::memcpy(&power, &bits, sizeof power);
     return a.v[i] * power;
   });
+}
+/// m and n of a = m · 2^n with m in [1, 2), for a positive a that is not denormal.
+inline Vec mantissa_of(Vec a) {
+  return Vec::map([&](int i) { return float_of_bits((bits_of_float(a.v[i]) & 0x7FFFFF) | 0x3F800000); });
+}
+inline Vec exponent_of(Vec a) {
+  return Vec::map([&](int i) { return static_cast<float>(static_cast<int32_t>(bits_of_float(a.v[i]) >> 23) - 127); });
 }
 inline Vec select(Mask mask, Vec yes, Vec no) {
   return Vec::map([&](int i) { return mask.lanes[i] ? yes.v[i] : no.v[i]; });

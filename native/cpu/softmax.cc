@@ -6,22 +6,10 @@
 
 #include "core/allocator.h"
 #include "cpu/kernels.h"
-#include "cpu/math.h"
+#include "cpu/row_lse.h"
 
 namespace heddle::cpu::HEDDLE_ISA {
 namespace {
-
-constexpr float kInfinity = __builtin_inff();
-
-template <typename T>
-float maximum(const T* x, int64_t width) {
-  Vec top = Vec::set(-kInfinity);
-  for (int64_t i = 0; i < width; i += Vec::kWidth) {
-    const int lanes = static_cast<int>(std::min<int64_t>(Vec::kWidth, width - i));
-    top = select(Vec::first(lanes), max(Vec::load(x + i, lanes), top), top);
-  }
-  return largest(top);
-}
 
 /// out = e^(x - m); returns the sum, lane by lane, then across.
 template <typename T>

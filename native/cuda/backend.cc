@@ -171,7 +171,11 @@ template <typename Op>
               concat("[", Op::kName, "] failed with fault ", static_cast<int>(failure.fault)));
 }
 [[noreturn]] void fail(const Embedding& op, const Failure& failure) { op.fail(failure.index, failure.value); }
+[[noreturn]] void fail(const CrossEntropy& op, const Failure& failure) { op.fail(failure.index, failure.value); }
 [[noreturn]] void fail(const GatherRows& op, const Failure& failure) { op.fail(failure.index, failure.value); }
+[[noreturn]] void fail(const Rotate& op, const Failure& failure) { op.fail(failure.index, failure.value); }
+[[noreturn]] void fail(const ScatterRows& op, const Failure& failure) { op.fail(failure.index, failure.value); }
+[[noreturn]] void fail(const TensorScatter& op, const Failure& failure) { op.fail(failure.index, failure.value); }
 [[noreturn]] void fail(const AdvanceLengths& op, const Failure& failure) { op.fail(failure.index, failure.value); }
 [[noreturn]] void fail(const Sample& op, const Failure& failure) { op.fail(failure.index); }
 [[noreturn]] void fail(const AppendKV& op, const Failure& failure) {

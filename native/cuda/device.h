@@ -66,6 +66,8 @@ HEDDLE_DEVICE T shuffle_xor(T value, int mask) {
 /// Bit i: the value of lane i.
 HEDDLE_DEVICE uint32_t ballot(bool value) { return __ballot_sync(0xffffffffu, value); }
 
+HEDDLE_DEVICE int count_bits(uint32_t bits) { return __popc(bits); }
+
 /// Starts copying `Bytes` from global to shared memory, both aligned to them; zeros instead where not `wanted`.
 template <int Bytes>
 HEDDLE_DEVICE void copy_async(void* to, const void* from, bool wanted) {

@@ -121,5 +121,10 @@ template <typename Body>
 auto with_bits_type(DType dtype, const Body& body) {
   return size_of(dtype) == 2 ? body(uint16_t{}) : body(uint32_t{});
 }
+/// The same of any dtype.
+template <typename Body>
+auto with_any_bits_type(DType dtype, const Body& body) {
+  return size_of(dtype) == 1 ? body(uint8_t{}) : with_bits_type(dtype, body);
+}
 
 }  // namespace heddle::cuda

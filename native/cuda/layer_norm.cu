@@ -7,7 +7,8 @@ namespace {
 /// A block a row, in two passes over what was read once.
 template <typename T>
 HEDDLE_KERNEL(kNormThreads)
-layer_norm(NormRows<T> rows, const T* weight, const T* bias, float eps) {
+layer_norm(NormRows<T> rows, const T* weight, const T* bias, float eps, bool unbiased, float* means,
+           float* inverse_deviations) {
   HEDDLE_SHARED(WarpSlots<float>, slots);
   NormRow<T> row(rows);
   const float count = static_cast<float>(rows.width);
@@ -25,7 +26,13 @@ layer_norm(NormRows<T> rows, const T* weight, const T* bias, float eps) {
       squares.at[i] += i < left ? (v.at[i] - mean) * (v.at[i] - mean) : 0.0f;
     }
   });
-  const float scale = 1.0f / sqrtf(reduce_lanes(squares, slots) / count + eps);
+  const float total_squares = reduce_lanes(squares, slots);
+  const float scale =
+      1.0f / (unbiased ? sqrtf(total_squares / (count - 1.0f)) + eps : sqrtf(total_squares / count + eps));
+  if (means && thread_index() == 0) {
+    means[block_x()] = mean;
+    inverse_deviations[block_x()] = scale;
+  }
 
   row.read_again([&](const LanesOf<T>& v, int left, int i) {
     auto y = map_lanes(v, [=](float x) { return (x - mean) * scale; });
@@ -48,7 +55,9 @@ Status run(const LayerNorm& op, CudaContext& context) {
     const T* weight = op.weight ? op.weight->data<T>() : nullptr;
     const T* bias = op.bias ? op.bias->data<T>() : nullptr;
     const NormRows<T> rows = norm_rows<T>(op, weight, bias);
-    return launch(layer_norm<T>, norm_grid<T>(rows.width, op.x->numel()), context, rows, weight, bias, op.eps);
+    return launch(layer_norm<T>, norm_grid<T>(rows.width, op.x->numel()), context, rows, weight, bias, op.eps,
+                  op.unbiased, op.mean ? op.mean->data<float>() : nullptr,
+                  op.inverse_deviation ? op.inverse_deviation->data<float>() : nullptr);
   });
 }
 

@@ -1,6 +1,7 @@
 #include "core/philox.h"
 #include "cuda/failure.h"
 #include "cuda/kernels.h"
+#include "cuda/radix_select.h"
 #include "cuda/reduce.h"
 #include "ops/sample.h"
 
@@ -8,11 +9,6 @@ namespace heddle::cuda {
 namespace {
 
 constexpr int kThreads = 512;
-constexpr int kDigitBits = 8;
-constexpr int kDigits = 1 << kDigitBits;
-using Weight = unsigned long long;
-using Histogram = Weight[kDigits];
-
 /// The most that a token weighs, in fixed point: sums of up to 2^18 weights are exact and need no order.
 constexpr double kWeightOne = 0x1p45;
 
@@ -26,12 +22,6 @@ struct Draw {
   const int32_t* steps;
   int32_t* out;
 };
-
-/// Rises with the number, -0 as 0.
-HEDDLE_DEVICE uint32_t rank_of(float x) {
-  const uint32_t bits = bits_of(x + 0.0f);
-  return bits >> 31 ? ~bits : bits | 0x80000000u;
-}
 
 /// One row of logits, and which of its tokens are kept: those of at least `lowest`, (rank, id) taken as one number.
 struct Row {
@@ -51,32 +41,6 @@ struct Row {
     return static_cast<Weight>(exp(static_cast<double>(scaled(i) - top)) * kWeightOne + 0.5);
   }
 };
-
-/// The key of the element at which the sum of weights, in rising order of the keys, first exceeds `target`. Keys have
-/// `bits` bits and are all different; the weights sum to more than `target`. A radix select, digit by digit from the
-/// highest: each pass weighs the digits of those elements that share the digits found so far.
-template <typename Key, typename Weigh>
-HEDDLE_DEVICE uint64_t select(int64_t count, int bits, Weight target, Histogram& histogram, const Key& key,
-                              const Weigh& weigh) {
-  uint64_t found = 0;
-  for (int shift = (bits + kDigitBits - 1) / kDigitBits * kDigitBits - kDigitBits; shift >= 0; shift -= kDigitBits) {
-    for (int d = thread_index(); d < kDigits; d += kThreads) histogram[d] = 0;
-    sync_block();
-    for (int64_t i = thread_index(); i < count; i += kThreads) {
-      const uint64_t k = key(i);
-      // The first pass has nothing found: a shift by 64 bits would be undefined.
-      if (shift + kDigitBits < 64 && k >> (shift + kDigitBits) != found) continue;
-      const Weight w = weigh(i);
-      if (w > 0) atomic_add(&histogram[k >> shift & (kDigits - 1)], w);
-    }
-    sync_block();
-    uint64_t digit = 0;
-    while (digit < kDigits - 1 && histogram[digit] <= target) target -= histogram[digit++];
-    found = found << kDigitBits | digit;
-    sync_block();  // all have read the histogram
-  }
-  return found;
-}
 
 HEDDLE_KERNEL(kThreads) draw(Draw p, unsigned long long* failure) {
   HEDDLE_SHARED(WarpSlots<float>, slots);
@@ -109,7 +73,7 @@ HEDDLE_KERNEL(kThreads) draw(Draw p, unsigned long long* failure) {
   const auto from_above = [&](int64_t i) { return ~row.order(i); };
   if (p.top_k > 0 && p.top_k < p.count) {
     const auto one = [](int64_t) { return Weight{1}; };
-    const uint64_t last = ~select(p.count, 64, static_cast<Weight>(p.top_k - 1), histogram, from_above, one);
+    const uint64_t last = ~radix_select(p.count, 64, static_cast<Weight>(p.top_k - 1), histogram, from_above, one);
     row.lowest = last >> 32 << 32;  // and what equals the k-th
   }
   Weight mass = mass_of();
@@ -117,7 +81,7 @@ HEDDLE_KERNEL(kThreads) draw(Draw p, unsigned long long* failure) {
     // Kept are those before which there is less than this: the last of them is where the sum reaches it.
     const double wanted = ceil(static_cast<double>(p.top_p) * static_cast<double>(mass));
     const Weight target = wanted > 1 ? static_cast<Weight>(wanted) - 1 : 0;
-    row.lowest = ~select(p.count, 64, target < mass ? target : mass - 1, histogram, from_above, kept_weight);
+    row.lowest = ~radix_select(p.count, 64, target < mass ? target : mass - 1, histogram, from_above, kept_weight);
     mass = mass_of();
   }
 
@@ -131,10 +95,10 @@ HEDDLE_KERNEL(kThreads) draw(Draw p, unsigned long long* failure) {
   uint64_t chosen;
   if (p.top_p < 1) {
     const auto rising = [&](int64_t i) { return row.order(i); };
-    chosen = select(p.count, 64, target, histogram, rising, kept_weight) & 0xffffffffu;
+    chosen = radix_select(p.count, 64, target, histogram, rising, kept_weight) & 0xffffffffu;
   } else {
     const auto id = [](int64_t i) { return static_cast<uint64_t>(i); };
-    chosen = select(p.count, 32, target, histogram, id, kept_weight);
+    chosen = radix_select(p.count, 32, target, histogram, id, kept_weight);
   }
   if (thread_index() == 0) p.out[block_x()] = static_cast<int32_t>(chosen);
 }

@@ -1,6 +1,5 @@
 #include "cuda/kernels.h"
-#include "cuda/lanes.h"
-#include "cuda/reduce.h"
+#include "cuda/row_lse.h"
 #include "ops/softmax.h"
 
 namespace heddle::cuda {
@@ -17,26 +16,8 @@ softmax(int64_t width, bool aligned, bool log, const T* x, T* out) {
   x += block_x() * width;
   out += block_x() * width;
 
-  float top = -kInfinity;
-  for (int64_t i = first; i < width; i += step) {
-    const auto v = load_lanes<Reuse::kSoon>(x + i, width - i, aligned);
-    HEDDLE_UNROLL
-    for (int j = 0; j < kLanes<T>; ++j) {
-      if (i + j < width) top = fmaxf(top, v.at[j]);  // drops a NaN; it comes back in the sum
-    }
-  }
-  top = reduce_block(top, slots, Largest{});
-
-  float total = 0.0f;
-  for (int64_t i = first; i < width; i += step) {
-    const auto v = load_lanes<Reuse::kSoon>(x + i, width - i, aligned);
-    HEDDLE_UNROLL
-    for (int j = 0; j < kLanes<T>; ++j) {
-      if (i + j < width) total += expf(v.at[j] - top);
-    }
-  }
-  total = reduce_block(total, slots, Sum{});
-
+  const float top = row_maximum(x, width, aligned, slots);
+  const float total = row_sum_of_powers(x, width, aligned, top, slots);
   const float log_total = logf(total);
   for (int64_t i = first; i < width; i += step) {
     const auto v = load_lanes(x + i, width - i, aligned);

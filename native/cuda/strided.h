@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cuda/kernels.h"
+#include "cuda/lanes.h"
 
 namespace heddle::cuda {
 
@@ -11,6 +12,12 @@ constexpr int kElementThreads = 256;
 /// Blocks for `items`, one a thread and turn: enough to fill the device, then each thread takes several.
 inline Grid grid_for(int64_t items) {
   return {std::min<int64_t>(ceil_div(items, kElementThreads), 1 << 16), kElementThreads};
+}
+
+/// The same where a thread takes the lanes of a T at a time.
+template <typename T>
+Grid dense_grid(int64_t count) {
+  return grid_for(ceil_div(count, kLanes<T>));
 }
 
 /// Calls body(i) for this thread's share of [0, count).

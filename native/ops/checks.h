@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/runtime.h"
@@ -67,6 +68,29 @@ inline void check_floats_as(const char* function, const char* argument, const Te
                             const Tensor* other) {
   check_floats(function, argument, tensor);
   check_same_dtype(function, argument, tensor, other_name, other);
+}
+
+/// Of a result, with NumPy's broadcasting: axes are aligned at the last, and a size of 1 is repeated.
+inline Shape broadcast(const char* function, const Shape& a, const Shape& b) {
+  Shape shape;
+  const int rank = std::max(a.rank(), b.rank());
+  for (int axis = rank; axis > 0; --axis) {
+    const int64_t of_a = axis > a.rank() ? 1 : a[-axis], of_b = axis > b.rank() ? 1 : b[-axis];
+    if (of_a != of_b && of_a != 1 && of_b != 1) {
+      throw_range_error("[", function, "] shapes ", a, " and ", b, " do not broadcast");
+    }
+    shape.push_back(of_a == 1 ? of_b : of_a);
+  }
+  return shape;
+}
+
+/// Negative axes count from the end.
+inline int check_axis(const char* function, const Tensor* x, int64_t axis) {
+  const int rank = x->shape.rank();
+  if (axis < -rank || axis >= rank) {
+    throw_range_error("[", function, "] axis ", axis, " is outside the shape ", x->shape);
+  }
+  return static_cast<int>(axis < 0 ? axis + rank : axis);
 }
 
 /// What norms add to a variance or a mean of squares.

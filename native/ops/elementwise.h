@@ -34,52 +34,38 @@ Tensor* cast(Runtime& runtime, Cast op, DType dtype);
 /// x itself if it is dense, else a dense copy.
 const Tensor* dense(Runtime& runtime, const Tensor* x);
 
-/// out = a + b, all of one float dtype, with NumPy's broadcasting: axes are aligned at the last, and a size of 1 is
-/// repeated. Throws RangeError where the shapes do not broadcast.
-struct Add {
-  static constexpr const char* kName = "add";
+/// Which function of two numbers. What has a NaN gives one.
+enum class BinaryKind : int32_t { kAdd, kSub, kMul, kDiv, kMaximum, kMinimum };
+
+/// out = a + b, or another function of two numbers: all of one float dtype, with NumPy's broadcasting (axes are aligned
+/// at the last, and a size of 1 is repeated), computed in float32. Throws RangeError where the shapes do not broadcast.
+struct Binary {
+  static constexpr const char* kName = "binary";
   const Tensor* a;
   const Tensor* b;
+  BinaryKind kind;
   Tensor* out = nullptr;
 
   std::array<const Tensor*, 2> reads() const { return {a, b}; }
   std::array<Tensor*, 1> writes() const { return {out}; }
 };
-Tensor* add(Runtime& runtime, Add op);
+/// `function` is what messages say.
+Tensor* binary(Runtime& runtime, const char* function, Binary op);
 
-enum class Activation : int32_t {
-  kNone,
-  kGelu,      // x Φ(x) = x/2 · (1 + erf(x / √2)) (Hendrycks and Gimpel, 2016, section 2)
-  kGeluTanh,  // x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))
-  kSilu,      // x / (1 + e^-x)
-  kRelu,      // max(x, 0); NaN stays
-};
-
-/// out = activation(x), of one float dtype, any shape.
-struct Activate {
-  static constexpr const char* kName = "activation";
-  const Tensor* x;
-  Activation activation;
-  Tensor* out = nullptr;
-
-  std::array<const Tensor*, 1> reads() const { return {x}; }
-  std::array<Tensor*, 1> writes() const { return {out}; }
-};
-Tensor* activate(Runtime& runtime, Activate op);
-
-/// out = activation(gate) · up: a gated linear unit behind its two projections (Shazeer, 2020, section 2).
+/// out = a where the condition is true, else b, with NumPy's broadcasting of the three.
 ///
-///   gate, up, out  [..., C] of one float dtype
-struct Gated {
-  static constexpr const char* kName = "gated";
-  const Tensor* gate;
-  const Tensor* up;
-  Activation activation;
+///   condition  bool
+///   a, b, out  of one dtype, any
+struct Where {
+  static constexpr const char* kName = "where";
+  const Tensor* condition;
+  const Tensor* a;
+  const Tensor* b;
   Tensor* out = nullptr;
 
-  std::array<const Tensor*, 2> reads() const { return {gate, up}; }
+  std::array<const Tensor*, 3> reads() const { return {condition, a, b}; }
   std::array<Tensor*, 1> writes() const { return {out}; }
 };
-Tensor* gated(Runtime& runtime, Gated op);
+Tensor* where(Runtime& runtime, Where op);
 
 }  // namespace heddle

@@ -1,30 +1,30 @@
 #include "ops/layer_norm.h"
 
-#include "ops/checks.h"
-#include "ops/elementwise.h"
+#include "ops/norm_axes.h"
 
 namespace heddle {
 
-LayerNormResult layer_norm(Runtime& runtime, LayerNorm op) {
+LayerNormResult layer_norm(Runtime& runtime, LayerNorm op, int64_t axis, bool stats) {
   check_floats(LayerNorm::kName, "x", op.x);
-  const int64_t width = op.x->shape[-1];
-  for (const auto& [name, vector] : {std::pair{"weight", &op.weight}, std::pair{"bias", &op.bias}}) {
-    if (!*vector) continue;
-    check_floats_as(LayerNorm::kName, name, *vector, "x", op.x);
-    check_shape(LayerNorm::kName, name, *vector, Shape{width});
-    *vector = dense(runtime, *vector);
-  }
+  const NormAxes over(runtime, LayerNorm::kName, op.x, axis);
+  const Tensor* const x = op.x;
+  if (op.weight) op.weight = over.vector("weight", op.weight, x);
+  if (op.bias) op.bias = over.vector("bias", op.bias, x);
   check_eps(LayerNorm::kName, op.eps);
-  op.x = dense(runtime, op.x);
+  op.x = over.rows(x);
   if (op.residual) {
-    check_floats_as(LayerNorm::kName, "residual", op.residual, "x", op.x);
-    check_shape(LayerNorm::kName, "residual", op.residual, op.x->shape);
-    op.residual = dense(runtime, op.residual);
-    op.sum = runtime.make(op.x, op.x->dtype, op.x->shape);
+    check_floats_as(LayerNorm::kName, "residual", op.residual, "x", x);
+    check_shape(LayerNorm::kName, "residual", op.residual, x->shape);
+    op.residual = over.rows(op.residual);
+    op.sum = runtime.make(x, x->dtype, x->shape);
   }
-  op.out = runtime.make(op.x, op.x->dtype, op.x->shape);
+  op.out = runtime.make(x, x->dtype, x->shape);
+  if (stats) {
+    op.mean = over.make_stats(x);
+    op.inverse_deviation = over.make_stats(x);
+  }
   runtime.submit(op);
-  return {op.out, op.sum};
+  return {op.out, op.sum, op.mean, op.inverse_deviation};
 }
 
 }  // namespace heddle

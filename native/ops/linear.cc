@@ -1,6 +1,7 @@
 #include "ops/linear.h"
 
 #include "ops/checks.h"
+#include "ops/elementwise.h"
 
 namespace heddle {
 

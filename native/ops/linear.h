@@ -3,7 +3,7 @@
 #include <array>
 
 #include "core/tensor.h"
-#include "ops/elementwise.h"
+#include "ops/activation.h"
 
 namespace heddle {
 

@@ -1,6 +1,9 @@
 #pragma once
 
+#include "ops/activation.h"
 #include "ops/attention.h"
+#include "ops/concat.h"
+#include "ops/cross_entropy.h"
 #include "ops/elementwise.h"
 #include "ops/embedding.h"
 #include "ops/favor.h"
@@ -10,27 +13,33 @@
 #include "ops/linear.h"
 #include "ops/linear_attention.h"
 #include "ops/mask.h"
+#include "ops/matmul.h"
 #include "ops/random.h"
+#include "ops/reduce.h"
 #include "ops/rms_norm.h"
 #include "ops/rope.h"
 #include "ops/sample.h"
+#include "ops/scatter.h"
 #include "ops/softmax.h"
+#include "ops/top_k.h"
 
 /// Every op that has a kernel on each device: the registration table.
 #define HEDDLE_OPS(X)   \
   X(Activate)           \
-  X(Add)                \
   X(AdvanceLengths)     \
   X(AppendKV)           \
   X(Argmax)             \
   X(Attention)          \
   X(AttentionScores)    \
+  X(Binary)             \
   X(Cast)               \
+  X(Concat)             \
   X(Copy)               \
   X(CountMaskTiles)     \
-  X(Embedding)          \
-  X(DynamicFrequencies) \
+  X(CrossEntropy)       \
   X(Dropout)            \
+  X(DynamicFrequencies) \
+  X(Embedding)          \
   X(EndOfSequence)      \
   X(FavorFeatures)      \
   X(Gated)              \
@@ -39,10 +48,17 @@
   X(Linear)             \
   X(LinearAttention)    \
   X(MaskToArray)        \
+  X(Matmul)             \
   X(Orthogonalize)      \
   X(PackPanels)         \
   X(Random)             \
+  X(Reduce)             \
   X(RmsNorm)            \
   X(Rope)               \
+  X(Rotate)             \
   X(Sample)             \
-  X(Softmax)
+  X(ScatterRows)        \
+  X(Softmax)            \
+  X(TensorScatter)      \
+  X(TopK)               \
+  X(Where)

@@ -4,6 +4,7 @@
 
 #include "ops/checks.h"
 #include "ops/elementwise.h"
+#include "ops/view.h"
 
 namespace heddle {
 
@@ -24,6 +25,46 @@ Tensor* rope(Runtime& runtime, Rope op) {
   op.out = runtime.make(op.x, op.x->dtype, op.x->shape);
   runtime.submit(op);
   return op.out;
+}
+
+Tensor* rotate(Runtime& runtime, Rotate op) {
+  check_floats(Rotate::kName, "x", op.x);
+  check_rank(Rotate::kName, "x", op.x, 4, 4);
+  const int64_t batch = op.x->shape[0], tokens = op.x->shape[2], width = op.x->shape[3];
+  check_floats(Rotate::kName, "cos", op.cosine);
+  check_floats(Rotate::kName, "sin", op.sine);
+  const Shape& table = op.cosine->shape;
+  const int64_t pairs = table[-1];
+  if (op.positions) {
+    check_rank(Rotate::kName, "cos", op.cosine, 2, 2);
+    check_strided(Rotate::kName, "positions", op.positions);
+    check_dtype(Rotate::kName, "positions", op.positions, DType::kInt32);
+    check_shape(Rotate::kName, "positions", op.positions, Shape{batch, tokens});
+    op.positions = dense(runtime, op.positions);
+  } else {
+    check_rank(Rotate::kName, "cos", op.cosine, 2, 3);
+    check_shape(Rotate::kName, "cos", op.cosine,
+                table.rank() == 2 ? Shape{tokens, pairs} : Shape{batch, tokens, pairs});
+    op.batch_step = table.rank() == 2 ? 0 : tokens;
+  }
+  check_shape(Rotate::kName, "sin", op.sine, table);
+  if (2 * pairs > width) {
+    throw_range_error("[rotate] cos ", table, " has too many pairs for heads of width ", width);
+  }
+  for (const Tensor** values : {&op.cosine, &op.sine}) {
+    *values = dense(runtime, cast(runtime, Cast{*values}, DType::kFloat32));
+    if (table.rank() == 3) *values = reshape(runtime, *values, Shape{batch * tokens, pairs});
+  }
+  if (width > 1 && op.x->strides[3] != 1) op.x = dense(runtime, op.x);
+  op.out = runtime.make(op.x, op.x->dtype, op.x->shape);
+  runtime.submit(op);
+  return op.out;
+}
+
+void Rotate::fail(int64_t at, int32_t position) const {
+  throw Error(ErrorKind::kRange, "INDEX_OUT_OF_RANGE",
+              concat("[rotate] positions[", at / x->shape[2], ", ", at % x->shape[2], "] must be in [0, ",
+                     cosine->shape[0], ") but got ", position));
 }
 
 Tensor* dynamic_frequencies(Runtime& runtime, DynamicFrequencies op) {

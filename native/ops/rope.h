@@ -32,6 +32,34 @@ struct Rope {
 };
 Tensor* rope(Runtime& runtime, Rope op);
 
+/// The same rotation by given angles: (a, b) → (a cos - b sin, b cos + a sin) for the first R coordinates, the other
+/// D - R stay (ONNX RotaryEmbedding, opset 23).
+///
+///   x          [B, H, T, D] of a float dtype
+///   cos, sin   [P, R / 2] float32: a row for each position
+///   positions  [B, T] int32, or null: token t of sequence b has row b · batch_step + t
+///   out        [B, H, T, D]
+///
+/// A position outside [0, P) fails when the op runs: INDEX_OUT_OF_RANGE.
+struct Rotate {
+  static constexpr const char* kName = "rotate";
+  const Tensor* x;
+  const Tensor* cosine;
+  const Tensor* sine;
+  const Tensor* positions;
+  bool interleaved;
+  int64_t batch_step = 0;
+  Tensor* out = nullptr;
+
+  std::array<const Tensor*, 4> reads() const { return {x, cosine, sine, positions}; }
+  std::array<Tensor*, 1> writes() const { return {out}; }
+
+  /// For kernels: positions[at], row-major, is not in the tables.
+  [[noreturn]] void fail(int64_t at, int32_t position) const;
+};
+/// cos and sin [P, R / 2] with positions; without, [T, R / 2] or [B, T, R / 2]. Of any float dtype.
+Tensor* rotate(Runtime& runtime, Rotate op);
+
 /// Frequencies of "dynamic" NTK scaling: base^(-2i / R), where the base grows once the longest row passes the trained
 /// length (Hugging Face transformers, _compute_dynamic_ntk_parameters):
 ///

@@ -2,15 +2,18 @@
 
 #include "ops/checks.h"
 #include "ops/elementwise.h"
+#include "ops/view.h"
 
 namespace heddle {
 
-Tensor* softmax(Runtime& runtime, Softmax op) {
-  check_floats(op.log ? "log_softmax" : Softmax::kName, "x", op.x);
-  op.x = dense(runtime, op.x);
+Tensor* softmax(Runtime& runtime, Softmax op, int64_t axis) {
+  const char* const function = op.log ? "log_softmax" : Softmax::kName;
+  check_floats(function, "x", op.x);
+  const int at = check_axis(function, op.x, axis);
+  op.x = dense(runtime, with_axis_last(runtime, op.x, at));
   op.out = runtime.make(op.x, op.x->dtype, op.x->shape);
   runtime.submit(op);
-  return op.out;
+  return with_axis_back(runtime, op.out, at);
 }
 
 Tensor* argmax(Runtime& runtime, Argmax op) {

@@ -8,9 +8,9 @@ namespace heddle {
 
 class Runtime;
 
-/// out = exp(x - m) / Σ exp(x - m) over the last axis, m its maximum; or the logarithm of that.
+/// out = exp(x - m) / Σ exp(x - m) over an axis, m its maximum; or the logarithm of that.
 ///
-///   x, out  [..., C] of one float dtype
+///   x, out  [..., C] of one float dtype; another axis than the last is brought there, and the result is a view
 ///
 /// A row of only -∞ gives NaN, as the formula does.
 struct Softmax {
@@ -22,7 +22,7 @@ struct Softmax {
   std::array<const Tensor*, 1> reads() const { return {x}; }
   std::array<Tensor*, 1> writes() const { return {out}; }
 };
-Tensor* softmax(Runtime& runtime, Softmax op);
+Tensor* softmax(Runtime& runtime, Softmax op, int64_t axis);
 
 /// out = index of the largest element of the last axis, the first of equals; NaN counts as largest.
 ///

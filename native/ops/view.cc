@@ -6,14 +6,6 @@
 namespace heddle {
 namespace {
 
-int axis_of(const char* function, const Tensor* x, int64_t axis) {
-  const int rank = x->shape.rank();
-  if (axis < -rank || axis >= rank) {
-    throw_range_error("[", function, "] axis ", axis, " is outside the shape ", x->shape);
-  }
-  return static_cast<int>(axis < 0 ? axis + rank : axis);
-}
-
 /// Strides that give x the new shape without a copy; false if there are none. Axes of x that lie densely one inside
 /// the other are one run, and each new axis must divide a run.
 bool view_strides(const Tensor* x, const Shape& shape, Shape* strides) {
@@ -58,16 +50,24 @@ Tensor* reshape(Runtime& runtime, const Tensor* x, const Shape& shape) {
 
 Tensor* transpose(Runtime& runtime, const Tensor* x, int64_t a, int64_t b) {
   check_strided("transpose", "x", x);
-  const int first = axis_of("transpose", x, a), second = axis_of("transpose", x, b);
+  const int first = check_axis("transpose", x, a), second = check_axis("transpose", x, b);
   Shape shape = x->shape, strides = x->strides;
   std::swap(shape[first], shape[second]);
   std::swap(strides[first], strides[second]);
   return runtime.make_view(x, shape, strides, x->offset);
 }
 
+const Tensor* with_axis_last(Runtime& runtime, const Tensor* x, int axis) {
+  return axis == x->shape.rank() - 1 ? x : transpose(runtime, x, axis, -1);
+}
+
+Tensor* with_axis_back(Runtime& runtime, Tensor* out, int axis) {
+  return axis == out->shape.rank() - 1 ? out : transpose(runtime, out, axis, -1);
+}
+
 Tensor* slice(Runtime& runtime, const Tensor* x, int64_t axis, int64_t begin, int64_t end) {
   check_strided("slice", "x", x);
-  const int at = axis_of("slice", x, axis);
+  const int at = check_axis("slice", x, axis);
   if (begin < 0 || end < begin || end > x->shape[at]) {
     throw_range_error("[slice] [", begin, ", ", end, ") is outside axis ", at, " of shape ", x->shape);
   }

@@ -16,4 +16,8 @@ Tensor* transpose(Runtime& runtime, const Tensor* x, int64_t a, int64_t b);
 /// A view of [begin, end) of an axis.
 Tensor* slice(Runtime& runtime, const Tensor* x, int64_t axis, int64_t begin, int64_t end);
 
+/// For ops along the last axis: x with this one in its place, and the result with it back in its own. Views.
+const Tensor* with_axis_last(Runtime& runtime, const Tensor* x, int axis);
+Tensor* with_axis_back(Runtime& runtime, Tensor* out, int axis);
+
 }  // namespace heddle

@@ -1,16 +1,17 @@
 import {
+  activation,
   attention,
   bias,
   favorFeatures,
+  crossEntropy,
   gated,
-  gelu,
   layerNorm,
   logSoftmax,
+  logSumExp,
   mask,
   performerAttention,
-  relu,
   rmsNorm,
-  silu,
+  rotate,
   softmax,
   tensor,
   type Activation,
@@ -18,6 +19,7 @@ import {
   type Mask,
   type Tensor,
 } from '#lib/index';
+import { rotaryFrequencies, rotaryTables, type RotaryOptions } from '#lib/nn/rotary';
 import { expectClose, OPS } from '../support/compare';
 import { Fixture, fixtureNames, type Stored, type Values } from '../support/fixtures';
 
@@ -33,17 +35,8 @@ type Inputs = Record<string, Values>;
 type Express = (params: Record<string, unknown>, inputs: Inputs) => (() => Record<string, Tensor>) | undefined;
 
 const float32 = (values: Values) => tensor(Float32Array.from(values.data), values.shape);
+const int32 = (values: Values) => tensor(Int32Array.from(values.data), values.shape);
 const optional = (values: Values | undefined) => values && float32(values);
-
-const ACTIVATIONS: Record<string, (x: Tensor) => Tensor> = {
-  gelu: (x) => gelu(x),
-  gelu_new: (x) => gelu(x, { approximate: 'tanh' }),
-  gelu_pytorch_tanh: (x) => gelu(x, { approximate: 'tanh' }),
-  silu,
-  swish: silu,
-  relu,
-};
-const GATES: Record<string, Activation> = { silu: 'silu', gelu: 'gelu', gelu_new: 'gelu_new', relu: 'relu' };
 
 /** What a case's parameters say of its mask and bias; nothing of those that only its tensors tell. */
 function piecesOf(params: Record<string, unknown>): { mask?: Mask; bias?: Bias } {
@@ -105,17 +98,43 @@ const ops: Record<string, Express> = {
       const { output, sum } = rmsNorm(float32(x!), options);
       return { y: output, sum };
     },
+  rope: (params, { x }) => {
+    const { base, rotary_dim: rotaryWidth, length } = params as Record<string, number>;
+    const options: RotaryOptions = { base: base!, rotaryWidth: rotaryWidth!, scaling: { kind: 'default' } };
+    return () => {
+      const { cos, sin } = rotaryTables(options, length!);
+      const turned = (interleaved: boolean) => rotate(float32(x!), cos, sin, { interleaved });
+      const inverse = tensor(rotaryFrequencies(options));
+      return { inv_freq: inverse, cos, sin, half_split: turned(false), interleaved: turned(true) };
+    };
+  },
   softmax:
     (_, { x }) =>
-    () => ({ softmax: softmax(float32(x!)), log_softmax: logSoftmax(float32(x!)) }),
-  activation: ({ name }, { x }) => {
-    const activation = ACTIVATIONS[name as string];
-    return activation && (() => ({ y: activation(float32(x!)) }));
+    () => ({
+      softmax: softmax(float32(x!)),
+      log_softmax: logSoftmax(float32(x!)),
+      logsumexp: logSumExp(float32(x!), { axis: -1 }),
+    }),
+  cross_entropy: (params, { logits, labels }) => {
+    const { label_smoothing: labelSmoothing, ignore_index: ignoreIndex } = params as Record<string, number>;
+    const loss = (reduction: 'mean' | 'none') =>
+      crossEntropy(float32(logits!), int32(labels!), { labelSmoothing, ignoreIndex, reduction });
+    return () => ({ mean: loss('mean'), none: loss('none') });
   },
-  gated_activation: ({ name }, { gate, up }) => {
-    const activation = GATES[name as string];
-    return activation && (() => ({ y: gated(float32(gate!), float32(up!), { activation }) }));
-  },
+  causal_lm_loss:
+    ({ ignore_index: ignoreIndex }, { logits, labels }) =>
+    () => {
+      const length = labels!.shape[1]!;
+      const predicted = float32(logits!).slice(1, 0, length - 1);
+      const next = int32(labels!).slice(1, 1, length);
+      return { loss: crossEntropy(predicted, next, { ignoreIndex: ignoreIndex as number }) };
+    },
+  activation:
+    ({ name }, { x }) =>
+    () => ({ y: activation(float32(x!), name as Activation) }),
+  gated_activation:
+    ({ name }, { gate, up }) =>
+    () => ({ y: gated(float32(gate!), float32(up!), { activation: name as Activation }) }),
   attention: (params, inputs) => () => {
     const { q, k, v, mask: allowed, bias: added } = inputs as Record<string, Values>;
     // Missing axes are of size 1: [B, H, T, D].
@@ -151,7 +170,7 @@ const ops: Record<string, Express> = {
 const ILL_CONDITIONED = { abs: 1e-3, rel: 1e-3 };
 const toleranceOf = (name: string) => (/large_scores|offset/.test(name) ? ILL_CONDITIONED : OPS);
 
-const groups = ['norms', 'softmax', 'activations', 'attention', 'performer'];
+const groups = ['norms', 'softmax', 'activations', 'positions', 'attention', 'performer'];
 
 describe.each(groups)('%s', (group) => {
   if (!fixtureNames('ops').includes(group)) {

@@ -63,6 +63,80 @@ test.each(FLOATS)('%s: a residual is added first, and the sum comes along', asyn
   expect(await result.output.data()).toEqual(rounded(await layerNorm(tensor(sum, [6, 10])).data(), dtype));
 });
 
+const axes: [shape: number[], axis: number, width: number][] = [
+  [[3, 4], 0, 12],
+  [[3, 4], -2, 12],
+  [[2, 3, 5], 1, 15],
+  [[2, 3, 4, 5], 2, 20],
+  [[2, 3, 4, 5], -3, 60],
+  [[2, 3, 4, 5], 3, 5],
+];
+
+describe.each(FLOATS)('%s', (dtype) => {
+  test.each(axes)('%j from axis %i on', async (shape, axis, width) => {
+    const random = new Random(width);
+    const count = shape.reduce((a, b) => a * b, 1);
+    const normals = (n: number) => rounded(random.normals(n), dtype);
+    const [x, residual, weight, bias] = [normals(count), normals(count), normals(width), normals(width)];
+    const put = (values: Float32Array, of: number[]) => tensor(values, of, { dtype });
+    const row = shape.slice(axis < 0 ? axis + shape.length : axis);
+    const options = { weight: put(weight, row), bias: put(bias, row), residual: put(residual, shape), axis };
+    const { output, sum } = layerNorm(put(x, shape), options);
+    expect([output.shape, sum.shape]).toEqual([shape, shape]);
+    const rows = [count / width, width];
+    const expected = layerNorm(put(x, rows), {
+      weight: put(weight, [width]),
+      bias: put(bias, [width]),
+      residual: put(residual, rows),
+    });
+    expect(await output.data()).toEqual(await expected.output.data());
+    expect(await sum.data()).toEqual(await expected.sum.data());
+  });
+
+  test('mean and inverse deviation on request', async () => {
+    const x = rounded(
+      new Random(8).normals(6 * 37, 3).map((value) => value + 2),
+      dtype,
+    );
+    const input = tensor(x, [2, 3, 37], { dtype });
+    const { output, mean, inverseDeviation } = layerNorm(input, { returnStats: true, eps: 0.1 });
+    expect([mean.shape, mean.dtype, inverseDeviation.shape]).toEqual([[2, 3, 1], 'float32', [2, 3, 1]]);
+    const sums = (f: naive.Round) => (row: ArrayLike<number>) =>
+      Array.from(row).reduce((total, value) => f(total + value), 0);
+    const means = (f: naive.Round) => naive.byRow(x, 37, (row) => [f(sums(f)(row) / 37)]);
+    naive.expectAsGoodAsPlain(await mean.data(), means, 'mean');
+    const inverse = (f: naive.Round) =>
+      naive.byRow(x, 37, (row, r) => {
+        const center = means(f)[r]!;
+        const squares = sums(f)(Array.from(row, (value) => f(f(value - center) * f(value - center))));
+        return [f(1 / f(Math.sqrt(f(f(squares / 37) + 0.1))))];
+      });
+    naive.expectAsGoodAsPlain(await inverseDeviation.data(), inverse, 'inverse deviation');
+    expect(await output.data()).toEqual(await layerNorm(input, { eps: 0.1 }).data());
+    const all = layerNorm(input, { returnStats: true, residual: input, axis: 1 });
+    expect([all.sum.shape, all.mean.shape]).toEqual([
+      [2, 3, 37],
+      [2, 1, 1],
+    ]);
+  });
+
+  test('with the unbiased deviation', async () => {
+    const x = rounded(new Random(9).normals(5 * 23), dtype);
+    const weight = rounded(new Random(10).normals(23), dtype);
+    const y = layerNorm(tensor(x, [5, 23], { dtype }), {
+      unbiased: true,
+      eps: 1e-3,
+      weight: tensor(weight, [23], { dtype }),
+    });
+    const formula = (f: naive.Round) =>
+      naive.byRow(x, 23, (row) => naive.layerNorm(row, { weight, eps: 1e-3, unbiased: true }, f));
+    naive.expectAsGoodAsPlain(await y.data(), formula, undefined, dtype);
+    expect(await layerNorm(tensor([1, 2], [2, 1], { dtype }), { unbiased: true }).data()).toEqual(
+      Float32Array.of(NaN, NaN),
+    );
+  });
+});
+
 test('views, and rows of nothing', async () => {
   const random = new Random(3);
   const x = random.normals(12);

@@ -38,6 +38,17 @@ describe.each(FLOATS)('%s', (dtype) => {
     naive.expectAsGoodAsPlain(await result.output.data(), formula, undefined, dtype);
   });
 
+  test('over several axes', async () => {
+    const random = new Random(4);
+    const [x, weight] = [rounded(random.normals(60), dtype), rounded(random.normals(20), dtype)];
+    const put = (values: Float32Array, shape: number[]) => tensor(values, shape, { dtype });
+    const y = rmsNorm(put(x, [3, 4, 5]), { weight: put(weight, [4, 5]), axis: 1, eps: 1e-5 });
+    expect(y.shape).toEqual([3, 4, 5]);
+    const flat = rmsNorm(put(x, [3, 20]), { weight: put(weight, [20]), eps: 1e-5 });
+    expect(await y.data()).toEqual(await flat.data());
+    expect(() => rmsNorm(put(x, [3, 20]), { axis: 2 })).toThrow(/\[rms_norm\] axis 2 is outside the shape \[3, 20\]/);
+  });
+
   test('NaN stays in its row, and rows of nothing', async () => {
     const y = await rmsNorm(tensor([1, NaN, 3, 4], [2, 2], { dtype })).data();
     expect([...y.subarray(0, 2).map(Number), y.subarray(2).every(Number.isFinite)]).toEqual([NaN, NaN, true]);

@@ -1,4 +1,4 @@
-import { rope, tensor } from 'heddle';
+import { cast, concat, rope, rotate, tensor } from 'heddle';
 import { rotaryFactor, rotaryFrequencies, type RotaryScaling } from '#lib/nn/rotary';
 import { FLOATS, rounded } from '../support/dtype';
 import { expectAsGoodAsPlain, type Round } from '../support/naive';
@@ -49,6 +49,78 @@ describe.each(FLOATS)('%s: rotation', (dtype) => {
     expect(() => rope(x, positions, frequencies, { factor: NaN })).toThrow(RangeError);
     expect(() => rope(x, positions, positions)).toThrow(TypeError);
   });
+});
+
+describe.each(FLOATS)('%s: rotation by tables', (dtype) => {
+  const [batch, heads, tokens] = [2, 3, 5];
+  test.each([
+    [16, 8, false, 'positions'],
+    [16, 8, true, 'positions'],
+    [20, 5, false, 'one table'],
+    [7, 2, true, 'a table for each'],
+    [64, 32, false, 'a table for each'],
+    [1, 0, false, 'one table'],
+  ])('heads of %i, %i pairs, interleaved %p, %s', async (width, pairs, interleaved, kind) => {
+    const random = new Random(width);
+    const x = rounded(random.normals(batch * heads * tokens * width), dtype);
+    const rows = { positions: 9, 'one table': tokens, 'a table for each': batch * tokens }[kind]!;
+    const [cosines, sines] = [random.normals(rows * pairs), random.normals(rows * pairs)];
+    const positions = Int32Array.from({ length: batch * tokens }, () => random.integer(rows));
+    const shape = kind === 'a table for each' ? [batch, tokens, pairs] : [rows, pairs];
+    const rowOf = (b: number, t: number) =>
+      kind === 'positions' ? positions[b * tokens + t]! : kind === 'one table' ? t : b * tokens + t;
+    const formula = (f: Round) => {
+      const out = Array.from(x);
+      for (let at = 0; at < batch * heads * tokens; ++at) {
+        const row = rowOf(Math.floor(at / (heads * tokens)), at % tokens);
+        for (let i = 0; i < pairs; ++i) {
+          const [a, b] = interleaved ? [2 * i, 2 * i + 1] : [i, i + pairs];
+          const [c, s] = [cosines[row * pairs + i]!, sines[row * pairs + i]!];
+          const [p, q] = [x[at * width + a]!, x[at * width + b]!];
+          out[at * width + a] = f(f(p * c) - f(q * s));
+          out[at * width + b] = f(f(q * c) + f(p * s));
+        }
+      }
+      return out;
+    };
+    const input = tensor(x, [batch, heads, tokens, width], { dtype });
+    const options = { interleaved, positions: kind === 'positions' ? tensor(positions, [batch, tokens]) : undefined };
+    const y = rotate(input, tensor(cosines, shape), tensor(sines, shape), options);
+    expect([y.dtype, y.shape]).toEqual([dtype, [batch, heads, tokens, width]]);
+    expectAsGoodAsPlain(await y.data(), formula, undefined, dtype);
+    // Of tokens that have their heads together, and in the middle of a fused projection.
+    const fused = concat([input.transpose(1, 2), input.transpose(1, 2)], { axis: 2 }).slice(2, heads, 2 * heads);
+    const same = rotate(fused.transpose(1, 2), tensor(cosines, shape), tensor(sines, shape), options);
+    expect(await same.data()).toEqual(await y.data());
+  });
+
+  test('tables of halves are those numbers', async () => {
+    const random = new Random(2);
+    const x = tensor(random.normals(24), [1, 2, 3, 4], { dtype });
+    const table = () => tensor(random.normals(6), [3, 2], { dtype });
+    const [cos, sin] = [table(), table()];
+    const wide = rotate(x, cast(cos, 'float32'), cast(sin, 'float32'));
+    expect(await rotate(x, cos, sin).data()).toEqual(await wide.data());
+  });
+});
+
+test('tables that do not fit are refused, and positions that they have not make the result fail', async () => {
+  const x = tensor(new Float32Array(48), [2, 2, 3, 4]);
+  const table = (...shape: number[]) => tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape);
+  const positions = (...values: number[]) => tensor(Int32Array.from(values), [2, 3]);
+  expect(() => rotate(x.reshape([4, 3, 4]), table(3, 2), table(3, 2))).toThrow(/\[rotate\] x must have 4 axes/);
+  expect(() => rotate(x, table(4, 2), table(4, 2))).toThrow(/\[rotate\] cos must have shape \[3, 2\]/);
+  expect(() => rotate(x, table(3, 2), table(3, 1))).toThrow(/\[rotate\] sin must have shape \[3, 2\]/);
+  expect(() => rotate(x, table(3, 3), table(3, 3))).toThrow(/too many pairs for heads of width 4/);
+  expect(() => rotate(x, table(2, 3, 2), table(2, 3, 2), { positions: positions(0, 0, 0, 0, 0, 0) })).toThrow(/cos/);
+  expect(() => rotate(x, table(9, 2), table(9, 2), { positions: tensor(new Int32Array(6)) })).toThrow(/positions/);
+  for (const wrong of [9, -1]) {
+    const out = rotate(x, table(9, 2), table(9, 2), { positions: positions(0, 8, 0, 1, wrong, 2) });
+    await expect(out.data()).rejects.toMatchObject({
+      code: 'INDEX_OUT_OF_RANGE',
+      message: `[rotate] positions[1, 1] must be in [0, 9) but got ${wrong}`,
+    });
+  }
 });
 
 test('YaRN’s factor: given, by rule, and none without stretching', () => {

@@ -31,6 +31,30 @@ describe.each(table)('$dtype: $name', ({ dtype, op, formula }) => {
     }
   });
 
+  test.each([0, 1, 2, -2])('over axis %i', async (axis) => {
+    const shape = [3, 4, 5];
+    const x = rounded(new Random(11).normals(60), dtype);
+    using y = op(tensor(x, shape, { dtype }), { axis });
+    expect(y.shape).toEqual(shape);
+    const at = axis < 0 ? axis + 3 : axis;
+    const step = shape.slice(at + 1).reduce((a, b) => a * b, 1);
+    const count = shape[at]!;
+    const exact = (f: naive.Round) => {
+      const out = Array.from(x);
+      for (let i = 0; i < x.length; ++i) {
+        if (Math.floor(i / step) % count !== 0) continue;
+        const places = Array.from({ length: count }, (_, n) => i + n * step);
+        const row = formula(
+          places.map((place) => x[place]!),
+          f,
+        );
+        for (const [n, place] of places.entries()) out[place] = row[n]!;
+      }
+      return out;
+    };
+    naive.expectAsGoodAsPlain(await y.data(), exact, undefined, dtype);
+  });
+
   test('does not overflow', async () => {
     for (const offset of [3e4, -3e4, 3e38].filter((x) => Number.isFinite(round(x, dtype)))) {
       const x = rounded([offset, offset, offset], dtype);

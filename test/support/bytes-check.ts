@@ -1,20 +1,26 @@
 import {
+  activation,
   add,
   attention,
   cast,
+  crossEntropy,
   defaultDevice,
   devices,
   gelu,
   KVCache,
   layerNorm,
   linear,
+  logSumExp,
   mask,
+  matmul,
   packWeight,
   rmsNorm,
   rope,
   setNumThreads,
   softmax,
+  sum,
   tensor,
+  topK,
   type FloatDType,
   type Tensor,
 } from '#lib/index';
@@ -65,7 +71,19 @@ async function sameRows(name: string, width: number, dtype: FloatDType, op: (x: 
 async function rows(dtype: FloatDType): Promise<void> {
   for (const width of [1, 17, 300, 4096]) {
     const vector = tensor(new Random(width).normals(width), [width], { dtype });
-    await sameRows('softmax', width, dtype, softmax);
+    await sameRows('softmax', width, dtype, (x) => softmax(x));
+    await sameRows('logSumExp', width, dtype, (x) => logSumExp(x, { axis: -1 }));
+    await sameRows('sum', width, dtype, (x) => sum(x, { axis: -1 }));
+    await sameRows('mish', width, dtype, (x) => activation(x, 'mish'));
+    await sameRows('topK', width, dtype, (x) => topK(x, 1).values);
+    const labels = (x: Tensor) => tensor(new Int32Array(x.shape[0]!).fill(width - 1));
+    await sameRows('crossEntropy', width, dtype, (x) => crossEntropy(x, labels(x), { reduction: 'none' }));
+    const square = tensor(new Random(8).normals(70 * width), [width, 70], { dtype });
+    await sameRows('matmul', width, dtype, (x) => matmul(x, square));
+    await same(`${dtype} matmul of width ${width}, as it lies and transposed`, {
+      dense: () => bytesOf(matmul(square.transpose(), square)),
+      copied: () => bytesOf(matmul(square.transpose().reshape([-1]).reshape([70, width]), square)),
+    });
     await sameRows('gelu', width, dtype, (x) => gelu(x));
     await sameRows('add', width, dtype, (x) => add(x, vector));
     await sameRows('layerNorm', width, dtype, (x) => layerNorm(x, { residual: x, weight: vector }).output);

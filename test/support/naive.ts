@@ -1,4 +1,4 @@
-import type { FloatDType } from 'heddle';
+import type { Activation, FloatDType } from 'heddle';
 import { expectClose } from './compare';
 import { round, ulp } from './dtype';
 
@@ -58,12 +58,34 @@ export function silu(x: number, f: Round): number {
   return f(x / f(1 + f(Math.exp(-x))));
 }
 
-export const activations: Record<string, (x: number, f: Round) => number> = {
+const relu = (x: number) => Math.max(x, 0);
+const sigmoid = (x: number, f: Round) => f(1 / f(1 + f(Math.exp(-x))));
+const softplus = (x: number, f: Round) => (x > 20 ? x : f(Math.log1p(f(Math.exp(x)))));
+const SELU = { scale: 1.0507009873554805, alpha: 1.6732632423543772 };
+
+export const activations: Record<Activation, (x: number, f: Round) => number> = {
   linear: (x) => x,
   gelu,
+  gelu_python: gelu,
   gelu_new: geluTanh,
+  gelu_accurate: geluTanh,
+  gelu_fast: geluTanh,
+  gelu_pytorch_tanh: geluTanh,
   silu,
-  relu: (x) => Math.max(x, 0),
+  swish: silu,
+  relu,
+  quick_gelu: (x, f) => f(x * sigmoid(f(1.702 * x), f)),
+  gelu_10: (x, f) => Math.min(10, Math.max(-10, gelu(x, f))),
+  relu2: (x, f) => f(relu(x) * relu(x)),
+  relu6: (x) => Math.min(relu(x), 6),
+  tanh: (x, f) => f(Math.tanh(x)),
+  sigmoid,
+  mish: (x, f) => f(x * f(Math.tanh(softplus(x, f)))),
+  laplace: (x, f) => f(0.5 * f(1 + f(erf(f(f(x - Math.SQRT1_2) * Math.sqrt(2 * Math.PI)))))),
+  leaky_relu: (x, f) => (x < 0 ? f(0.01 * x) : x),
+  elu: (x, f) => (x < 0 ? f(Math.expm1(x)) : x),
+  selu: (x, f) => f(SELU.scale * (x < 0 ? f(SELU.alpha * f(Math.expm1(x))) : x)),
+  softplus,
 };
 
 export interface NaiveLinear {
@@ -73,7 +95,7 @@ export interface NaiveLinear {
   width: number;
   bias?: Numbers | undefined;
   residual?: Numbers | undefined;
-  activation?: string | undefined;
+  activation?: Activation | undefined;
 }
 
 /** activation(x · weightᵀ + bias) + residual, row-major. */
@@ -84,7 +106,7 @@ export function linear({ x, weight, width, bias, residual, activation = 'linear'
     let sum = 0;
     for (let k = 0; k < width; ++k) sum = f(sum + f(x[m * width + k]! * weight[n * width + k]!));
     if (bias) sum = f(sum + bias[n]!);
-    const y = activations[activation]!(sum, f);
+    const y = activations[activation](sum, f);
     return residual ? f(y + residual[at]!) : y;
   });
 }
@@ -94,14 +116,19 @@ const sumOf = (values: Numbers, f: Round) => Array.from(values).reduce((a, b) =>
 /** Of one row. */
 export function layerNorm(
   row: Numbers,
-  { weight, bias, eps }: { weight?: Numbers | undefined; bias?: Numbers | undefined; eps: number },
+  {
+    weight,
+    bias,
+    eps,
+    unbiased = false,
+  }: { weight?: Numbers | undefined; bias?: Numbers | undefined; eps: number; unbiased?: boolean },
   f: Round,
 ): number[] {
   const values = Array.from(row);
   const mean = f(sumOf(values, f) / values.length);
   const squares = values.map((x) => f(f(x - mean) * f(x - mean)));
-  const variance = f(sumOf(squares, f) / values.length);
-  const deviation = f(Math.sqrt(f(variance + eps)));
+  const variance = f(sumOf(squares, f) / (unbiased ? values.length - 1 : values.length));
+  const deviation = unbiased ? f(f(Math.sqrt(variance)) + eps) : f(Math.sqrt(f(variance + eps)));
   return values.map((x, i) => f(f(f(f(x - mean) / deviation) * (weight?.[i] ?? 1)) + (bias?.[i] ?? 0)));
 }
 
@@ -124,6 +151,17 @@ export function softmax(row: Numbers, f: Round): number[] {
   const powers = values.map((x) => f(Math.exp(f(x - top))));
   const sum = sumOf(powers, f);
   return powers.map((p) => f(p / sum));
+}
+
+/** Of one row. */
+export function logSumExp(row: Numbers, f: Round): number {
+  const values = Array.from(row);
+  const top = values.reduce((a, b) => Math.max(a, b), -Infinity);
+  const sum = sumOf(
+    values.map((x) => f(Math.exp(f(x - top)))),
+    f,
+  );
+  return values.every((x) => x === -Infinity) ? -Infinity : f(top + f(Math.log(sum)));
 }
 
 /** Of one row. */

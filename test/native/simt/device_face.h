@@ -43,6 +43,8 @@ inline T shuffle_xor(T value, int mask, HEDDLE_SITE) {
 
 inline uint32_t ballot(bool value, HEDDLE_SITE) { return simt::ballot(value, {file, line}); }
 
+inline int count_bits(uint32_t bits) { return __builtin_popcount(bits); }
+
 template <int Bytes>
 inline void copy_async(void* to, const void* from, bool wanted) {
   static_assert(Bytes == 4 || Bytes == 16);

@@ -7,17 +7,33 @@
 namespace heddle::test {
 namespace {
 
-constexpr Activation kActivations[] = {Activation::kNone, Activation::kGelu, Activation::kGeluTanh, Activation::kSilu,
-                                       Activation::kRelu};
+/// Place of row-major element i of `out` in a dense tensor of `shape`, with NumPy's broadcasting.
+int64_t place_of(int64_t i, const Shape& shape, const Shape& out) {
+  int64_t place = 0, step = 1;
+  for (int axis = 1; axis <= shape.rank(); ++axis) {
+    place += shape[-axis] == 1 ? 0 : i % out[-axis] * step;
+    i /= out[-axis];
+    step *= shape[-axis];
+  }
+  return place;
+}
 
-template <typename Real>
-Real activation(Real x, Activation kind) {
-  if (kind == Activation::kGelu) return Real(0.5) * x * (1 + std::erf(x * Real(0.70710678118654752)));
-  if (kind == Activation::kNone) return x;
-  if (kind == Activation::kSilu) return x / (1 + std::exp(-x));
-  if (kind == Activation::kRelu) return std::max(x, Real(0));
-  const Real u = Real(0.79788456080286536) * (x + Real(0.044715) * x * x * x);
-  return Real(0.5) * x * (1 + std::tanh(u));
+float combine(float a, float b, BinaryKind kind) {
+  switch (kind) {
+    case BinaryKind::kAdd:
+      return a + b;
+    case BinaryKind::kSub:
+      return a - b;
+    case BinaryKind::kMul:
+      return a * b;
+    case BinaryKind::kDiv:
+      return a / b;
+    case BinaryKind::kMaximum:
+      return std::max(a, b);
+    case BinaryKind::kMinimum:
+      return std::min(a, b);
+  }
+  return 0;
 }
 
 }  // namespace
@@ -51,30 +67,26 @@ void test_copy() {
   expect(std::equal(wanted, wanted + 6, out->data<uint8_t>()), "other bytes");
 }
 
-void test_add() {
-  begin_op(Add::kName);
-  const auto check_as = [](DType dtype, const Shape& a, const Shape& b, const Shape& out_shape, int64_t offset) {
-    begin_case(concat(name_of(dtype), " ", a, " + ", b));
+void test_binary() {
+  begin_op(Binary::kName);
+  const auto check_as = [](DType dtype, BinaryKind kind, const Shape& a, const Shape& b, const Shape& out_shape,
+                           int64_t offset) {
+    begin_case(concat(name_of(dtype), ", kind ", static_cast<int>(kind), ", ", a, " and ", b));
     const Floats x = normals(a.numel(), 1, dtype), y = normals(b.numel(), 2, dtype);
     const Values out(dtype, out_shape);
-    compute(Add{Values::of(a, x, contiguous_strides(a), offset, dtype), Values::of(b, y, dtype), out});
+    compute(Binary{Values::of(a, x, contiguous_strides(a), offset, dtype), Values::of(b, y, dtype), kind, out});
     Floats wanted;
     for (int64_t i = 0; i < out_shape.numel(); ++i) {
-      const auto at = [&](const Shape& shape) {
-        int64_t left = i, place = 0, step = 1;
-        for (int axis = 1; axis <= shape.rank(); ++axis) {
-          place += shape[-axis] == 1 ? 0 : left % out_shape[-axis] * step;
-          left /= out_shape[-axis];
-          step *= shape[-axis];
-        }
-        return place;
-      };
-      wanted.push_back(x[at(a)] + y[at(b)]);
+      wanted.push_back(combine(x[place_of(i, a, out_shape)], y[place_of(i, b, out_shape)], kind));
     }
-    expect_same_bytes(out.floats(), rounded(wanted, dtype), "a sum");
+    expect_same_bytes(out.floats(), rounded(wanted, dtype), "of two numbers");
   };
   const auto check = [&](const Shape& a, const Shape& b, const Shape& out_shape, int64_t offset) {
-    for (const DType dtype : kFloatTypes) check_as(dtype, a, b, out_shape, offset);
+    for (const DType dtype : kFloatTypes) {
+      for (int kind = 0; kind <= static_cast<int>(BinaryKind::kMinimum); ++kind) {
+        check_as(dtype, static_cast<BinaryKind>(kind), a, b, out_shape, offset);
+      }
+    }
   };
   check({1}, {1}, {1}, 0);
   check({3, 5}, {3, 5}, {3, 5}, 0);
@@ -84,52 +96,46 @@ void test_add() {
   check({2, 1, 5}, {3, 1}, {2, 3, 5}, 0);
   check({1}, {2, 3}, {2, 3}, 0);
   check({0, 3}, {3}, {0, 3}, 0);
-}
 
-void test_activate() {
-  begin_op(Activate::kName);
-  const auto check = [](DType dtype, Activation kind) {
-    for (const int64_t count : {1, 3, 4, 1000, 1025}) {
-      for (const int64_t offset : {0, 1}) {
-        begin_case(concat(name_of(dtype), ", kind ", static_cast<int>(kind), ", ", count, " elements from ", offset));
-        Floats numbers = normals(count, 1, dtype);
-        for (float& x : numbers) x *= 4;
-        const Values out(dtype, Shape{count});
-        compute(Activate{Values::of({count}, numbers, {1}, offset, dtype), kind, out});
-        const auto formula = [&](auto real) {
-          std::vector<decltype(real)> y;
-          for (const float x : numbers) y.push_back(activation<decltype(real)>(x, kind));
-          return y;
-        };
-        HEDDLE_EXPECT_AS_GOOD(out.floats(), formula, dtype);
-      }
-    }
-  };
-  for (const DType dtype : kFloatTypes) {
-    for (const Activation kind : kActivations) check(dtype, kind);
+  begin_case("NaN on either side");
+  for (const BinaryKind kind : {BinaryKind::kMaximum, BinaryKind::kMinimum}) {
+    const float nan = std::nanf("");
+    const Values out(DType::kFloat32, {3});
+    compute(Binary{Values::of({3}, Floats{nan, 1, nan}), Values::of({3}, Floats{1, nan, nan}), kind, out});
+    for (const float x : out.floats()) expect(std::isnan(x), "NaN must stay");
   }
 }
 
-void test_gated() {
-  begin_op(Gated::kName);
-  const auto check = [](DType dtype, Activation kind) {
-    for (const int64_t count : {1, 6, 1028}) {
-      begin_case(concat(name_of(dtype), ", kind ", static_cast<int>(kind), ", ", count, " elements"));
-      const Floats gate = normals(count, 1, dtype), up = normals(count, 2, dtype);
-      const Values out(dtype, {count});
-      const Values up_values = Values::of({count}, up, {1}, count % 2, dtype);
-      compute(Gated{Values::of({count}, gate, dtype), up_values, kind, out});
-      const auto formula = [&](auto real) {
-        std::vector<decltype(real)> y;
-        for (int64_t i = 0; i < count; ++i) y.push_back(activation<decltype(real)>(gate[i], kind) * up[i]);
-        return y;
-      };
-      HEDDLE_EXPECT_AS_GOOD(out.floats(), formula, dtype);
+void test_where() {
+  begin_op(Where::kName);
+  const auto check = [](DType dtype, const Shape& condition, const Shape& a, const Shape& b, const Shape& out_shape) {
+    begin_case(concat(name_of(dtype), ", ", condition, " of ", a, " and ", b));
+    const Floats x = normals(a.numel(), 1, dtype), y = normals(b.numel(), 2, dtype);
+    const Values truth(DType::kBool, condition), out(dtype, out_shape);
+    for (int64_t i = 0; i < condition.numel(); ++i) truth->data<uint8_t>()[i] = i % 3 == 0;
+    compute(Where{truth, Values::of(a, x, dtype), Values::of(b, y, dtype), out});
+    Floats wanted;
+    for (int64_t i = 0; i < out_shape.numel(); ++i) {
+      const bool first = truth->data<uint8_t>()[place_of(i, condition, out_shape)];
+      wanted.push_back(first ? x[place_of(i, a, out_shape)] : y[place_of(i, b, out_shape)]);
     }
+    expect_same_bytes(out.floats(), wanted, "chosen");
   };
   for (const DType dtype : kFloatTypes) {
-    for (const Activation kind : kActivations) check(dtype, kind);
+    check(dtype, {7}, {7}, {7}, {7});
+    check(dtype, {3, 1}, {5}, {2, 1, 1}, {2, 3, 5});
+    check(dtype, {400, 3}, {3}, {1}, {400, 3});
+    check(dtype, {0, 3}, {3}, {1}, {0, 3});
   }
+  begin_case("bytes");
+  const Values truth(DType::kBool, {2}), a(DType::kBool, {2}), b(DType::kBool, {2}), out(DType::kBool, {2});
+  for (uint8_t i = 0; i < 2; ++i) {
+    truth->data<uint8_t>()[i] = i;
+    a->data<uint8_t>()[i] = 1;
+    b->data<uint8_t>()[i] = 0;
+  }
+  compute(Where{truth, a, b, out});
+  expect(out->data<uint8_t>()[0] == 0 && out->data<uint8_t>()[1] == 1, "other bytes");
 }
 
 void test_cast() {

@@ -9,115 +9,16 @@ namespace {
 
 const float kNaN = std::nanf(""), kInf = INFINITY;
 
+template <typename Real>
+Real lse_of(const Floats& x, int64_t begin, int64_t width) {
+  Real top = -INFINITY, sum = 0;
+  for (int64_t i = begin; i < begin + width; ++i) top = std::max<Real>(top, x[i]);
+  if (std::isinf(top) && top < 0) return top;
+  for (int64_t i = begin; i < begin + width; ++i) sum += std::exp(x[i] - top);
+  return top + std::log(sum);
+}
+
 }  // namespace
-
-void test_layer_norm() {
-  begin_op(LayerNorm::kName);
-  const auto check_as = [](DType dtype, int64_t rows, int64_t width, bool with_residual, bool affine, int64_t offset) {
-    begin_case(concat(name_of(dtype), ", ", rows, " rows of ", width, with_residual ? ", residual" : "",
-                      affine ? ", weight and bias" : ""));
-    const Shape shape{rows, width};
-    Floats x = normals(rows * width, 1);
-    for (float& v : x) v += 3;
-    x = rounded(x, dtype);
-    const Floats residual = normals(rows * width, 2, dtype);
-    const Floats weight = normals(width, 3, dtype), bias = normals(width, 4, dtype);
-    const Values weight_values = Values::of({width}, weight, dtype), bias_values = Values::of({width}, bias, dtype);
-    const auto run_rows = [&](int64_t first, int64_t count, int64_t at) {
-      const auto part = [&](const Floats& all, int64_t from) {
-        const Floats some(all.begin() + first * width, all.begin() + (first + count) * width);
-        return Values::of({count, width}, some, {width, 1}, from, dtype);
-      };
-      const Values out(dtype, {count, width}), sum(dtype, {count, width});
-      compute(LayerNorm{part(x, at), part(residual, 0).when(with_residual), weight_values.when(affine),
-                        bias_values.when(affine), 1e-5f, out, sum.when(with_residual)});
-      if (with_residual && first == 0) {
-        Floats wanted;
-        for (int64_t i = 0; i < count * width; ++i) wanted.push_back(x[i] + residual[i]);
-        expect_same_bytes(sum.floats(), rounded(wanted, dtype), "the sum");
-      }
-      return out.floats();
-    };
-    const Floats all = run_rows(0, rows, offset);
-    const auto formula = [&](auto real) {
-      using Real = decltype(real);
-      std::vector<Real> y;
-      for (int64_t r = 0; r < rows; ++r) {
-        std::vector<Real> row;
-        for (int64_t i = r * width; i < (r + 1) * width; ++i) row.push_back(x[i] + (with_residual ? residual[i] : 0));
-        Real mean = 0, variance = 0;
-        for (const Real v : row) mean += v;
-        mean /= Real(width);
-        for (const Real v : row) variance += (v - mean) * (v - mean);
-        const Real deviation = std::sqrt(variance / Real(width) + Real(1e-5f));
-        for (int64_t i = 0; i < width; ++i) {
-          y.push_back((row[i] - mean) / deviation * Real(affine ? weight[i] : 1) + Real(affine ? bias[i] : 0));
-        }
-      }
-      return y;
-    };
-    HEDDLE_EXPECT_AS_GOOD(all, formula, dtype);
-    // Alone, and where it is not aligned.
-    expect_same_bytes(run_rows(rows - 1, 1, 1), Floats(all.end() - width, all.end()), "a row alone");
-  };
-  const auto check = [&](int64_t rows, int64_t width, bool with_residual, bool affine, int64_t offset) {
-    for (const DType dtype : kFloatTypes) check_as(dtype, rows, width, with_residual, affine, offset);
-  };
-  for (const int64_t width : {1, 2, 5, 31, 64, 100, 127, 128, 129, 768, 1023, 1024, 2050}) {
-    check(3, width, false, false, 0);
-    check(2, width, true, true, 0);
-  }
-  // As wide as a block keeps, and wider.
-  check_as(DType::kFloat32, 2, 8192, true, true, 0);
-  check_as(DType::kFloat32, 2, 8193, true, true, 0);
-  check_as(DType::kFloat32, 2, 9000, false, true, 0);
-  check_as(DType::kFloat16, 2, 16384, true, false, 0);
-  check_as(DType::kBFloat16, 2, 17000, true, true, 0);
-}
-
-void test_rms_norm() {
-  begin_op(RmsNorm::kName);
-  const auto check_as = [](DType dtype, int64_t rows, int64_t width, bool with_residual, bool weighted) {
-    begin_case(concat(name_of(dtype), ", ", rows, " rows of ", width, with_residual ? ", residual" : "",
-                      weighted ? ", weight" : ""));
-    const Shape shape{rows, width};
-    const Floats x = normals(rows * width, 1, dtype), residual = normals(rows * width, 2, dtype);
-    const Floats weight = normals(width, 3, dtype);
-    const Values weight_values = Values::of({width}, weight, dtype), out(dtype, shape), sum(dtype, shape);
-    compute(RmsNorm{Values::of(shape, x, dtype), Values::of(shape, residual, dtype).when(with_residual),
-                    weight_values.when(weighted), 1e-5f, 1.0f, out, sum.when(with_residual)});
-    const auto formula = [&](auto real) {
-      using Real = decltype(real);
-      std::vector<Real> y;
-      for (int64_t r = 0; r < rows; ++r) {
-        Real squares = 0;
-        const auto at = [&](int64_t i) {
-          return Real(x[r * width + i] + (with_residual ? residual[r * width + i] : 0));
-        };
-        for (int64_t i = 0; i < width; ++i) squares += at(i) * at(i);
-        const Real deviation = std::sqrt(squares / Real(width) + Real(1e-5f));
-        for (int64_t i = 0; i < width; ++i) y.push_back(at(i) / deviation * Real(weighted ? weight[i] + 1 : 1));
-      }
-      return y;
-    };
-    HEDDLE_EXPECT_AS_GOOD(out.floats(), formula, dtype);
-    const Values alone(dtype, {1, width}), alone_sum(dtype, {1, width});
-    const auto last = [&](const Floats& all) {
-      return Values::of({1, width}, Floats(all.end() - width, all.end()), {width, 1}, 1, dtype);
-    };
-    compute(RmsNorm{last(x), last(residual).when(with_residual), weight_values.when(weighted), 1e-5f, 1.0f, alone,
-                    alone_sum.when(with_residual)});
-    const Floats all = out.floats();
-    expect_same_bytes(alone.floats(), Floats(all.end() - width, all.end()), "a row alone");
-  };
-  const auto check = [&](int64_t rows, int64_t width, bool with_residual, bool weighted) {
-    for (const DType dtype : kFloatTypes) check_as(dtype, rows, width, with_residual, weighted);
-  };
-  for (const int64_t width : {1, 3, 32, 100, 128, 768, 1025, 8192, 8196}) {
-    check(2, width, false, false);
-    check(3, width, true, true);
-  }
-}
 
 void test_softmax() {
   begin_op(Softmax::kName);
@@ -190,6 +91,93 @@ void test_argmax() {
   check(equal, 700, "all equal");
   check({1, kNaN, 5, kNaN}, 4, "NaN");
   check({-kInf, -kInf, -kInf, -kInf, 0, -kInf}, 3, "of -∞");
+}
+
+void test_reduce() {
+  begin_op(Reduce::kName);
+  const auto check_as = [](DType dtype, ReduceKind kind, const Floats& given, int64_t rows, int64_t width) {
+    begin_case(concat(name_of(dtype), ", kind ", static_cast<int>(kind), ", ", rows, " rows of ", width));
+    const Floats x = rounded(given, dtype);
+    const auto run_rows = [&](int64_t first, int64_t count, int64_t offset) {
+      const Values out(dtype, {count, 1});
+      const Floats part(x.begin() + first * width, x.begin() + (first + count) * width);
+      compute(Reduce{Values::of({count, width}, part, {width, 1}, offset, dtype), kind, out});
+      return out.floats();
+    };
+    const Floats all = run_rows(0, rows, 0);
+    const auto formula = [&](auto real) {
+      using Real = decltype(real);
+      std::vector<Real> y;
+      for (int64_t r = 0; r < rows; ++r) {
+        Real sum = 0;
+        for (int64_t i = r * width; i < (r + 1) * width; ++i) sum += x[i];
+        y.push_back(kind == ReduceKind::kSum    ? sum
+                    : kind == ReduceKind::kMean ? sum / Real(width)
+                                                : lse_of<Real>(x, r * width, width));
+      }
+      return y;
+    };
+    HEDDLE_EXPECT_AS_GOOD(all, formula, dtype);
+    if (width > 0) expect_same_bytes(run_rows(rows - 1, 1, 1), Floats(all.end() - 1, all.end()), "a row alone");
+  };
+  for (const DType dtype : kFloatTypes) {
+    for (const ReduceKind kind : {ReduceKind::kSum, ReduceKind::kMean, ReduceKind::kLogSumExp}) {
+      for (const int64_t width : {1, 5, 32, 129, 1024, 4099}) check_as(dtype, kind, normals(3 * width, 1), 3, width);
+      check_as(dtype, kind, {-kInf, -kInf, 1, -kInf, kNaN, kInf}, 3, 2);
+      check_as(dtype, kind, {}, 2, 0);
+    }
+  }
+}
+
+void test_cross_entropy() {
+  begin_op(CrossEntropy::kName);
+  const auto check = [](DType dtype, int64_t rows, int64_t width, float smoothing, bool with_mean) {
+    begin_case(concat(name_of(dtype), ", ", rows, " rows of ", width, ", smoothed by ", smoothing));
+    const Floats x = normals(rows * width, 1, dtype);
+    Ints labels;
+    for (int64_t r = 0; r < rows; ++r) labels.push_back(r % 3 == 1 ? -100 : static_cast<int32_t>(r * 7 % width));
+    const Values losses(DType::kFloat32, {rows}), mean(DType::kFloat32, {});
+    const Values logits = Values::of({rows, width}, x, dtype);
+    compute(CrossEntropy{logits, Values::of({rows}, labels), -100, smoothing, losses, mean.when(with_mean)});
+    const auto formula = [&](auto real) {
+      using Real = decltype(real);
+      std::vector<Real> y;
+      for (int64_t r = 0; r < rows; ++r) {
+        if (labels[r] == -100) {
+          y.push_back(0);
+          continue;
+        }
+        Real sum = 0;
+        for (int64_t i = 0; i < width; ++i) sum += x[r * width + i];
+        const Real lse = lse_of<Real>(x, r * width, width);
+        const Real hard = lse - x[r * width + labels[r]];
+        y.push_back((1 - Real(smoothing)) * hard + Real(smoothing) * (lse - sum / Real(width)));
+      }
+      return y;
+    };
+    HEDDLE_EXPECT_AS_GOOD(losses.floats(), formula, DType::kFloat32);
+    const auto mean_formula = [&](auto real) {
+      using Real = decltype(real);
+      Real sum = 0, kept = 0;
+      for (const Real loss : formula(real)) sum += loss;
+      for (const int32_t label : labels) kept += label != -100;
+      return std::vector<Real>{sum / kept};
+    };
+    if (with_mean) HEDDLE_EXPECT_AS_GOOD(mean.floats(), mean_formula, DType::kFloat32);
+    for (const int32_t wrong : {static_cast<int32_t>(width), -1}) {
+      Ints more = labels;
+      more.back() = wrong;
+      const auto record =
+          run(CrossEntropy{logits, Values::of({rows}, more), -100, smoothing, losses, mean.when(with_mean)});
+      expect_failure(record, Fault::kIndex, rows - 1, wrong);
+    }
+  };
+  for (const DType dtype : kFloatTypes) {
+    check(dtype, 1, 3, 0.0f, true);
+    check(dtype, 4, 33, 0.1f, false);
+    check(dtype, 700, 5, 0.5f, true);
+    check(dtype, 2, 4099, 0.1f, true);
+  }
 }
 
 }  // namespace heddle::test

@@ -7,10 +7,12 @@ namespace heddle::test {
 // Each covers one op, or those that are read together; the first the simulator itself.
 void test_simulator();
 void test_copy();
-void test_add();
+void test_binary();
+void test_where();
 void test_activate();
 void test_linear();
 void test_linear_attention();
+void test_matmul();
 void test_cast();
 void test_gated();
 void test_layer_norm();
@@ -19,8 +21,13 @@ void test_rope();
 void test_mask();
 void test_softmax();
 void test_argmax();
+void test_reduce();
+void test_cross_entropy();
 void test_embedding();
 void test_gather_rows();
+void test_scatter();
+void test_concat();
+void test_top_k();
 void test_kv_cache();
 void test_attention();
 void test_attention_half();
