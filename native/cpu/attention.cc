@@ -4,10 +4,10 @@
 #include <cmath>
 
 #include "core/allocator.h"
-#include "cpu/gemm_tile.h"
 #include "cpu/kernels.h"
 #include "cpu/mask.h"
 #include "cpu/math.h"
+#include "cpu/product.h"
 
 namespace heddle::cpu::HEDDLE_ISA {
 namespace {
@@ -42,14 +42,6 @@ float exp_of(float x) {
   alignas(64) float lanes[Vec::kWidth];
   exp(Vec::set(x)).store(lanes);
   return lanes[0];
-}
-
-template <typename T>
-void widen(const T* from, int64_t count, float* to) {
-  for (int64_t i = 0; i < count; i += Vec::kWidth) {
-    const int lanes = static_cast<int>(std::min<int64_t>(Vec::kWidth, count - i));
-    Vec::load(from + i, lanes).store(to + i, lanes);
-  }
 }
 
 void scale_row(float* row, int64_t width, float factor) {
@@ -101,6 +93,9 @@ void merge(State& total, const State& span, int64_t row, int64_t width) {
 /// T: what queries, keys, values and results are.
 template <typename T>
 class Kernel {
+  using P = Product<T>;
+  static_assert(kRows % P::kRowStep == 0);
+
  public:
   explicit Kernel(const Attention& op)
       : op_(op),
@@ -118,7 +113,7 @@ class Kernel {
   int64_t batch() const { return op_.cache.lengths->numel(); }
 
   /// Floats of scratch a tile needs.
-  int64_t scratch_floats() const { return kRows * (shape_.key_width + kPageKeys + 2 * width_); }
+  int64_t scratch_floats() const { return kRows * (P::left_width(shape_.key_width) + kPageKeys + 2 * width_); }
 
   double tile_ns() const {
     int64_t keys = 0, rows = 0;
@@ -130,15 +125,17 @@ class Kernel {
   }
 
   void run(const Tile& tile, float* scratch) const {
-    float* const q = scratch;  // [rows, Dk]
-    float* const scores = q + kRows * shape_.key_width;
+    const typename P::Scope scope;
+    const int64_t q_width = P::left_width(shape_.key_width);
+    auto* const q = reinterpret_cast<typename P::Left*>(scratch);  // [rows, Dk]
+    float* const scores = scratch + kRows * q_width;
     State total, span;
     total.out = scores + kRows * kPageKeys;
     span.out = total.out + kRows * width_;
     int64_t most = 0;  // keys that any row can see
     for (int64_t r = 0; r < tile.rows; ++r) {
       most = std::max(most, limit_of(tile, r));
-      widen(query(tile, r), shape_.key_width, q + r * shape_.key_width);
+      P::load_row(query(tile, r), shape_.key_width, q + r * q_width);
     }
     total.reset(tile.rows, width_);
     constexpr int64_t kSpanKeys = Attention::kSpanBlocks * kPageKeys;
@@ -155,27 +152,16 @@ class Kernel {
  private:
   /// One key block: scores, online softmax, values. A key that no row of the tile may see is not touched: what is
   /// there may be NaN.
-  void block(const Tile& tile, int64_t key, const float* q, float* scores, State& span) const {
+  void block(const Tile& tile, int64_t key, const typename P::Left* q, float* scores, State& span) const {
     uint64_t keep[kRows];
     const uint64_t seen = visible(tile, key, keep);
     if (seen == 0) return;
     const T* keys = page(tile, key / kPageKeys);
-    gemm_tile(tile.rows, kPageKeys, shape_.key_width, q, shape_.key_width, keys, kPageKeys, scores, kPageKeys, false);
+    P::multiply(tile.rows, kPageKeys, shape_.key_width, q, keys, scores);
     for (int64_t r = 0; r < tile.rows; ++r) {
       absorb_scores<T>(scores + r * kPageKeys, keep[r], op_.scale, span, r, width_);
     }
-    const T* values = keys + shape_.value_offset();
-    for (int64_t first = 0; first < kPageKeys;) {  // runs of keys that are seen
-      if ((seen >> first & 1) == 0) {
-        ++first;
-        continue;
-      }
-      int64_t last = first;
-      while (last < kPageKeys && (seen >> last & 1) != 0) ++last;
-      gemm_tile(tile.rows, width_, last - first, scores + first, kPageKeys, values + first * width_, width_, span.out,
-                width_, true);
-      first = last;
-    }
+    P::add_values(tile.rows, width_, scores, seen, keys + shape_.value_offset(), span.out);
   }
 
   /// Bit j of keep[r]: whether row r may attend to key + j. Returns the union.
@@ -270,7 +256,7 @@ void attend(const Attention& op, KernelContext& context) {
 
 void run(const Attention& op, KernelContext& context) {
   check_values(Attention::kName, op.cu_seqlens, op.q->shape[0] * op.q->shape[1], op.cache, INT32_MIN);
-  with_float_type(op.q->dtype, [&](auto type) { attend<decltype(type)>(op, context); });
+  with_product_type(op.q->dtype, [&](auto type) { attend<decltype(type)>(op, context); });
 }
 
 }  // namespace heddle::cpu::HEDDLE_ISA

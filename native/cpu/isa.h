@@ -6,12 +6,12 @@ namespace heddle::cpu {
 enum class Isa { kGeneric, kAvx2, kAvx512, kAmx };
 
 /// The level in use: the best that the machine and this build have, or what HEDDLE_CPU names. Throws RangeError for
-/// a name that is unknown or that the machine lacks.
+/// a name that is unknown, or that the machine or the build lacks.
 Isa isa();
 
 const char* name_of(Isa isa);
 
-/// The best level of this machine.
+/// The best level that the machine and this build have.
 Isa best_isa();
 
 }  // namespace heddle::cpu

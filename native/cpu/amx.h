@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstdint>
+
+// The tiles of AMX: eight registers of at most 16 rows of 64 bytes, and the product of two of them. Two faces with the
+// same names, those of the instructions: the processor's below, and an emulation of them (HEDDLE_AMX=emulated).
+//
+//   TileScope                      tiles may be used as long as it lives, on the thread that made it
+//   tilezero<T>()                  T = 0
+//   tileloadd<T>(from, stride)     T = 16 rows of 64 bytes, `stride` bytes apart
+//   tilestored<T>(to, stride)      the reverse
+//   tdpbf16ps<C, A, B>()           C += A · B in float32: A [16, 32] bfloat16, B [32, 16] as 16 rows of 16 pairs, the
+//                                  elements 2i and 2i + 1 of a column; C [16, 16]
+//
+// All tiles have their full shape, whatever rows a problem has: operands are filled up instead. So there is one
+// configuration. It is state of the thread that the system saves with 8 KiB of tiles at a switch for as long as it is
+// loaded, and an idle core with tiles in use may sleep less deeply: a TileScope lives no longer than one task of a
+// compute thread.
+
+#if defined(HEDDLE_AMX_EMULATED)
+
+#include "amx/emulated_tiles.h"
+
+#else
+
+namespace heddle::cpu::HEDDLE_ISA {
+
+/// What LDTILECFG reads: palette 1, eight tiles of 16 rows of 64 bytes.
+struct TileConfiguration {
+  uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+static_assert(sizeof(TileConfiguration) == 64);
+
+// Assembly, not intrinsics: those of GCC 12 take numbers of tiles as text alone, say that LDTILECFG reads 8 bytes of
+// its 64, and do not say that TILELOADD reads memory at all, so that stores before it are dropped.
+
+class TileScope {
+ public:
+  TileScope() {
+    static constexpr TileConfiguration kConfiguration;
+    asm volatile("ldtilecfg %0" : : "m"(kConfiguration));
+  }
+  ~TileScope() { asm volatile("tilerelease"); }
+  TileScope(const TileScope&) = delete;
+  TileScope& operator=(const TileScope&) = delete;
+};
+
+template <int T>
+inline void tilezero() {
+  asm volatile("tilezero %%tmm%c0" : : "i"(T));
+}
+
+template <int T>
+inline void tileloadd(const void* from, int64_t stride) {
+  asm volatile("tileloadd (%1,%2,1), %%tmm%c0" : : "i"(T), "r"(from), "r"(stride) : "memory");
+}
+
+template <int T>
+inline void tilestored(void* to, int64_t stride) {
+  asm volatile("tilestored %%tmm%c0, (%1,%2,1)" : : "i"(T), "r"(to), "r"(stride) : "memory");
+}
+
+template <int C, int A, int B>
+inline void tdpbf16ps() {
+  static_assert(C != A && C != B && A != B);
+  asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(C), "i"(A), "i"(B));
+}
+
+}  // namespace heddle::cpu::HEDDLE_ISA
+
+#endif
