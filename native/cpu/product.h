@@ -6,7 +6,8 @@
 #include "core/dtype.h"
 #include "cpu/gemm_tile.h"
 #include "ops/kv_cache.h"
-#if defined(__AMX_BF16__)
+#if defined(__AMX_BF16__) || defined(__AMXBF16__)  // GCC's name, and that of older Clang
+#define HEDDLE_TILES
 #include "cpu/tile_product.h"
 #endif
 
@@ -57,7 +58,7 @@ struct Product {
   }
 };
 
-#if defined(__AMX_BF16__)
+#if defined(HEDDLE_TILES)
 
 template <>
 struct Product<BFloat16> {

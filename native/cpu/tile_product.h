@@ -40,10 +40,10 @@ inline void interleave(int64_t k, const BFloat16* b, int64_t ldb, const Seen& se
   }
 }
 
-/// Tiles · 16 columns of tile_product.
+/// Tiles · 16 columns of tile_product. One copy for all callers: inlined, it would be much of the addon.
 template <int Tiles, typename Seen>
-inline void multiply_columns(int64_t rows, int64_t k, const BFloat16* a, int64_t lda, const BFloat16* b, int64_t ldb,
-                             const Seen& seen, float* c, int64_t ldc, bool accumulate) {
+[[gnu::noinline]] void multiply_columns(int64_t rows, int64_t k, const BFloat16* a, int64_t lda, const BFloat16* b,
+                                        int64_t ldb, const Seen& seen, float* c, int64_t ldc, bool accumulate) {
   constexpr auto kTiles = std::make_integer_sequence<int, Tiles>{};
   constexpr int64_t kPairBytes = Tiles * 64;
   alignas(64) BFloat16 pairs[kAmxChunk * Tiles * kAmxColumns];
