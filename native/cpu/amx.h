@@ -17,12 +17,6 @@
 // loaded, and an idle core with tiles in use may sleep less deeply: a TileScope lives no longer than one task of a
 // compute thread.
 
-#if defined(HEDDLE_AMX_EMULATED)
-
-#include "amx/emulated_tiles.h"
-
-#else
-
 namespace heddle::cpu::HEDDLE_ISA {
 
 /// What LDTILECFG reads: palette 1, eight tiles of 16 rows of 64 bytes.
@@ -32,6 +26,16 @@ struct TileConfiguration {
   uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
 };
 static_assert(sizeof(TileConfiguration) == 64);
+
+}  // namespace heddle::cpu::HEDDLE_ISA
+
+#if defined(HEDDLE_AMX_EMULATED)
+
+#include "amx/face.h"
+
+#else
+
+namespace heddle::cpu::HEDDLE_ISA {
 
 // Assembly, not intrinsics: those of GCC 12 take numbers of tiles as text alone, say that LDTILECFG reads 8 bytes of
 // its 64, and do not say that TILELOADD reads memory at all, so that stores before it are dropped.

@@ -5,12 +5,14 @@
 #include <string>
 #include <vector>
 
+#include "amx/trap.h"
 #include "core/half.h"
 #include "cpu/isa.h"
 #include "cpu/tile_product.h"
 
 // The instructions of cpu/amx.h against numbers worked out by hand from Intel's description, and tile_product against
-// TDPBF16PS written down once more, number by number. Compiled with the emulation, or for a processor that has AMX.
+// TDPBF16PS written down once more, number by number. Compiled with the emulation, or for a processor that has AMX: on
+// one that has not, the instructions are trapped and emulated.
 
 namespace heddle::cpu::HEDDLE_ISA {
 namespace {
@@ -226,9 +228,12 @@ int test() {
 }  // namespace heddle::cpu::HEDDLE_ISA
 
 int main() {
-  if (heddle::cpu::best_isa() < heddle::cpu::Isa::kAmx) {
-    std::printf("this machine has no more than %s\n", heddle::cpu::name_of(heddle::cpu::best_isa()));
+  using heddle::cpu::Isa;
+  const Isa best = heddle::cpu::best_isa();
+  if (best < Isa::kAvx512) {
+    std::printf("this machine has no more than %s\n", heddle::cpu::name_of(best));
     return 2;
   }
+  if (best < Isa::kAmx) heddle::cpu::HEDDLE_ISA::TileTrap::install();
   return heddle::cpu::HEDDLE_ISA::test();
 }
