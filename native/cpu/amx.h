@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
-// The tiles of AMX: eight registers of at most 16 rows of 64 bytes, and the product of two of them. Two faces with the
-// same names, those of the instructions: the processor's below, and an emulation of them (HEDDLE_AMX=emulated).
+// The tiles of AMX: eight registers of at most 16 rows of 64 bytes, and the product of two of them. Functions are named
+// as their instructions are.
 //
 //   TileScope                      tiles may be used as long as it lives, on the thread that made it
 //   tilezero<T>()                  T = 0
@@ -27,16 +27,6 @@ struct TileConfiguration {
 };
 static_assert(sizeof(TileConfiguration) == 64);
 
-}  // namespace heddle::cpu::HEDDLE_ISA
-
-#if defined(HEDDLE_AMX_EMULATED)
-
-#include "amx/face.h"
-
-#else
-
-namespace heddle::cpu::HEDDLE_ISA {
-
 // Assembly, not intrinsics: those of GCC 12 take numbers of tiles as text alone, say that LDTILECFG reads 8 bytes of
 // its 64, and do not say that TILELOADD reads memory at all, so that stores before it are dropped.
 
@@ -56,14 +46,14 @@ inline void tilezero() {
   asm volatile("tilezero %%tmm%c0" : : "i"(T));
 }
 
-template <int T>
+template <int T, int kOffset = 0>
 inline void tileloadd(const void* from, int64_t stride) {
-  asm volatile("tileloadd (%1,%2,1), %%tmm%c0" : : "i"(T), "r"(from), "r"(stride) : "memory");
+  asm volatile("tileloadd %c3(%1,%2,1), %%tmm%c0" : : "i"(T), "r"(from), "r"(stride), "i"(kOffset) : "memory");
 }
 
-template <int T>
+template <int T, int kOffset = 0>
 inline void tilestored(void* to, int64_t stride) {
-  asm volatile("tilestored %%tmm%c0, (%1,%2,1)" : : "i"(T), "r"(to), "r"(stride) : "memory");
+  asm volatile("tilestored %%tmm%c0, %c3(%1,%2,1)" : : "i"(T), "r"(to), "r"(stride), "i"(kOffset) : "memory");
 }
 
 template <int C, int A, int B>
@@ -73,5 +63,3 @@ inline void tdpbf16ps() {
 }
 
 }  // namespace heddle::cpu::HEDDLE_ISA
-
-#endif

@@ -39,7 +39,10 @@ bool has_f16c() {
 }
 
 #if defined(HEDDLE_AMX_EMULATED)
-bool has_amx() { return true; }
+bool has_amx() {
+  amx::emulate_tiles();
+  return true;
+}
 #else
 /// AMX needs tiles with bf16 and int8 products, and the kernel's leave to keep tile state (Linux: arch_prctl).
 bool has_amx() {

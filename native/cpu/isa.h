@@ -14,4 +14,11 @@ const char* name_of(Isa isa);
 /// The best level that the machine and this build have.
 Isa best_isa();
 
+#if defined(HEDDLE_AMX_EMULATED)
+/// From here on, instructions of AMX are emulated: test/native/amx/trap.cc.
+namespace amx {
+void emulate_tiles();
+}
+#endif
+
 }  // namespace heddle::cpu

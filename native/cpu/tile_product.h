@@ -55,19 +55,23 @@ template <int Tiles, typename Seen>
     for (int64_t r = 0; r < rows; r += kAmxRows) {
       float* const to = c + r * ldc;
       if (accumulate || first > 0) {
-        unroll(kTiles, [&](auto n) { tileloadd<n>(to + n * kAmxColumns, ldc * 4); });
+        unroll(kTiles, [&](auto n) { tileloadd<n, n * 64>(to, ldc * 4); });
       } else {
         unroll(kTiles, [&](auto n) { tilezero<n>(); });
       }
+      const BFloat16 *left = a + r * lda + first, *right = pairs;
+#pragma GCC unroll 1
       for (int64_t i = 0; i < depth; i += kAmxDepth) {
-        tileloadd<4>(a + r * lda + first + i, lda * 2);
+        tileloadd<4>(left, lda * 2);
         unroll(kTiles, [&](auto n) {
           constexpr int kB = 5 + n % 3;  // three in turn: a load need not wait for the product before
-          tileloadd<kB>(pairs + i * Tiles * kAmxColumns + n * 2 * kAmxColumns, kPairBytes);
+          tileloadd<kB, n * 64>(right, kPairBytes);
           tdpbf16ps<n, 4, kB>();
         });
+        left += kAmxDepth;
+        right += kAmxDepth * Tiles * kAmxColumns;
       }
-      unroll(kTiles, [&](auto n) { tilestored<n>(to + n * kAmxColumns, ldc * 4); });
+      unroll(kTiles, [&](auto n) { tilestored<n, n * 64>(to, ldc * 4); });
     }
     first += kAmxChunk;
   } while (first < k);

@@ -1,4 +1,3 @@
-#pragma once
 
 #include <ucontext.h>
 
@@ -8,6 +7,7 @@
 #include "amx/emulation.h"
 
 namespace heddle::cpu::HEDDLE_ISA {
+namespace {
 
 /// Emulates the instructions of AMX where they are met, on a processor that does not know them and so raises SIGILL:
 /// what was compiled for AMX runs as it is. Of each instruction, the forms that cpu/amx.h uses.
@@ -16,8 +16,9 @@ class TileTrap {
   static void install() {
     struct sigaction action {};
     action.sa_sigaction = [](int, siginfo_t*, void* context) {
-      if (!TileTrap(static_cast<ucontext_t*>(context)->uc_mcontext.gregs).emulate()) {
-        std::signal(SIGILL, SIG_DFL);  // another instruction: it is met again, and ends the process
+      greg_t* const registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
+      if (!TileTrap(registers).emulate()) std::signal(SIGILL, SIG_DFL);  // the next trap ends the process
+      while (TileTrap(registers).emulate()) {  // those that follow at once need no trap of their own
       }
     };
     action.sa_flags = SA_SIGINFO;
@@ -86,5 +87,9 @@ class TileTrap {
   int64_t stride_ = 0;
   int length_ = 5;
 };
+
+}  // namespace
+
+void emulate_tiles() { TileTrap::install(); }
 
 }  // namespace heddle::cpu::HEDDLE_ISA
