@@ -5,12 +5,13 @@
 // The tiles of AMX: eight registers of at most 16 rows of 64 bytes, and the product of two of them. Functions are named
 // as their instructions are.
 //
-//   TileScope                      tiles may be used as long as it lives, on the thread that made it
-//   tilezero<T>()                  T = 0
-//   tileloadd<T>(from, stride)     T = 16 rows of 64 bytes, `stride` bytes apart
-//   tilestored<T>(to, stride)      the reverse
-//   tdpbf16ps<C, A, B>()           C += A · B in float32: A [16, 32] bfloat16, B [32, 16] as 16 rows of 16 pairs, the
-//                                  elements 2i and 2i + 1 of a column; C [16, 16]
+//   TileScope                            tiles may be used as long as it lives, on the thread that made it
+//   tilezero<T>()                        T = 0
+//   tileloadd<T, kOffset>(from, stride)  T = 16 rows of 64 bytes, `stride` bytes apart; the first lies
+//                                        kOffset bytes behind `from`
+//   tilestored<T, kOffset>(to, stride)   the reverse
+//   tdpbf16ps<C, A, B>()                 C [16, 16] += A [16, 32] · B [32, 16] in float32: A is bfloat16, and so is B,
+//                                        whose row i holds pairs, rows 2i and 2i + 1 of each column
 //
 // All tiles have their full shape, whatever rows a problem has: operands are filled up instead. So there is one
 // configuration. It is state of the thread that the system saves with 8 KiB of tiles at a switch for as long as it is
@@ -27,8 +28,8 @@ struct TileConfiguration {
 };
 static_assert(sizeof(TileConfiguration) == 64);
 
-// Assembly, not intrinsics: those of GCC 12 take numbers of tiles as text alone, say that LDTILECFG reads 8 bytes of
-// its 64, and do not say that TILELOADD reads memory at all, so that stores before it are dropped.
+// Assembly, not intrinsics: those of GCC 12 take numbers of tiles as text alone, and say of what they read too little
+// to the compiler: 8 bytes of LDTILECFG's 64, so that it drops stores to the others, and nothing of TILELOADD's.
 
 class TileScope {
  public:
