@@ -7,7 +7,14 @@ export * as nn from './nn/index';
 export { gated, gelu, relu, silu, type Activation, type GatedOptions, type GeluOptions } from './ops/activation';
 export { add } from './ops/add';
 export { argmax } from './ops/argmax';
-export { attention, type AttentionOptions, type AttentionResult, type CachedAttentionOptions } from './ops/attention';
+export {
+  attention,
+  type AttentionOptions,
+  type AttentionResult,
+  type CachedAttentionOptions,
+  type Selection,
+} from './ops/attention';
+export { bias, Bias, type AlibiOptions, type BiasPositions, type RelativeTables } from './ops/bias';
 export { cast } from './ops/cast';
 export { embedding } from './ops/embedding';
 export { gatherRows } from './ops/gather-rows';

@@ -80,28 +80,15 @@ export interface Native {
     valueWidth: number,
   ): void;
   advanceLengths(cuSeqlens: number, lengths: number): void;
-  /** `lse` is 0 unless it is asked for. */
   attention(
-    q: number,
-    k: number,
-    v: number,
-    scale: number,
-    causal: boolean,
-    returnLse: boolean,
-    ...mask: MaskHandles
-  ): [output: number, lse: number];
+    ...args: [q: number, k: number, v: number, ...settings: AttentionSettings]
+  ): [output: number, lse: number, ...scores: number[]];
   cachedAttention(
-    q: number,
-    cuSeqlens: number,
-    pages: number,
-    blockTable: number,
-    lengths: number,
-    valueWidth: number,
-    scale: number,
-    causal: boolean,
-    returnLse: boolean,
-    ...mask: MaskHandles
-  ): [output: number, lse: number];
+    ...args: [
+      ...[q: number, cuSeqlens: number, pages: number, blockTable: number, lengths: number, valueWidth: number],
+      ...settings: AttentionSettings,
+    ]
+  ): [output: number, lse: number, ...scores: number[]];
   /** The last arguments: offsets, [B, H, Tq, Tk]. */
   maskToArray(...args: [...MaskHandles, offsets: number, shape: readonly number[]]): number;
   countMaskTiles(...args: [...MaskHandles, offsets: number, shape: readonly number[]]): number;
@@ -154,6 +141,24 @@ export interface Native {
 
 /** A mask's code (undefined: every key) and the tensors that its pieces name. */
 export type MaskHandles = [code: Int32Array | undefined, data0: number, data1: number, data2: number, data3: number];
+
+/** A bias's code (undefined: none), what its terms name, and positions of queries and keys. */
+export type BiasHandles = [
+  ...[code: Int32Array | undefined, data0: number, data1: number, data2: number, data3: number],
+  ...[queryPositions: number, keyPositions: number],
+];
+/** Which scores are wanted: see the native AttentionScores. */
+export type ScoreWish = [
+  ...[stage: number, rows: Int32Array | undefined, heads: Int32Array | undefined],
+  ...[low: number, distances: number],
+];
+/** What attention takes beside queries, keys and values; 0 for no soft cap, sinks and offsets. */
+export type AttentionSettings = [
+  ...[scale: number, softcap: number, causal: boolean, sinks: number, offsets: number],
+  ...MaskHandles,
+  ...BiasHandles,
+  ...[returnLse: boolean, scores: readonly ScoreWish[]],
+];
 
 /** Too much is queued, or the memory limit is reached: `await sync()`, or dispose of tensors. */
 export class QueueFullError extends Error {

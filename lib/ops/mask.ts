@@ -1,16 +1,23 @@
 import { types } from 'node:util';
 import { native, type MaskHandles } from '../native';
-import { checkInteger, checkOptions, rangeError, typeError } from '../check';
+import { checkInteger, checkOneOf, checkOptions, rangeError, typeError } from '../check';
 import { defaultDevice, type Device } from '../tensor/device';
+import { scope } from '../tensor/scope';
 import { shapeOf, Tensor, tensor, unwrap, wrap } from '../tensor/tensor';
 
 /** Kinds of nodes, in the order of the native MaskKind. */
-const KINDS = ['causal', 'window', 'prefix', 'documents', 'global', 'dense', 'and', 'or', 'not'] as const;
+const KINDS = [
+  ...(['causal', 'window', 'stride', 'block', 'blockTail', 'prefix', 'suffix', 'documents', 'global'] as const),
+  ...(['dense', 'blocks', 'tree', 'and', 'or', 'not'] as const),
+] as const;
 type Kind = (typeof KINDS)[number];
 
 /** Tensors that one mask may name: the native kMaxData. */
 const MAX_TENSORS = 4;
 const MAX_EXTENT = 2 ** 30;
+
+/** What a piece names: a tensor, or values that become one where the mask is used. */
+type Data = Tensor | { readonly values: Int32Array | Uint8Array; readonly shape: readonly number[] };
 
 /** Whole numbers, one a sequence or one for all. */
 export type Lengths = number | readonly number[] | Int32Array | Tensor;
@@ -44,12 +51,17 @@ export class Mask {
     readonly kind: Kind,
     private readonly args: readonly [number, number],
     private readonly operands: readonly Mask[] = [],
-    private readonly data?: Tensor | Int32Array,
+    private readonly data?: Data,
   ) {}
 
   /** For the library: see `mask`. */
-  static piece(kind: Kind, args: readonly [number, number] = [0, 0], data?: Tensor | Int32Array): Mask {
+  static piece(kind: Kind, args: readonly [number, number] = [0, 0], data?: Data): Mask {
     return new Mask(kind, args, [], data);
+  }
+
+  /** For the library: whether this is `mask.causal()` alone, which attention has a flag for. */
+  get isCausal(): boolean {
+    return this.kind === 'causal' && this.args[0] === 0;
   }
 
   /** Keys that both keep. */
@@ -84,33 +96,24 @@ export class Mask {
     return { density: pairs === 0 ? 0 : kept / pairs, tiles: { none, all, mixed } };
   }
 
-  /** For the library: calls back with the native form on a device, which lives for the call. */
-  lower<T>(device: Device, body: (handles: MaskHandles) => T): T {
+  /** For the library, in a scope: the native form on a device, which lives as long as that. */
+  lower(device: Device): MaskHandles {
     const nodes: number[] = [];
-    const data: Tensor[] = [];
-    const made: Tensor[] = [];
+    const data: number[] = [];
     const visit = ({ kind, args, operands, data: own }: Mask): number => {
       const children = operands.map(visit);
-      const [a, b] = own === undefined ? [children[0] ?? args[0], children[1] ?? args[1]] : [data.length, 0];
+      const [a, b] = own === undefined ? [children[0] ?? args[0], children[1] ?? args[1]] : [data.length, args[1]];
       if (own !== undefined) {
-        const upload = (values: Int32Array) =>
-          tensor(values, kind === 'documents' ? [1, values.length] : [values.length], { device });
-        const given = own instanceof Tensor ? own : upload(own);
-        data.push(given);
-        if (given !== own) made.push(given);
+        data.push(unwrap('Mask', 'mask', own instanceof Tensor ? own : tensor(own.values, own.shape, { device })));
       }
       return nodes.push(KINDS.indexOf(kind), a, b, 0) / 4 - 1;
     };
-    try {
-      visit(this);
-      if (data.length > MAX_TENSORS) {
-        throw new RangeError(`[Mask] a mask may name ${MAX_TENSORS} lists or tensors but names ${data.length}`);
-      }
-      const [d0 = 0, d1 = 0, d2 = 0, d3 = 0] = data.map((one) => unwrap('Mask', 'mask', one));
-      return body([Int32Array.from(nodes), d0, d1, d2, d3]);
-    } finally {
-      for (const one of made) one.dispose();
+    visit(this);
+    if (data.length > MAX_TENSORS) {
+      throw new RangeError(`[Mask] a mask may name ${MAX_TENSORS} lists or tensors but names ${data.length}`);
     }
+    const [d0 = 0, d1 = 0, d2 = 0, d3 = 0] = data;
+    return [Int32Array.from(nodes), d0, d1, d2, d3];
   }
 
   /** Of a tensor that it names. */
@@ -125,10 +128,15 @@ export class Mask {
     query: (...args: [...MaskHandles, offsets: number, shape: readonly number[]]) => number,
   ): Tensor {
     const device = this.#device ?? defaultDevice();
-    using offsets = tensor(new Int32Array(shape[0]).fill(offset), [shape[0]], { device });
-    return this.lower(device, (handles) => wrap(query(...handles, unwrap('Mask', 'offset', offsets), shape)));
+    return scope(() => {
+      const offsets = tensor(new Int32Array(shape[0]).fill(offset), [shape[0]], { device });
+      return wrap(query(...this.lower(device), unwrap('Mask', 'offset', offsets), shape));
+    });
   }
 }
+
+/** The native form of no mask. */
+export const NO_MASK: MaskHandles = [undefined, 0, 0, 0, 0];
 
 export function checkMask(name: string, argument: string, value: unknown): Mask {
   if (!(value instanceof Mask)) throw typeError(name, argument, 'a mask', value);
@@ -146,8 +154,8 @@ function checkExtent(name: string, extent: MaskExtent) {
   return { shape: [batch, heads, queries, keys] as const, offset };
 }
 
-/** Lengths, or other lists of whole numbers, as a tensor's values. */
-function integers(name: string, argument: string, value: unknown, low = 0): Tensor | Int32Array {
+/** For the library: lengths, or other lists of whole numbers, as a tensor or its values. */
+export function integers(name: string, argument: string, value: unknown, low = 0): Tensor | Int32Array {
   if (value instanceof Tensor) {
     if (value.dtype !== 'int32') throw typeError(name, argument, 'of dtype int32', value.dtype);
     return value;
@@ -161,11 +169,25 @@ function integers(name: string, argument: string, value: unknown, low = 0): Tens
   return Int32Array.from(list as number[]);
 }
 
+/** A piece over a list of whole numbers. */
+function listPiece(kind: Kind, name: string, argument: string, value: unknown, low = 0): Mask {
+  const list = integers(name, argument, value, low);
+  if (list instanceof Tensor) return Mask.piece(kind, [0, 0], list);
+  const shape = kind === 'documents' ? [1, list.length] : [list.length];
+  return Mask.piece(kind, [0, 0], { values: list, shape });
+}
+
 /** The pieces that masks are made of. */
 export const mask = {
-  /** Keys up to the query's own position: the last query sees every key, as with a cache. */
-  causal(): Mask {
-    return Mask.piece('causal');
+  /**
+   * Keys up to the query's own position: the last query sees every key, as with a cache. `align: 'top-left'`: query i
+   * sees the keys 0 … i.
+   */
+  causal(options: { align?: 'bottom-right' | 'top-left' | undefined } = {}): Mask {
+    checkOptions('mask.causal', options, ['align']);
+    const { align = 'bottom-right' } = options;
+    checkOneOf('mask.causal', 'align', align, ['bottom-right', 'top-left']);
+    return Mask.piece('causal', [Number(align === 'top-left'), 0]);
   },
 
   /**
@@ -179,24 +201,83 @@ export const mask = {
     return Mask.piece('window', [left, right]);
   },
 
-  /** Keys before a sequence's length: [B], or one number for all. */
-  padding(lengths: Lengths): Mask {
-    return Mask.piece('prefix', [0, 0], integers('mask.padding', 'lengths', lengths));
+  /** A sliding window with gaps: the query's own key and the n - 1 before it, `dilation` apart (Beltagy et al., 2020). */
+  dilated(window: number, dilation: number): Mask {
+    checkInteger('mask.dilated', 'window', window, 1, 2 ** 15);
+    checkInteger('mask.dilated', 'dilation', dilation, 1, 2 ** 15);
+    return Mask.piece('window', [(window - 1) * dilation, 0]).and(Mask.piece('stride', [dilation, 0]));
+  },
+
+  /** The last `stride` keys, and every stride-th before (Child et al., 2019, section 4.3: strided attention). */
+  strided(stride: number): Mask {
+    checkInteger('mask.strided', 'stride', stride, 1, MAX_EXTENT);
+    return Mask.piece('causal').and(Mask.piece('window', [stride - 1, 0]).or(Mask.piece('stride', [stride, 0])));
+  },
+
+  /** The query's own block, and the last `summary` keys of each before (Child et al., 2019, section 4.3: fixed). */
+  fixed(block: number, summary: number): Mask {
+    checkInteger('mask.fixed', 'block', block, 1, MAX_EXTENT);
+    checkInteger('mask.fixed', 'summary', summary, 1, block);
+    return Mask.piece('causal').and(Mask.piece('block', [block, 0]).or(Mask.piece('blockTail', [block, summary])));
+  },
+
+  /** Keys before a sequence's length: [B], or one number for all; with `side: 'left'` the last so many keys. */
+  padding(lengths: Lengths, options: { side?: 'left' | 'right' | undefined } = {}): Mask {
+    checkOptions('mask.padding', options, ['side']);
+    const { side = 'right' } = options;
+    checkOneOf('mask.padding', 'side', side, ['left', 'right']);
+    return listPiece(side === 'left' ? 'suffix' : 'prefix', 'mask.padding', 'lengths', lengths);
   },
 
   /** Keys of a prefix, which every query sees: `mask.causal().or(mask.prefix(lengths))` is a prefix language model. */
   prefix(lengths: Lengths): Mask {
-    return Mask.piece('prefix', [0, 0], integers('mask.prefix', 'lengths', lengths));
+    return listPiece('prefix', 'mask.prefix', 'lengths', lengths);
   },
 
   /** Keys of the query's own document: ids [T] for all sequences, or an int32 tensor [B, T]; negative: none. */
   documents(ids: readonly number[] | Int32Array | Tensor): Mask {
-    return Mask.piece('documents', [0, 0], integers('mask.documents', 'ids', ids, -MAX_EXTENT));
+    return listPiece('documents', 'mask.documents', 'ids', ids, -MAX_EXTENT);
   },
 
   /** Positions that see all keys and that all queries see (Beltagy et al., 2020, section 3.1). */
   globalTokens(positions: readonly number[] | Int32Array): Mask {
-    return Mask.piece('global', [0, 0], integers('mask.globalTokens', 'positions', positions));
+    return listPiece('global', 'mask.globalTokens', 'positions', positions);
+  },
+
+  /**
+   * Keys of the blocks that a query's block sees: `layout[i][j]` for blocks i of positions and j of keys, of
+   * `blockSize` each; outside the layout nothing is seen. One layout, or one a head as a bool tensor [H, n, m].
+   */
+  blocks(layout: readonly (readonly (boolean | number)[])[] | Tensor, blockSize: number): Mask {
+    const name = 'mask.blocks';
+    checkInteger(name, 'blockSize', blockSize, 1, MAX_EXTENT);
+    if (layout instanceof Tensor) {
+      const shape = shapeOf(name, 'layout', layout);
+      if (layout.dtype !== 'bool') throw typeError(name, 'layout', 'of dtype bool', layout.dtype);
+      if (shape.length !== 3) throw rangeError(name, 'layout', 'of shape [H, n, m]', shape);
+      return Mask.piece('blocks', [0, blockSize], layout);
+    }
+    const values = flags(name, 'layout', layout);
+    return Mask.piece('blocks', [0, blockSize], { values, shape: [1, layout.length, layout[0]?.length ?? 0] });
+  },
+
+  /**
+   * A tree of tokens behind the keys that are there already, as speculative decoding verifies it (Miao et al., 2024,
+   * section 4.1): query i is node i, and sees those keys, its ancestors and itself.
+   *
+   * @param parents of each node the parent's number, smaller than its own; -1: none.
+   */
+  tree(parents: readonly number[] | Int32Array): Mask {
+    const list = integers('mask.tree', 'parents', parents, -1) as Int32Array;
+    const count = list.length;
+    checkInteger('mask.tree', 'parents.length', count, 1, 4096);
+    const values = new Uint8Array(count * count);
+    for (const [i, parent] of list.entries()) {
+      checkInteger('mask.tree', `parents[${i}]`, parent, -1, i - 1);
+      if (parent >= 0) values.copyWithin(i * count, parent * count, (parent + 1) * count);
+      values[i * count + i] = 1;
+    }
+    return Mask.piece('tree', [0, 0], { values, shape: [count, count] });
   },
 
   /** Any mask as a bool tensor [B or 1, H or 1, Tq or 1, Tk or 1]; true: may attend. */
@@ -207,3 +288,21 @@ export const mask = {
     return Mask.piece('dense', [0, 0], values);
   },
 };
+
+/** Rows of one length as bits. */
+function flags(name: string, argument: string, rows: unknown): Uint8Array {
+  if (!Array.isArray(rows)) throw typeError(name, argument, 'rows of booleans or a tensor', rows);
+  const width = (rows[0] as unknown[] | undefined)?.length ?? 0;
+  return Uint8Array.from(
+    (rows as unknown[]).flatMap((row, i) => {
+      if (!Array.isArray(row)) throw typeError(name, `${argument}[${i}]`, 'an array', row);
+      if (row.length !== width) throw rangeError(name, `${argument}[${i}]`, `of ${width} items`, row);
+      return row.map((item, j) => {
+        if (item !== 0 && item !== 1 && typeof item !== 'boolean') {
+          throw typeError(name, `${argument}[${i}][${j}]`, 'true or false', item);
+        }
+        return Number(item);
+      });
+    }),
+  );
+}

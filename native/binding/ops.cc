@@ -140,20 +140,78 @@ Napi::Value count_mask_tiles(const Call& c) {
   return c.publish(count_mask_tiles(c.runtime(), mask_of(c, 0), c.tensor(5, "offsets"), c.shape(6)));
 }
 
-/// (q, k, v, scale, causal, whether lse is wanted, mask: 5) → [out, lse]
-Napi::Value attention(const Call& c) {
-  const DenseAttention op{c.tensor(0, "q"), c.tensor(1, "k"), c.tensor(2, "v"), c.real(3), c.flag(4), mask_of(c, 6)};
-  const auto [out, lse] = attention(c.runtime(), op, c.flag(5));
-  return publish_pair(c, out, lse);
+/// Seven arguments from `first` on: code (Int32Array; undefined: none), what its terms name, positions of queries and
+/// keys.
+BiasExpression bias_of(const Call& c, size_t first) {
+  BiasExpression bias;
+  if (c.value(first).IsUndefined()) return bias;
+  const auto code = c.value(first).As<Napi::Int32Array>();
+  bias.code = code.Data();
+  bias.terms = static_cast<int64_t>(code.ElementLength() / 4);
+  for (size_t i = 0; i < BiasOperand::kMaxData; ++i) bias.data[i] = c.optional_tensor(first + 1 + i, "bias");
+  bias.query_positions = c.optional_tensor(first + 5, "queryPositions");
+  bias.key_positions = c.optional_tensor(first + 6, "keyPositions");
+  return bias;
 }
 
-/// (q, cuSeqlens, cache: 4, scale, causal, whether lse is wanted, mask: 5) → [out, lse]
+/// What attention takes beside queries, keys and values, from `first` on: scale, soft cap, causal, sinks, offsets,
+/// mask: 5, bias: 7.
+AttentionSetting setting_of(const Call& c, size_t first) {
+  return {c.real(first),
+          c.flag(first + 2),
+          c.real(first + 1),
+          mask_of(c, first + 5),
+          bias_of(c, first + 10),
+          c.optional_tensor(first + 3, "sinks"),
+          c.optional_tensor(first + 4, "queryOffset")};
+}
+constexpr size_t kNumSettings = 17;
+
+/// Some numbers, or undefined: all.
+IndexList index_list(const Napi::Value& value) {
+  if (value.IsUndefined()) return {};
+  const auto list = value.As<Napi::Int32Array>();
+  return {list.Data(), static_cast<int64_t>(list.ElementLength())};
+}
+
+/// Behind the settings: whether lse is wanted, and a list of scores, each [stage, rows, heads, lowest distance, number
+/// of distances].
+AttentionWish wish_of(const Call& c, size_t first) {
+  AttentionWish wish{c.flag(first), {}};
+  const auto list = c.value(first + 1).As<Napi::Array>();
+  for (uint32_t i = 0; i < list.Length(); ++i) {
+    const auto one = list.Get(i).As<Napi::Array>();
+    const auto number = [&](uint32_t at) { return one.Get(at).As<Napi::Number>().Int32Value(); };
+    wish.scores.push_back(
+        {static_cast<ScoreStage>(number(0)), index_list(one.Get(1u)), index_list(one.Get(2u)), number(3), number(4)});
+  }
+  return wish;
+}
+
+/// [out, lse, scores …], lse 0 where it was not asked for.
+Napi::Value publish(const Call& c, const AttentionResult& result) {
+  auto all = Napi::Array::New(c.env(), 2 + result.scores.size());
+  all.Set(0u, c.publish(result.out));
+  all.Set(1u, result.lse ? c.publish(result.lse) : Napi::Number::New(c.env(), 0));
+  for (uint32_t i = 0; i < result.scores.size(); ++i) all.Set(2 + i, c.publish(result.scores[i]));
+  return all;
+}
+
+/// (q, k, v, settings)
+Napi::Value attention(const Call& c) {
+  return publish(c, attention(c.runtime(), c.tensor(0, "q"), c.tensor(1, "k"), c.tensor(2, "v"), setting_of(c, 3),
+                              wish_of(c, 3 + kNumSettings)));
+}
+
+/// (q, cuSeqlens, cache: 4, settings)
 Napi::Value cached_attention(const Call& c) {
   const Tensor* q = as_row(c, c.tensor(0, "q"), "q");
-  const Attention op{q, c.tensor(1, "cuSeqlens"), cache_of(c, 2, q->shape[3]), c.real(6), c.flag(7)};
-  const auto [out, lse] = attention(c.runtime(), op, mask_of(c, 9), c.flag(8));
-  Tensor* const rows = reshape(c.runtime(), out, Shape{q->shape[1], q->shape[2], out->shape[3]});
-  return publish_pair(c, rows, lse ? reshape(c.runtime(), lse, Shape{q->shape[1], q->shape[2]}) : nullptr);
+  AttentionResult result = attention(c.runtime(), q, c.tensor(1, "cuSeqlens"), cache_of(c, 2, q->shape[3]),
+                                     setting_of(c, 6), wish_of(c, 6 + kNumSettings));
+  const int64_t tokens = q->shape[1], heads = q->shape[2];
+  result.out = reshape(c.runtime(), result.out, Shape{tokens, heads, result.out->shape[3]});
+  if (result.lse) result.lse = reshape(c.runtime(), result.lse, Shape{tokens, heads});
+  return publish(c, result);
 }
 
 /// Elements of a page of one head.

@@ -5,31 +5,19 @@
 
 #include "core/allocator.h"
 #include "cpu/kernels.h"
-#include "cpu/mask.h"
-#include "cpu/math.h"
-#include "cpu/product.h"
+#include "cpu/score_tile.h"
 
 namespace heddle::cpu::HEDDLE_ISA {
 namespace {
 
 constexpr float kInfinity = __builtin_inff();
-/// Rows of a tile: a row is one query of one head; the heads that share keys lie together.
-constexpr int64_t kRows = 8 * kTileRows;
 constexpr double kNsPerMultiplyAdd = 0.02;
-
-/// Some rows of one sequence and one key head.
-struct Tile {
-  int64_t sequence;
-  int64_t kv_head;
-  int64_t first_row;
-  int64_t rows;
-};
 
 /// One online softmax a row: largest score, sum of exponentials, weighted sum of values (not yet divided).
 struct State {
-  float max[kRows];
-  float sum[kRows];
-  float* out;  // [kRows, padded value width]
+  float max[kScoreRows];
+  float sum[kScoreRows];
+  float* out;  // [kScoreRows, padded value width]
 
   void reset(int64_t rows, int64_t width) {
     std::fill(max, max + rows, -kInfinity);
@@ -94,128 +82,87 @@ void merge(State& total, const State& span, int64_t row, int64_t width) {
 template <typename T>
 class Kernel {
   using P = Product<T>;
-  static_assert(kRows % P::kRowStep == 0);
+  static_assert(kScoreRows % P::kRowStep == 0);
 
  public:
   explicit Kernel(const Attention& op)
-      : op_(op),
-        shape_(op.cache.shape),
-        cu_(op.cu_seqlens->data<int32_t>()),
-        lengths_(op.cache.lengths->data<int32_t>()),
-        kv_heads_(op.cache.pages->shape[1]),
-        group_(op.q->shape[2] / kv_heads_),
-        mask_(op.mask),
-        width_(shape_.padded_value_width()) {}
+      : op_(op), scorer_(op.scores), shape_(op.scores.cache.shape), width_(shape_.padded_value_width()) {}
 
-  int64_t queries(int64_t sequence) const { return cu_[sequence + 1] - cu_[sequence]; }
-  int64_t tiles_per_head(int64_t sequence) const { return (queries(sequence) * group_ + kRows - 1) / kRows; }
-  int64_t tiles(int64_t sequence) const { return tiles_per_head(sequence) * kv_heads_; }
-  int64_t batch() const { return op_.cache.lengths->numel(); }
+  const Scorer<T>& scorer() const { return scorer_; }
 
   /// Floats of scratch a tile needs.
-  int64_t scratch_floats() const { return kRows * (P::left_width(shape_.key_width) + kPageKeys + 2 * width_); }
+  int64_t scratch_floats() const { return kScoreRows * (scorer_.query_width() + kPageKeys + 2 * width_); }
 
   double tile_ns() const {
     int64_t keys = 0, rows = 0;
-    for (int64_t b = 0; b < batch(); ++b) {
-      keys = std::max(keys, lengths_[b] + queries(b));
-      rows = std::max(rows, std::min(kRows, queries(b) * group_));
+    for (int64_t b = 0; b < scorer_.batch(); ++b) {
+      keys = std::max(keys, scorer_.keys(b));
+      rows = std::max(rows, std::min(kScoreRows, scorer_.rows(b)));
     }
     return static_cast<double>(std::max<int64_t>(rows, 8) * keys * (shape_.key_width + width_)) * kNsPerMultiplyAdd;
   }
 
-  void run(const Tile& tile, float* scratch) const {
+  void run(const ScoreTile& tile, float* scratch) const {
     const typename P::Scope scope;
-    const int64_t q_width = P::left_width(shape_.key_width);
     auto* const q = reinterpret_cast<typename P::Left*>(scratch);  // [rows, Dk]
-    float* const scores = scratch + kRows * q_width;
+    float* const scores = scratch + kScoreRows * scorer_.query_width();
     State total, span;
-    total.out = scores + kRows * kPageKeys;
-    span.out = total.out + kRows * width_;
-    int64_t most = 0;  // keys that any row can see
-    for (int64_t r = 0; r < tile.rows; ++r) {
-      most = std::max(most, limit_of(tile, r));
-      P::load_row(query(tile, r), shape_.key_width, q + r * q_width);
-    }
+    total.out = scores + kScoreRows * kPageKeys;
+    span.out = total.out + kScoreRows * width_;
+    scorer_.load_queries(tile, q);
     total.reset(tile.rows, width_);
+    if (op_.sinks) add_sinks(tile, total);
+    const int64_t most = scorer_.limit(tile);
     constexpr int64_t kSpanKeys = Attention::kSpanBlocks * kPageKeys;
     for (int64_t begin = 0; begin < most; begin += kSpanKeys) {
+      const int64_t end = std::min(most, begin + kSpanKeys);
+      if (scorer_.skips(tile, begin, end)) continue;
       span.reset(tile.rows, width_);
-      for (int64_t key = begin; key < std::min(most, begin + kSpanKeys); key += kPageKeys) {
-        block(tile, key, q, scores, span);
-      }
+      for (int64_t key = begin; key < end; key += kPageKeys) block(tile, key, q, scores, span);
       for (int64_t r = 0; r < tile.rows; ++r) merge(total, span, r, width_);
     }
     for (int64_t r = 0; r < tile.rows; ++r) write(tile, r, total);
   }
 
  private:
+  void add_sinks(const ScoreTile& tile, State& total) const {
+    for (int64_t r = 0; r < tile.rows; ++r) {
+      const float sink = op_.sinks->data<float>()[scorer_.head_of(tile, r)];
+      if (sink == -kInfinity) continue;
+      total.max[r] = sink;
+      total.sum[r] = 1.0f;
+    }
+  }
+
   /// One key block: scores, online softmax, values. A key that no row of the tile may see is not touched: what is
   /// there may be NaN.
-  void block(const Tile& tile, int64_t key, const typename P::Left* q, float* scores, State& span) const {
-    uint64_t keep[kRows];
-    const uint64_t seen = visible(tile, key, keep);
+  void block(const ScoreTile& tile, int64_t key, const typename P::Left* q, float* scores, State& span) const {
+    uint64_t keep[kScoreRows];
+    uint64_t seen = scorer_.visible(tile, key, keep);
     if (seen == 0) return;
-    const T* keys = page(tile, key / kPageKeys);
-    P::multiply(tile.rows, kPageKeys, shape_.key_width, q, keys, scores);
-    for (int64_t r = 0; r < tile.rows; ++r) {
-      absorb_scores<T>(scores + r * kPageKeys, keep[r], op_.scale, span, r, width_);
+    scorer_.multiply(tile, key, q, scores);
+    if (op_.scores.plain()) {
+      for (int64_t r = 0; r < tile.rows; ++r) {
+        absorb_scores<T>(scores + r * kPageKeys, keep[r], op_.scores.scale, span, r, width_);
+      }
+    } else {
+      seen = 0;
+      for (int64_t r = 0; r < tile.rows; ++r) {
+        scorer_.finish(tile, r, key, ScoreStage::kMasked, keep[r], scores + r * kPageKeys);
+        absorb_scores<T>(scores + r * kPageKeys, keep[r], 1.0f, span, r, width_);
+        seen |= keep[r];
+      }
     }
-    P::add_values(tile.rows, width_, scores, seen, keys + shape_.value_offset(), span.out);
+    const T* values = scorer_.page(tile, key / kPageKeys) + shape_.value_offset();
+    P::add_values(tile.rows, width_, scores, seen, values, span.out);
   }
 
-  /// Bit j of keep[r]: whether row r may attend to key + j. Returns the union.
-  uint64_t visible(const Tile& tile, int64_t key, uint64_t* keep) const {
-    const int64_t first = tile.first_row / group_, last = (tile.first_row + tile.rows - 1) / group_;
-    const int64_t offset = lengths_[tile.sequence];
-    uint64_t seen = 0;
-    for (int64_t r = 0; r < tile.rows; ++r) {
-      const int64_t count = std::max<int64_t>(0, std::min(kPageKeys, limit_of(tile, r) - key));
-      keep[r] = count == kPageKeys ? ~uint64_t{0} : (uint64_t{1} << count) - 1;
-      seen |= keep[r];
-    }
-    if (mask_.empty()) return seen;
-    const Cover cover = mask_.cover(mask_rows(tile, 0), offset + first, offset + last + 1, key, key + kPageKeys);
-    if (cover != Cover::kMixed) return cover == Cover::kAll ? seen : 0;
-    seen = 0;
-    for (int64_t r = 0; r < tile.rows; ++r) {
-      if (keep[r] != 0) keep[r] &= mask_.word(mask_rows(tile, r), offset + (tile.first_row + r) / group_, key);
-      seen |= keep[r];
-    }
-    return seen;
-  }
-
-  MaskRows mask_rows(const Tile& tile, int64_t r) const {
-    const int64_t head = tile.kv_head * group_ + (tile.first_row + r) % group_;
-    return {tile.sequence, head, lengths_[tile.sequence]};
-  }
-
-  const T* page(const Tile& tile, int64_t index) const {
-    const Tensor* table = op_.cache.block_table;
-    const int64_t at = table->data<int32_t>()[tile.sequence * table->shape[1] + index];
-    return op_.cache.pages->data<T>() + (at * kv_heads_ + tile.kv_head) * shape_.elements();
-  }
-
-  int64_t limit_of(const Tile& tile, int64_t r) const {
-    const int64_t i = (tile.first_row + r) / group_;
-    return std::max<int64_t>(0, lengths_[tile.sequence] + (op_.causal ? i + 1 : queries(tile.sequence)));
-  }
-
-  /// Offset of a row in q, out or lse, [Bq, Tq, H, …].
-  int64_t offset(const Tile& tile, int64_t r, const Tensor* x) const {
-    const int64_t row = tile.first_row + r;
-    const int64_t n = cu_[tile.sequence] + row / group_, head = tile.kv_head * group_ + row % group_;
-    return n / x->shape[1] * x->strides[0] + n % x->shape[1] * x->strides[1] + head * x->strides[2];
-  }
-
-  const T* query(const Tile& tile, int64_t r) const { return op_.q->data<T>() + offset(tile, r, op_.q); }
-
-  void write(const Tile& tile, int64_t r, const State& total) const {
+  void write(const ScoreTile& tile, int64_t r, const State& total) const {
     if (op_.lse) {
-      op_.lse->data<float>()[offset(tile, r, op_.lse)] =
+      op_.lse->data<float>()[scorer_.offset(tile, r, op_.lse)] =
           total.sum[r] == 0.0f ? -kInfinity : total.max[r] + std::log(total.sum[r]);
     }
-    T* to = op_.out->data<T>() + offset(tile, r, op_.out);
+    T* to = op_.out->data<T>() + scorer_.offset(tile, r, op_.out);
     // A row that sees nothing gives 0. Adding 0 turns -0 into 0: rows nearby decide whether a hidden key was added.
     const Vec divisor = Vec::set(total.sum[r] == 0.0f ? 1.0f : total.sum[r]);
     for (int64_t i = 0; i < shape_.value_width; i += Vec::kWidth) {
@@ -225,29 +172,16 @@ class Kernel {
   }
 
   const Attention& op_;
+  const Scorer<T> scorer_;
   const PageShape shape_;
-  const int32_t* const cu_;
-  const int32_t* const lengths_;
-  const int64_t kv_heads_;
-  const int64_t group_;  // query heads that share a key head
-  const MaskReader mask_;
   const int64_t width_;
 };
 
 template <typename T>
 void attend(const Attention& op, KernelContext& context) {
   const Kernel<T> kernel(op);
-  int64_t total = 0;
-  for (int64_t b = 0; b < kernel.batch(); ++b) total += kernel.tiles(b);
   const Scratch<float> scratch(context.allocator, kernel.scratch_floats() * context.threads);
-  context.parallel_for(total, kernel.tile_ns(), [&](int64_t index, int worker) {
-    Tile tile{};
-    while (index >= kernel.tiles(tile.sequence)) index -= kernel.tiles(tile.sequence++);
-    const int64_t per_head = kernel.tiles_per_head(tile.sequence);
-    tile.kv_head = index / per_head;
-    tile.first_row = index % per_head * kRows;
-    const int64_t rows = kernel.queries(tile.sequence) * (op.q->shape[2] / op.cache.pages->shape[1]);
-    tile.rows = std::min(kRows, rows - tile.first_row);
+  for_each_tile(kernel.scorer(), kernel.tile_ns(), context, [&](const ScoreTile& tile, int worker) {
     kernel.run(tile, scratch.get() + worker * kernel.scratch_floats());
   });
 }
@@ -255,8 +189,9 @@ void attend(const Attention& op, KernelContext& context) {
 }  // namespace
 
 void run(const Attention& op, KernelContext& context) {
-  check_values(Attention::kName, op.cu_seqlens, op.q->shape[0] * op.q->shape[1], op.cache, INT32_MIN);
-  with_product_type(op.q->dtype, [&](auto type) { attend<decltype(type)>(op, context); });
+  const Tensor* q = op.scores.q;
+  check_values(Attention::kName, op.scores.cu_seqlens, q->shape[0] * q->shape[1], op.scores.cache, INT32_MIN);
+  with_product_type(q->dtype, [&](auto type) { attend<decltype(type)>(op, context); });
 }
 
 }  // namespace heddle::cpu::HEDDLE_ISA

@@ -14,7 +14,7 @@ void run(const MaskToArray& op, KernelContext& context) {
   int32_t* out = op.out->data<int32_t>();
   context.parallel_for(shape[0] * heads * queries, static_cast<double>(keys), [&](int64_t row) {
     const int64_t sequence = row / queries / heads, query = row % queries;
-    const MaskRows rows{sequence, row / queries % heads, offsets[sequence]};
+    const MaskRows rows{sequence, row / queries % heads, offsets[sequence], keys};
     for (int64_t key = 0; key < keys; key += 64) {
       const uint64_t word = mask.word(rows, rows.offset + query, key);
       for (int64_t j = 0; j < std::min<int64_t>(64, keys - key); ++j) out[row * keys + key + j] = word >> j & 1;
@@ -30,7 +30,7 @@ void run(const CountMaskTiles& op, KernelContext& context) {
   int32_t* out = op.out->data<int32_t>();
   context.parallel_for(shape[0] * heads * blocks, static_cast<double>(op.keys) * 4, [&](int64_t block) {
     const int64_t sequence = block / blocks / heads;
-    const MaskRows rows{sequence, block / blocks % heads, offsets[sequence]};
+    const MaskRows rows{sequence, block / blocks % heads, offsets[sequence], op.keys};
     const int64_t first = block % blocks * 64, last = std::min(op.queries, first + 64);
     int32_t none = 0, all = 0, mixed = 0, kept = 0;
     for (int64_t key = 0; key < op.keys; key += 64) {

@@ -14,7 +14,11 @@ struct MaskRows {
   int64_t sequence;
   int64_t head;
   int64_t offset;  // position of query 0
+  int64_t keys;    // that the sequence has
 };
+
+inline int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
+inline int64_t floor_mod(int64_t a, int64_t b) { return a - floor_div(a, b) * b; }
 
 /// A mask on the stream, asked by rectangles, and where those are mixed by rows of 64 keys.
 class MaskReader {
@@ -63,9 +67,36 @@ class MaskReader {
   /// The row of a tensor [B or 1, ...] that a sequence has.
   static int64_t row_of(const Tensor* data, int64_t sequence) { return data->shape[0] == 1 ? 0 : sequence; }
 
-  int64_t prefix(const Node& n, const MaskRows& rows) const {
+  int64_t length(const Node& n, const MaskRows& rows) const {
     const Tensor* lengths = mask_.data[n.a];
     return lengths->data<int32_t>()[row_of(lengths, rows.sequence)];
+  }
+
+  /// Whether a block of positions sees a block of keys.
+  bool block_kept(const Node& n, const MaskRows& rows, int64_t p_block, int64_t k_block) const {
+    const Tensor* layout = mask_.data[n.a];
+    const Shape& shape = layout->shape;
+    if (p_block < 0 || p_block >= shape[1] || k_block < 0 || k_block >= shape[2]) return false;
+    const int64_t head = shape[0] == 1 ? 0 : rows.head;
+    return layout->data<uint8_t>()[(head * shape[1] + p_block) * shape[2] + k_block] != 0;
+  }
+
+  Cover cover_blocks(const Node& n, const MaskRows& rows, int64_t p0, int64_t p1, int64_t k0, int64_t k1) const {
+    bool some = false, every = true;
+    for (int64_t i = floor_div(p0, n.b); i <= floor_div(p1 - 1, n.b); ++i) {
+      for (int64_t j = floor_div(k0, n.b); j <= floor_div(k1 - 1, n.b); ++j) {
+        const bool kept = block_kept(n, rows, i, j);
+        some |= kept;
+        every &= kept;
+        if (some && !every) return Cover::kMixed;
+      }
+    }
+    return some ? Cover::kAll : Cover::kNone;
+  }
+
+  bool in_tree(const Tensor* ancestors, int64_t i, int64_t key) const {
+    const int64_t count = ancestors->shape[0];
+    return key < 0 || (i >= 0 && i < count && key < count && ancestors->data<uint8_t>()[i * count + key] != 0);
   }
 
   /// Document at a position; -1 outside.
@@ -103,13 +134,30 @@ class MaskReader {
   Cover cover(int index, const MaskRows& rows, int64_t p0, int64_t p1, int64_t k0, int64_t k1) const {
     const Node n = node(index);
     switch (n.kind) {
-      case MaskKind::kCausal:
-        return k1 - 1 <= p0 ? Cover::kAll : k0 > p1 - 1 ? Cover::kNone : Cover::kMixed;
+      case MaskKind::kCausal: {
+        const int64_t shift = n.a ? rows.offset : 0;
+        return k1 - 1 <= p0 - shift ? Cover::kAll : k0 > p1 - 1 - shift ? Cover::kNone : Cover::kMixed;
+      }
       case MaskKind::kWindow:
         if (k1 - 1 < p0 - n.a || k0 > p1 - 1 + n.b) return Cover::kNone;
         return k0 >= p1 - 1 - n.a && k1 - 1 <= p0 + n.b ? Cover::kAll : Cover::kMixed;
+      case MaskKind::kStride:
+        return n.a == 1 ? Cover::kAll : Cover::kMixed;
+      case MaskKind::kBlock: {
+        const int64_t p_low = floor_div(p0, n.a), p_high = floor_div(p1 - 1, n.a);
+        const int64_t k_low = floor_div(k0, n.a), k_high = floor_div(k1 - 1, n.a);
+        if (p_high < k_low || k_high < p_low) return Cover::kNone;
+        return p_low == p_high && k_low == k_high ? Cover::kAll : Cover::kMixed;
+      }
+      case MaskKind::kBlockTail: {
+        const int64_t head = std::max<int64_t>(0, n.a - n.b), first = floor_mod(k0, n.a);
+        if (first >= head && first + (k1 - k0) <= n.a) return Cover::kAll;
+        return first + (k1 - k0) <= head ? Cover::kNone : Cover::kMixed;
+      }
       case MaskKind::kPrefix:
-        return within(INT64_MIN, prefix(n, rows), k0, k1);
+        return within(INT64_MIN, length(n, rows), k0, k1);
+      case MaskKind::kSuffix:
+        return within(rows.keys - length(n, rows), INT64_MAX, k0, k1);
       case MaskKind::kDocuments: {
         const Documents q = documents(mask_.data[n.a], rows.sequence, p0, p1);
         const Documents k = documents(mask_.data[n.a], rows.sequence, k0, k1);
@@ -123,6 +171,12 @@ class MaskReader {
       }
       case MaskKind::kDense:
         return Cover::kMixed;  // asked row by row
+      case MaskKind::kBlocks:
+        return cover_blocks(n, rows, p0, p1, k0, k1);
+      case MaskKind::kTree:
+        return k1 <= rows.offset                               ? Cover::kAll
+               : k0 >= rows.offset + mask_.data[n.a]->shape[0] ? Cover::kNone
+                                                               : Cover::kMixed;
       case MaskKind::kAnd: {
         const Cover a = cover(n.a, rows, p0, p1, k0, k1);
         if (a == Cover::kNone) return a;
@@ -154,11 +208,21 @@ class MaskReader {
     const Node n = node(index);
     switch (n.kind) {
       case MaskKind::kCausal:
-        return bits(0, p + 1 - k0);
+        return bits(0, p + 1 - (n.a ? rows.offset : 0) - k0);
       case MaskKind::kWindow:
         return bits(p - n.a - k0, p + n.b + 1 - k0);
+      case MaskKind::kStride:
+        return gather([&](int j) { return (p - k0 - j) % n.a == 0; });
+      case MaskKind::kBlock: {
+        const int64_t begin = floor_div(p, n.a) * n.a;
+        return bits(begin - k0, begin + n.a - k0);
+      }
+      case MaskKind::kBlockTail:
+        return gather([&](int j) { return floor_mod(k0 + j, n.a) >= n.a - n.b; });
       case MaskKind::kPrefix:
-        return bits(0, prefix(n, rows) - k0);
+        return bits(0, length(n, rows) - k0);
+      case MaskKind::kSuffix:
+        return bits(rows.keys - length(n, rows) - k0, 64);
       case MaskKind::kDocuments: {
         const Tensor* ids = mask_.data[n.a];
         const int32_t own = document(ids, rows.sequence, p);
@@ -177,6 +241,14 @@ class MaskReader {
       case MaskKind::kDense: {
         const Tensor* values = mask_.data[n.a];
         return gather([&](int j) { return dense(values, rows, p - rows.offset, k0 + j); });
+      }
+      case MaskKind::kBlocks: {
+        const int64_t p_block = floor_div(p, n.b);
+        return gather([&](int j) { return block_kept(n, rows, p_block, floor_div(k0 + j, n.b)); });
+      }
+      case MaskKind::kTree: {
+        const Tensor* ancestors = mask_.data[n.a];
+        return gather([&](int j) { return in_tree(ancestors, p - rows.offset, k0 + j - rows.offset); });
       }
       case MaskKind::kAnd:
         return word(n.a, rows, p, k0) & word(n.b, rows, p, k0);

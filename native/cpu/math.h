@@ -39,4 +39,16 @@ inline Vec erf(Vec x) {
   return select(magnitude < one, small, copy_sign(large, x));
 }
 
+/// The hyperbolic tangent within 2 ulp: an odd polynomial up to 0.7, a Chebyshev fit in float64; beyond it
+/// 1 - 2 / (e^2|x| + 1).
+inline Vec tanh(Vec x) {
+  static constexpr float kSmall[] = {-0.33333333f, 0.13333253f, -0.05394857f, 0.02169165f, -0.00811871f, 0.00206485f};
+  const Vec one = Vec::set(1.0f);
+  const Vec magnitude = abs(x), square = x * x;
+  const Vec small = fma(polynomial(square, kSmall), x * square, x);
+  const Vec power = exp(Vec::set(2.0f) * min(Vec::set(20.0f), magnitude));  // tanh(20) is 1 in float32
+  const Vec large = one - Vec::set(2.0f) / (power + one);
+  return select(magnitude < Vec::set(0.7f), small, copy_sign(large, x));
+}
+
 }  // namespace heddle::cpu::HEDDLE_ISA

@@ -177,9 +177,12 @@ template <typename Op>
 [[noreturn]] void fail(const AppendKV& op, const Failure& failure) {
   fail_values(AppendKV::kName, failure.fault, failure.index, failure.value, op.k->shape[0] * op.k->shape[1], op.cache);
 }
-[[noreturn]] void fail(const Attention& op, const Failure& failure) {
-  fail_values(Attention::kName, failure.fault, failure.index, failure.value, op.q->shape[0] * op.q->shape[1], op.cache);
+[[noreturn]] void fail(const ScoreInputs& inputs, const Failure& failure) {
+  fail_values(Attention::kName, failure.fault, failure.index, failure.value, inputs.q->shape[0] * inputs.q->shape[1],
+              inputs.cache);
 }
+[[noreturn]] void fail(const Attention& op, const Failure& failure) { fail(op.scores, failure); }
+[[noreturn]] void fail(const AttentionScores& op, const Failure& failure) { fail(op.scores, failure); }
 
 }  // namespace
 }  // namespace cuda

@@ -10,15 +10,34 @@ void check_data(const char* function, MaskKind kind, const Tensor* data, int64_t
   if (!data) throw_range_error("[", function, "] mask names a tensor that is not there");
   check_strided(function, "mask", data);
   check_dense(function, "mask", data);
-  check_dtype(function, "mask", data, kind == MaskKind::kDense ? DType::kBool : DType::kInt32);
-  const int rank = kind == MaskKind::kDense ? 4 : kind == MaskKind::kDocuments ? 2 : 1;
-  check_rank(function, "mask", data, rank, rank);
+  const bool bits = kind == MaskKind::kDense || kind == MaskKind::kBlocks || kind == MaskKind::kTree;
+  check_dtype(function, "mask", data, bits ? DType::kBool : DType::kInt32);
   const Shape& shape = data->shape;
-  if (kind != MaskKind::kGlobal && shape[0] != 1 && shape[0] != batch) {
-    throw_range_error("[", function, "] mask of shape ", shape, " does not fit ", batch, " sequences");
-  }
-  if (kind == MaskKind::kDense && shape[1] != 1 && shape[1] != heads) {
-    throw_range_error("[", function, "] dense mask of shape ", shape, " does not fit ", heads, " heads");
+  const auto check = [&](int rank, int batch_axis, int heads_axis) {
+    check_rank(function, "mask", data, rank, rank);
+    if (batch_axis >= 0 && shape[batch_axis] != 1 && shape[batch_axis] != batch) {
+      throw_range_error("[", function, "] mask of shape ", shape, " does not fit ", batch, " sequences");
+    }
+    if (heads_axis >= 0 && shape[heads_axis] != 1 && shape[heads_axis] != heads) {
+      throw_range_error("[", function, "] mask of shape ", shape, " does not fit ", heads, " heads");
+    }
+  };
+  switch (kind) {
+    case MaskKind::kPrefix:
+    case MaskKind::kSuffix:
+      return check(1, 0, -1);
+    case MaskKind::kDocuments:
+      return check(2, 0, -1);
+    case MaskKind::kDense:
+      return check(4, 0, 1);
+    case MaskKind::kBlocks:
+      return check(3, -1, 0);
+    case MaskKind::kTree:
+      check(2, -1, -1);
+      if (shape[0] == shape[1]) return;
+      throw_range_error("[", function, "] mask of a tree must be square but has shape ", shape);
+    default:
+      return check(1, -1, -1);
   }
 }
 
@@ -39,16 +58,26 @@ MaskOperand MaskExpression::operand(Runtime& runtime, const char* function, cons
       case MaskKind::kCausal:
       case MaskKind::kWindow:
         break;
+      case MaskKind::kStride:
+      case MaskKind::kBlock:
+      case MaskKind::kBlockTail:
+        if (a < 1) throw_range_error("[", function, "] mask has blocks or strides of ", a);
+        break;
+      case MaskKind::kBlocks:
+        if (b < 1) throw_range_error("[", function, "] mask has blocks of ", b);
+        [[fallthrough]];
       case MaskKind::kPrefix:
+      case MaskKind::kSuffix:
       case MaskKind::kDocuments:
       case MaskKind::kGlobal:
       case MaskKind::kDense:
+      case MaskKind::kTree:
         check_data(function, kind, a >= 0 && a < 4 ? data[a] : nullptr, batch, heads);
         break;
       case MaskKind::kAnd:
       case MaskKind::kOr:
       case MaskKind::kNot:
-        if (a < 0 || a >= i || b < 0 || b >= i) throw_range_error("[", function, "] mask is not a tree");
+        if (a < 0 || a >= i || b < 0 || b >= i) throw_range_error("[", function, "] mask is not a tree of pieces");
         break;
       default:
         throw_range_error("[", function, "] mask has a piece of unknown kind ", code[4 * i]);
@@ -64,8 +93,8 @@ void MaskExpression::check_extent(const char* function, int64_t queries, int64_t
     if (!one || one->dtype != DType::kBool || one->shape.rank() != 4) continue;  // not dense
     const auto fits = [](int64_t size, int64_t wanted) { return size == 1 || size == wanted; };
     if (fits(one->shape[2], queries) && fits(one->shape[3], keys)) continue;
-    throw_range_error("[", function, "] dense mask of shape ", one->shape, " does not fit ", queries, " queries and ",
-                      keys, " keys");
+    throw_range_error("[", function, "] mask of shape ", one->shape, " does not fit ", queries, " queries and ", keys,
+                      " keys");
   }
 }
 

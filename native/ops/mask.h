@@ -17,12 +17,18 @@ class Runtime;
 ///
 /// Pieces speak of positions: query i of sequence b stands at key position offset[b] + i.
 enum class MaskKind : int32_t {
-  kCausal,     // key ≤ position
+  kCausal,     // key ≤ position; if a: key ≤ i
   kWindow,     // position - a ≤ key ≤ position + b
+  kStride,     // position - key is a multiple of a
+  kBlock,      // position and key are in one block of a
+  kBlockTail,  // key is among the last b of its block of a
   kPrefix,     // key < data[a][b]                       data[a]: [B] or [1] int32 (padding is the same piece)
+  kSuffix,     // key ≥ keys - data[a][b]                data[a]: [B] or [1] int32; keys: those that the sequence has
   kDocuments,  // data[a][b, position] = data[a][b, key]  data[a]: [B, T] or [1, T] int32
   kGlobal,     // position or key is in data[a]           data[a]: [G] int32
   kDense,      // data[a][b, h, i, key]                   data[a]: [B or 1, H or 1, Tq or 1, Tk or 1] bool
+  kBlocks,     // data[a][h, position / b, key / b]       data[a]: [H or 1, blocks, blocks] bool
+  kTree,       // i and key - offset in data[a], or key < offset   data[a]: [N, N] bool
   kAnd,        // nodes a and b
   kOr,
   kNot,  // node a

@@ -21,6 +21,7 @@
   X(AppendKV)           \
   X(Argmax)             \
   X(Attention)          \
+  X(AttentionScores)    \
   X(Cast)               \
   X(Copy)               \
   X(CountMaskTiles)     \

@@ -10,6 +10,20 @@ type Keeps = (query: number, key: number, batch: number, head: number) => boolea
 const DOCUMENTS = Array.from({ length: 300 }, (_, i) => [0, 0, 0, 1, 1, 2, -1, 3][Math.floor(i / 41)]!);
 const GLOBALS = [0, 17, 130];
 const LENGTHS = [150, 7];
+const LAYOUT = [
+  [1, 0, 1],
+  [0, 1, 1],
+  [1, 1, 1],
+  [0, 0, 0],
+  [1, 1, 1],
+];
+const PARENTS = [-1, 0, 0, 1, 2, 2, -1, 6, 7, 7];
+/** A node of the tree and its ancestors. */
+function lineOf(node: number): number[] {
+  const parent = PARENTS[node];
+  if (parent === undefined) return [];
+  return parent < 0 ? [node] : [node, ...lineOf(parent)];
+}
 const denseKeeps: Keeps = (query, key, batch, head) => (query * 7 + key * 3 + batch + head) % 5 < 2;
 
 function dense(batch: number, heads: number, queries: number, keys: number): Mask {
@@ -45,6 +59,29 @@ for (const { queries, keys } of EXTENTS) {
       () => mask.documents(DOCUMENTS),
       (i, j) => (DOCUMENTS[position(i)] ?? -1) >= 0 && DOCUMENTS[position(i)] === DOCUMENTS[j],
     ],
+    ['causal, top-left', () => mask.causal({ align: 'top-left' }), (i, j) => j <= i],
+    ['dilated(4, 3)', () => mask.dilated(4, 3), (i, j) => [0, 3, 6, 9].includes(position(i) - j)],
+    [
+      'strided(7)',
+      () => mask.strided(7),
+      (i, j) => j <= position(i) && (position(i) - j < 7 || (position(i) - j) % 7 === 0),
+    ],
+    [
+      'fixed(20, 3)',
+      () => mask.fixed(20, 3),
+      (i, j) => j <= position(i) && (Math.floor(position(i) / 20) === Math.floor(j / 20) || j % 20 >= 17),
+    ],
+    [
+      "padding(lengths, { side: 'left' })",
+      () => mask.padding(LENGTHS, { side: 'left' }),
+      (_, j, b) => j >= keys - LENGTHS[b]!,
+    ],
+    [
+      'blocks',
+      () => mask.blocks(LAYOUT, 32),
+      (i, j) => LAYOUT[Math.floor(position(i) / 32)]?.[Math.floor(j / 32)] === 1,
+    ],
+    ['tree', () => mask.tree(PARENTS), (i, j) => j < offset || lineOf(i).includes(j - offset)],
     ['globalTokens', () => mask.globalTokens(GLOBALS), (i, j) => GLOBALS.includes(position(i)) || GLOBALS.includes(j)],
     ['dense', () => dense(BATCH, HEADS, queries, keys), denseKeeps],
   ];
@@ -137,7 +174,7 @@ test('what does not fit is refused by name', async () => {
   expect(attend(mask.padding([1, 2, 3]))).toThrow(/\[attention\] mask .* 2 sequences/);
   expect(attend(mask.documents(tensor(new Int32Array(4))))).toThrow(/\[attention\] mask must have 2 axes/);
   expect(attend(dense(2, 3, 4, 4))).toThrow(/does not fit 1 heads/);
-  expect(attend(dense(2, 1, 3, 4))).toThrow(/\[attention\] dense mask .* does not fit 4 queries and 4 keys/);
+  expect(attend(dense(2, 1, 3, 4))).toThrow(/\[attention\] mask .* does not fit 4 queries and 4 keys/);
   expect(attend(dense(1, 1, 1, 5).not())).toThrow(/does not fit 4 queries and 4 keys/);
   await expect(dense(1, 1, 2, 3).toArray({ queries: 2, keys: 2 })).rejects.toThrow(/does not fit 2 queries and 2 keys/);
   expect(() => mask.slidingWindow(0)).toThrow(RangeError);

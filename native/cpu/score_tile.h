@@ -1,0 +1,179 @@
+#pragma once
+
+#include <algorithm>
+
+#include "core/kernel_context.h"
+#include "cpu/bias.h"
+#include "cpu/mask.h"
+#include "cpu/math.h"
+#include "cpu/product.h"
+#include "ops/attention.h"
+
+namespace heddle::cpu::HEDDLE_ISA {
+
+/// Rows of a tile: a row is one query of one head; the heads that share keys lie together.
+constexpr int64_t kScoreRows = 8 * kTileRows;
+
+/// Some rows of one sequence and one key head.
+struct ScoreTile {
+  int64_t sequence;
+  int64_t kv_head;
+  int64_t first_row;
+  int64_t rows;
+};
+
+/// Where the rows, keys and scores of an attention lie. T: what queries, keys and values are.
+template <typename T>
+class Scorer {
+ public:
+  using P = Product<T>;
+  explicit Scorer(const ScoreInputs& inputs)
+      : inputs_(inputs),
+        cu_(inputs.cu_seqlens->data<int32_t>()),
+        lengths_(inputs.cache.lengths->data<int32_t>()),
+        offsets_(inputs.offsets ? inputs.offsets->data<int32_t>() : lengths_),
+        kv_heads_(inputs.cache.pages->shape[1]),
+        group_(inputs.q->shape[2] / kv_heads_),
+        mask_(inputs.mask),
+        bias_(inputs.bias) {}
+
+  int64_t batch() const { return inputs_.cache.lengths->numel(); }
+  int64_t kv_heads() const { return kv_heads_; }
+  int64_t key_width() const { return inputs_.cache.shape.key_width; }
+  int64_t queries(int64_t sequence) const { return cu_[sequence + 1] - cu_[sequence]; }
+  /// Of one key head.
+  int64_t rows(int64_t sequence) const { return queries(sequence) * group_; }
+  int64_t keys(int64_t sequence) const { return std::max<int64_t>(0, lengths_[sequence] + queries(sequence)); }
+
+  /// Keys that some row of the tile may attend to lie below.
+  int64_t limit(const ScoreTile& tile) const { return limit_of(tile, tile.rows - 1); }  // limits rise with the queries
+
+  int64_t query_of(const ScoreTile& tile, int64_t r) const { return (tile.first_row + r) / group_; }
+  int64_t head_of(const ScoreTile& tile, int64_t r) const {
+    return tile.kv_head * group_ + (tile.first_row + r) % group_;
+  }
+  int64_t token_of(const ScoreTile& tile, int64_t r) const { return cu_[tile.sequence] + query_of(tile, r); }
+  int64_t position_of(const ScoreTile& tile, int64_t r) const { return offsets_[tile.sequence] + query_of(tile, r); }
+
+  /// Offset of a row in x [Bq, Tq, H, …].
+  int64_t offset(const ScoreTile& tile, int64_t r, const Tensor* x) const {
+    const int64_t n = token_of(tile, r);
+    return n / x->shape[1] * x->strides[0] + n % x->shape[1] * x->strides[1] + head_of(tile, r) * x->strides[2];
+  }
+
+  /// Of a row of load_queries.
+  int64_t query_width() const { return P::left_width(key_width()); }
+  /// The queries of a tile as products take them: [rows, query_width()].
+  void load_queries(const ScoreTile& tile, typename P::Left* q) const {
+    for (int64_t r = 0; r < tile.rows; ++r) {
+      P::load_row(inputs_.q->data<T>() + offset(tile, r, inputs_.q), key_width(), q + r * query_width());
+    }
+  }
+
+  /// The page of a key block: its keys, and behind them its values.
+  const T* page(const ScoreTile& tile, int64_t block) const {
+    const Tensor* table = inputs_.cache.block_table;
+    const int64_t at = table->data<int32_t>()[tile.sequence * table->shape[1] + block];
+    return inputs_.cache.pages->data<T>() + (at * kv_heads_ + tile.kv_head) * inputs_.cache.shape.elements();
+  }
+
+  /// Whether the mask keeps no key in [begin, end) for any row.
+  bool skips(const ScoreTile& tile, int64_t begin, int64_t end) const {
+    return !mask_.empty() && cover(tile, begin, end) == Cover::kNone;
+  }
+
+  /// Bit j of keep[r]: whether row r may attend to key + j. Returns the union.
+  uint64_t visible(const ScoreTile& tile, int64_t key, uint64_t* keep) const {
+    uint64_t seen = 0;
+    for (int64_t r = 0; r < tile.rows; ++r) {
+      const int64_t count = std::clamp<int64_t>(limit_of(tile, r) - key, 0, kPageKeys);
+      keep[r] = count == kPageKeys ? ~uint64_t{0} : (uint64_t{1} << count) - 1;
+      seen |= keep[r];
+    }
+    if (mask_.empty()) return seen;
+    const Cover what = cover(tile, key, key + kPageKeys);
+    if (what != Cover::kMixed) return what == Cover::kAll ? seen : 0;
+    seen = 0;
+    for (int64_t r = 0; r < tile.rows; ++r) {
+      if (keep[r] != 0) keep[r] &= mask_.word(mask_rows(tile, r), position_of(tile, r), key);
+      seen |= keep[r];
+    }
+    return seen;
+  }
+
+  /// q · k of a block, [rows, kPageKeys].
+  void multiply(const ScoreTile& tile, int64_t key, const typename P::Left* q, float* scores) const {
+    P::multiply(tile.rows, kPageKeys, key_width(), q, page(tile, key / kPageKeys), scores);
+  }
+
+  /// q · k of a block and a row → what `stage` says, up to kMasked.
+  void finish(const ScoreTile& tile, int64_t r, int64_t key, ScoreStage stage, uint64_t& keep, float* scores) const {
+    const BiasRow row{tile.sequence,     head_of(tile, r),  tile.kv_head,
+                      query_of(tile, r), token_of(tile, r), position_of(tile, r)};
+    if (bias_.has(true)) bias_.add(true, row, key, kPageKeys, scores);
+    const Vec scale = Vec::set(inputs_.scale), cap = Vec::set(inputs_.softcap);
+    const bool capped = inputs_.softcap > 0 && stage != ScoreStage::kProduct;
+    for (int64_t j = 0; j < kPageKeys; j += Vec::kWidth) {
+      Vec s = Vec::load(scores + j) * scale;
+      if (capped) s = cap * tanh(s / cap);
+      s.store(scores + j);
+    }
+    if (stage == ScoreStage::kProduct || stage == ScoreStage::kCapped) return;
+    if (bias_.has(false)) {
+      alignas(64) float added[kPageKeys] = {};
+      bias_.add(false, row, key, kPageKeys, added);
+      for (int j = 0; j < kPageKeys; ++j) {
+        if (added[j] == -__builtin_inff()) keep &= ~(uint64_t{1} << j);  // whatever the score is, NaN too
+        scores[j] += added[j];
+      }
+    }
+    const Vec minus_infinity = Vec::set(-__builtin_inff());
+    for (int64_t j = 0; j < kPageKeys; j += Vec::kWidth) {
+      select(Vec::from_bits(keep >> j), Vec::load(scores + j), minus_infinity).store(scores + j);
+    }
+  }
+
+ private:
+  MaskRows mask_rows(const ScoreTile& tile, int64_t r) const {
+    return {tile.sequence, head_of(tile, r), offsets_[tile.sequence], keys(tile.sequence)};
+  }
+
+  Cover cover(const ScoreTile& tile, int64_t begin, int64_t end) const {
+    return mask_.cover(mask_rows(tile, 0), position_of(tile, 0), position_of(tile, tile.rows - 1) + 1, begin, end);
+  }
+
+  int64_t limit_of(const ScoreTile& tile, int64_t r) const {
+    const int64_t all = keys(tile.sequence);
+    return inputs_.causal ? std::clamp<int64_t>(position_of(tile, r) + 1, 0, all) : all;
+  }
+
+  const ScoreInputs& inputs_;
+  const int32_t* const cu_;
+  const int32_t* const lengths_;
+  const int32_t* const offsets_;
+  const int64_t kv_heads_;
+  const int64_t group_;  // query heads that share a key head
+  const MaskReader mask_;
+  const BiasReader bias_;
+};
+
+/// Calls body(tile, worker) for every tile of rows.
+template <typename T, typename Body>
+void for_each_tile(const Scorer<T>& scorer, double ns_per_tile, KernelContext& context, const Body& body) {
+  const auto tiles_per_head = [&](int64_t b) { return (scorer.rows(b) + kScoreRows - 1) / kScoreRows; };
+  int64_t total = 0;
+  for (int64_t b = 0; b < scorer.batch(); ++b) total += tiles_per_head(b) * scorer.kv_heads();
+  context.parallel_for(total, ns_per_tile, [&](int64_t index, int worker) {
+    ScoreTile tile{};
+    while (index >= tiles_per_head(tile.sequence) * scorer.kv_heads()) {
+      index -= tiles_per_head(tile.sequence++) * scorer.kv_heads();
+    }
+    const int64_t per_head = tiles_per_head(tile.sequence);
+    tile.kv_head = index / per_head;
+    tile.first_row = index % per_head * kScoreRows;
+    tile.rows = std::min(kScoreRows, scorer.rows(tile.sequence) - tile.first_row);
+    body(tile, worker);
+  });
+}
+
+}  // namespace heddle::cpu::HEDDLE_ISA
