@@ -15,13 +15,39 @@ export {
   type Selection,
 } from './ops/attention';
 export { bias, Bias, type AlibiOptions, type BiasPositions, type RelativeTables } from './ops/bias';
+export { debertaBucket, t5Bucket, type LogBucketOptions, type T5BucketOptions } from './ops/buckets';
 export { cast } from './ops/cast';
 export { embedding } from './ops/embedding';
 export { gatherRows } from './ops/gather-rows';
 export { KVCache, type KVCacheOptions, type LayerCache } from './ops/kv-cache';
 export { layerNorm, type LayerNormOptions } from './ops/layer-norm';
+export {
+  linearAttention,
+  recurrentAttention,
+  type KeyPadding,
+  type LinearAttentionOptions,
+  type LinearAttentionResult,
+  type RecurrentAttentionOptions,
+} from './ops/linear-attention';
 export { linear, packWeight, type LinearOptions } from './ops/linear';
 export { mask, Mask, type Lengths, type MaskDescription, type MaskExtent } from './ops/mask';
+export {
+  favorFeatures,
+  orthogonalFeatures,
+  performerAttention,
+  type FavorFeaturesOptions,
+  type OrthogonalFeaturesOptions,
+  type PerformerAttentionOptions,
+} from './ops/performer';
+export {
+  cosineAttention,
+  linformerAttention,
+  localAttention,
+  type CosineAttentionOptions,
+  type LinformerAttentionOptions,
+  type LocalAttentionOptions,
+} from './ops/composed-attention';
+export { dropout, random, type DropoutOptions, type RandomCounter, type RandomOptions } from './ops/random';
 export { rmsNorm, type RmsNormOptions } from './ops/rms-norm';
 export { rope, type RopeOptions } from './ops/rope';
 export { sample, type SampleOptions, type SamplingOptions } from './ops/sample';

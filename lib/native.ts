@@ -89,6 +89,49 @@ export interface Native {
       ...settings: AttentionSettings,
     ]
   ): [output: number, lse: number, ...scores: number[]];
+  random(
+    seed: number,
+    step: number,
+    normal: boolean,
+    first: number,
+    second: number,
+    dtype: DType,
+    shape: readonly number[],
+  ): number;
+  dropout(x: number, seed: number, step: number, p: number): number;
+  orthogonalize(x: number, keepLengths: boolean, scale: number): number;
+  favorFeatures(
+    x: number,
+    projection: number,
+    padding: number,
+    softmax: boolean,
+    queries: boolean,
+    eps: number,
+  ): number;
+  /** `newState` is 0 unless it is asked for. */
+  linearAttention(
+    q: number,
+    k: number,
+    v: number,
+    padding: number,
+    state: number,
+    features: number,
+    causal: boolean,
+    eps: number,
+    returnState: boolean,
+  ): [output: number, newState: number];
+  recurrentAttention(
+    q: number,
+    k: number,
+    v: number,
+    decay: number,
+    beta: number,
+    erase: number,
+    padding: number,
+    state: number,
+    scale: number,
+    returnState: boolean,
+  ): [output: number, newState: number];
   /** The last arguments: offsets, [B, H, Tq, Tk]. */
   maskToArray(...args: [...MaskHandles, offsets: number, shape: readonly number[]]): number;
   countMaskTiles(...args: [...MaskHandles, offsets: number, shape: readonly number[]]): number;

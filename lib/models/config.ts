@@ -29,6 +29,15 @@ export class Config {
     return (this.values[key] ?? undefined) === undefined ? undefined : this.number(key);
   }
 
+  /** A list of `length` finite numbers. */
+  numbers(key: string, length: number): readonly number[] {
+    const value = this.values[key];
+    if (!Array.isArray(value) || value.length !== length || !value.every(Number.isFinite)) {
+      this.#fail(key, `${length} finite numbers`);
+    }
+    return value as number[];
+  }
+
   /** A nested object; undefined where the key is absent or null. */
   object(key: string): Config | undefined {
     const value = this.values[key] ?? undefined;

@@ -24,11 +24,18 @@ const NAMES: Record<string, string> = {
   'feedForward.down': 'mlp.down_proj',
 };
 
+/** What a scaling may ask of the rest of the config. */
+interface Context {
+  config: Config;
+  contextLength: number;
+  rotaryWidth: number;
+}
+
 /** `rope_scaling` of a config by its `rope_type` (older: `type`). */
-const SCALINGS: Record<string, (scaling: Config, contextLength: number) => RotaryScaling> = {
+const SCALINGS: Record<string, (scaling: Config, context: Context) => RotaryScaling> = {
   default: () => ({ kind: 'default' }),
   linear: (scaling) => ({ kind: 'linear', factor: scaling.number('factor') }),
-  dynamic: (scaling, contextLength) => ({
+  dynamic: (scaling, { contextLength }) => ({
     kind: 'dynamic',
     factor: scaling.number('factor'),
     maxPositions: contextLength,
@@ -40,7 +47,7 @@ const SCALINGS: Record<string, (scaling: Config, contextLength: number) => Rotar
     highFrequency: scaling.number('high_freq_factor'),
     trainedPositions: scaling.integer('original_max_position_embeddings'),
   }),
-  yarn: (scaling, contextLength) => ({
+  yarn: (scaling, { contextLength }) => ({
     kind: 'yarn',
     factor: scaling.number('factor'),
     trainedPositions: scaling.integer('original_max_position_embeddings', contextLength),
@@ -48,6 +55,20 @@ const SCALINGS: Record<string, (scaling: Config, contextLength: number) => Rotar
     betaSlow: scaling.number('beta_slow', 1),
     attentionFactor: scaling.optionalNumber('attention_factor'),
   }),
+  longrope: (scaling, { config, contextLength, rotaryWidth }) => {
+    // The trained length stands beside the scaling, or newer within it; without one, the factor says what is reached.
+    const key = 'original_max_position_embeddings';
+    const own = [config, scaling].find((place) => place.optionalNumber(key) !== undefined);
+    const trainedPositions = own?.integer(key) ?? contextLength;
+    return {
+      kind: 'longrope',
+      shortFactors: scaling.numbers('short_factor', rotaryWidth / 2),
+      longFactors: scaling.numbers('long_factor', rotaryWidth / 2),
+      trainedPositions,
+      factor: own ? contextLength / trainedPositions : scaling.number('factor'),
+      attentionFactor: scaling.optionalNumber('attention_factor'),
+    };
+  },
 };
 
 /** Llama (Touvron et al., 2023): pre-norm with RMS norm, rotary positions, grouped heads, gated feed-forward. */
@@ -81,7 +102,7 @@ export const llama: Recipe = {
       feedForwardBias: config.boolean('mlp_bias', false),
       attentionScale: () => 1 / Math.sqrt(headDim),
       tiedHead: config.boolean('tie_word_embeddings', false),
-      positions: { base, rotaryWidth: headDim, scaling: rule!(scaling ?? config, contextLength) },
+      positions: { base, rotaryWidth: headDim, scaling: rule!(scaling ?? config, { config, contextLength, rotaryWidth: headDim }) },
     };
   },
 

@@ -15,6 +15,16 @@ export type RotaryScaling =
       betaFast: number;
       betaSlow: number;
       attentionFactor: number | undefined;
+    }
+  | {
+      kind: 'longrope';
+      /** What each pair's wave is stretched by, where contexts are longer than the trained ones and where not. */
+      longFactors: readonly number[];
+      shortFactors: readonly number[];
+      /** How much longer contexts are. */
+      factor: number;
+      trainedPositions: number;
+      attentionFactor: number | undefined;
     };
 
 export interface RotaryOptions {
@@ -54,13 +64,21 @@ export function rotaryFrequencies({ base, rotaryWidth, scaling }: RotaryOptions)
         return stretched * (frequency / factor) + (1 - stretched) * frequency;
       });
     }
+    case 'longrope': {
+      // LongRoPE (Ding et al., 2024, section 3.2): a factor a pair, found by search.
+      const factors = scaling.factor > 1 ? scaling.longFactors : scaling.shortFactors;
+      return plain.map((frequency, i) => frequency / factors[i]!);
+    }
   }
 }
 
 /** What cosine and sine are multiplied by. */
 export function rotaryFactor(scaling: RotaryScaling): number {
-  if (scaling.kind !== 'yarn') return 1;
-  return scaling.attentionFactor ?? (scaling.factor <= 1 ? 1 : 0.1 * Math.log(scaling.factor) + 1);
+  if (scaling.kind !== 'yarn' && scaling.kind !== 'longrope') return 1;
+  const { kind, attentionFactor, factor, trainedPositions } = scaling;
+  if (attentionFactor !== undefined) return attentionFactor;
+  if (factor <= 1) return 1;
+  return kind === 'yarn' ? 0.1 * Math.log(factor) + 1 : Math.sqrt(1 + Math.log(factor) / Math.log(trainedPositions));
 }
 
 /** The rotation of a step: the same for all its layers. */

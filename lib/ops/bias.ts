@@ -142,11 +142,16 @@ export interface RelativeTables {
 export const bias = {
   /**
    * The slopes of Press et al., 2022, section 3: powers of 2^(-8 / n) for n heads, n a power of two; of other numbers
-   * those of the next lower power, then every second one of the next higher.
+   * those of the next lower power, then every second one of the next higher. `biasMax`, MPT's alibi_bias_max, stands
+   * instead of the 8.
    */
-  alibiSlopes(heads: number): number[] {
+  alibiSlopes(heads: number, options: { biasMax?: number | undefined } = {}): number[] {
     checkInteger('bias.alibiSlopes', 'heads', heads, 1, MAX_HEADS);
-    const powers = (count: number) => Array.from({ length: count }, (_, i) => 2 ** ((-8 * (i + 1)) / count));
+    checkOptions('bias.alibiSlopes', options, ['biasMax']);
+    const { biasMax = 8 } = options;
+    checkNumber('bias.alibiSlopes', 'biasMax', biasMax);
+    if (biasMax <= 0) throw rangeError('bias.alibiSlopes', 'biasMax', 'above 0', biasMax);
+    const powers = (count: number) => Array.from({ length: count }, (_, i) => 2 ** ((-biasMax * (i + 1)) / count));
     const lower = 2 ** Math.floor(Math.log2(heads));
     const more = powers(2 * lower).filter((_, i) => i % 2 === 0);
     return [...powers(lower), ...more.slice(0, heads - lower)];

@@ -168,7 +168,8 @@ export function shapeOf(name: string, argument: string, value: unknown): readonl
 
 const isArray: (value: unknown) => boolean = Array.isArray; // Array.isArray itself would make `shape` any[]
 
-function checkShape(name: string, shape: readonly number[]): readonly number[] {
+/** For the library: sizes that a tensor may have. */
+export function checkShape(name: string, shape: readonly number[]): readonly number[] {
   if (!isArray(shape)) throw typeError(name, 'shape', 'an array of sizes', shape);
   if (shape.length > MAX_RANK) throw rangeError(name, 'shape', `an array of at most ${MAX_RANK} sizes`, shape);
   for (const [axis, size] of shape.entries()) checkInteger(name, `shape[${axis}]`, size, 0, 2 ** 40);

@@ -74,6 +74,32 @@ Napi::Value dynamic_frequencies(const Call& c) {
       c.runtime(), DynamicFrequencies{c.tensor(0, "last"), c.number(1), c.number(2), c.integer(3), c.integer(4)}));
 }
 
+/// (seed, step, whether it is normal, its two numbers, dtype, shape)
+Napi::Value random(const Call& c) {
+  const Distribution distribution = c.flag(2) ? Distribution::kNormal : Distribution::kUniform;
+  const Random op{c.tensor(0, "seed"), c.tensor(1, "step"), distribution, c.real(3), c.real(4)};
+  return c.publish(random(c.runtime(), op, c.dtype(5), c.shape(6)));
+}
+
+Napi::Value dropout(const Call& c) {
+  const Dropout op{c.tensor(0, "x"), c.tensor(1, "seed"), c.tensor(2, "step"), c.number(3)};
+  return c.publish(dropout(c.runtime(), op));
+}
+
+Napi::Value orthogonalize(const Call& c) {
+  return c.publish(orthogonalize(c.runtime(), Orthogonalize{c.tensor(0, "x"), c.flag(1), c.real(2)}));
+}
+
+/// (x, projection, padding, whether it is the softmax kernel, whether these are queries, eps)
+Napi::Value favor_features(const Call& c) {
+  FavorFeatures op{c.tensor(0, "x")};
+  op.padding = c.optional_tensor(2, "padding");
+  op.softmax = c.flag(3);
+  op.queries = c.flag(4);
+  op.eps = c.real(5);
+  return c.publish(favor_features(c.runtime(), op, c.tensor(1, "projection")));
+}
+
 Napi::Value softmax(const Call& c) { return c.publish(softmax(c.runtime(), Softmax{c.tensor(0, "x"), false})); }
 
 Napi::Value log_softmax(const Call& c) { return c.publish(softmax(c.runtime(), Softmax{c.tensor(0, "x"), true})); }
@@ -214,6 +240,32 @@ Napi::Value cached_attention(const Call& c) {
   return publish(c, result);
 }
 
+/// (q, k, v, padding, state, features, causal, eps, whether the state is wanted) → [out, state]
+Napi::Value linear_attention(const Call& c) {
+  LinearAttention op{c.tensor(0, "q"), c.tensor(1, "k"), c.tensor(2, "v")};
+  op.padding = c.optional_tensor(3, "padding");
+  op.past = c.optional_tensor(4, "state");
+  op.features = static_cast<FeatureMap>(c.integer(5));
+  op.causal = c.flag(6);
+  op.normalized = true;
+  op.eps = c.real(7);
+  const auto [out, state] = linear_attention(c.runtime(), op, c.flag(8));
+  return publish_pair(c, out, state);
+}
+
+/// (q, k, v, decay, beta, erase, padding, state, scale, whether the state is wanted) → [out, state]
+Napi::Value recurrent_attention(const Call& c) {
+  LinearAttention op{c.tensor(0, "q"), c.tensor(1, "k"), c.tensor(2, "v")};
+  op.decay = c.optional_tensor(3, "decay");
+  op.beta = c.optional_tensor(4, "beta");
+  op.erase = c.optional_tensor(5, "erase");
+  op.padding = c.optional_tensor(6, "padding");
+  op.past = c.optional_tensor(7, "state");
+  op.scale = c.real(8);
+  const auto [out, state] = linear_attention(c.runtime(), op, c.flag(9));
+  return publish_pair(c, out, state);
+}
+
 /// Elements of a page of one head.
 Napi::Value page_elements(const Call& c) {
   const int64_t elements = PageShape{c.integer(0), c.integer(1)}.elements();
@@ -246,6 +298,12 @@ constexpr Export kOps[] = {
     {"maskToArray", "mask", mask_to_array},
     {"countMaskTiles", "mask", count_mask_tiles},
     {"cachedAttention", "attention", cached_attention},
+    {"linearAttention", "linear_attention", linear_attention},
+    {"recurrentAttention", "recurrent_attention", recurrent_attention},
+    {"random", "random", random},
+    {"dropout", "dropout", dropout},
+    {"orthogonalize", "orthogonalize", orthogonalize},
+    {"favorFeatures", "favor_features", favor_features},
     {"pageElements", "page_elements", page_elements},
 };
 

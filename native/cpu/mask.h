@@ -9,12 +9,13 @@ namespace heddle::cpu::HEDDLE_ISA {
 /// What a mask says of a rectangle of queries × keys.
 enum class Cover { kNone, kAll, kMixed };
 
-/// The queries of one head of one sequence.
+/// The queries of one head of one sequence; of some heads, where a mask is asked by rectangles.
 struct MaskRows {
   int64_t sequence;
   int64_t head;
   int64_t offset;  // position of query 0
   int64_t keys;    // that the sequence has
+  int64_t heads = 1;
 };
 
 inline int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
@@ -73,22 +74,25 @@ class MaskReader {
   }
 
   /// Whether a block of positions sees a block of keys.
-  bool block_kept(const Node& n, const MaskRows& rows, int64_t p_block, int64_t k_block) const {
+  bool block_kept(const Node& n, int64_t head, int64_t p_block, int64_t k_block) const {
     const Tensor* layout = mask_.data[n.a];
     const Shape& shape = layout->shape;
     if (p_block < 0 || p_block >= shape[1] || k_block < 0 || k_block >= shape[2]) return false;
-    const int64_t head = shape[0] == 1 ? 0 : rows.head;
+    if (shape[0] == 1) head = 0;
     return layout->data<uint8_t>()[(head * shape[1] + p_block) * shape[2] + k_block] != 0;
   }
 
   Cover cover_blocks(const Node& n, const MaskRows& rows, int64_t p0, int64_t p1, int64_t k0, int64_t k1) const {
     bool some = false, every = true;
-    for (int64_t i = floor_div(p0, n.b); i <= floor_div(p1 - 1, n.b); ++i) {
-      for (int64_t j = floor_div(k0, n.b); j <= floor_div(k1 - 1, n.b); ++j) {
-        const bool kept = block_kept(n, rows, i, j);
-        some |= kept;
-        every &= kept;
-        if (some && !every) return Cover::kMixed;
+    const int64_t heads = mask_.data[n.a]->shape[0] == 1 ? 1 : rows.heads;
+    for (int64_t head = rows.head; head < rows.head + heads; ++head) {
+      for (int64_t i = floor_div(p0, n.b); i <= floor_div(p1 - 1, n.b); ++i) {
+        for (int64_t j = floor_div(k0, n.b); j <= floor_div(k1 - 1, n.b); ++j) {
+          const bool kept = block_kept(n, head, i, j);
+          some |= kept;
+          every &= kept;
+          if (some && !every) return Cover::kMixed;
+        }
       }
     }
     return some ? Cover::kAll : Cover::kNone;
@@ -244,7 +248,7 @@ class MaskReader {
       }
       case MaskKind::kBlocks: {
         const int64_t p_block = floor_div(p, n.b);
-        return gather([&](int j) { return block_kept(n, rows, p_block, floor_div(k0 + j, n.b)); });
+        return gather([&](int j) { return block_kept(n, rows.head, p_block, floor_div(k0 + j, n.b)); });
       }
       case MaskKind::kTree: {
         const Tensor* ancestors = mask_.data[n.a];

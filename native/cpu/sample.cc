@@ -4,26 +4,12 @@
 #include <cmath>
 
 #include "core/allocator.h"
+#include "core/philox.h"
 #include "cpu/kernels.h"
 #include "cpu/math.h"
 
 namespace heddle::cpu::HEDDLE_ISA {
 namespace {
-
-/// A uniform number in [0, 1) of 53 bits from Philox 4x32-10 (Salmon et al., 2011, section 4.1).
-double philox_uniform(uint32_t key0, uint32_t key1, uint32_t counter0, uint32_t counter1) {
-  uint32_t c[4] = {counter0, counter1, 0, 0};
-  for (int round = 0; round < 10; ++round) {
-    const uint64_t a = uint64_t{0xD2511F53} * c[0], b = uint64_t{0xCD9E8D57} * c[2];
-    const uint32_t next[4] = {static_cast<uint32_t>(b >> 32) ^ c[1] ^ key0, static_cast<uint32_t>(b),
-                              static_cast<uint32_t>(a >> 32) ^ c[3] ^ key1, static_cast<uint32_t>(a)};
-    std::copy_n(next, 4, c);
-    key0 += 0x9E3779B9;
-    key1 += 0xBB67AE85;
-  }
-  const uint64_t bits = (uint64_t{c[0]} << 32 | c[1]) >> 11;
-  return static_cast<double>(bits) * 0x1p-53;
-}
 
 struct Candidate {
   float logit;
@@ -110,10 +96,10 @@ void run(const Sample& op, KernelContext& context) {
   const Settings settings{op.temperature, op.top_p, op.top_k};
   const Scratch<Candidate> scratch(context.allocator, count * context.threads);
   context.parallel_for(rows, static_cast<double>(count) * 12, [&](int64_t row, int worker) {
-    const double uniform =
-        philox_uniform(static_cast<uint32_t>(keys[row * 3]), static_cast<uint32_t>(keys[row * 3 + 1]),
-                       static_cast<uint32_t>(steps[row]), static_cast<uint32_t>(keys[row * 3 + 2]));
-    out[row] = draw(logits + row * count, count, settings, uniform, scratch.get() + worker * count);
+    const PhiloxWords words =
+        philox(static_cast<uint32_t>(keys[row * 3]), static_cast<uint32_t>(keys[row * 3 + 1]),
+               static_cast<uint32_t>(steps[row]), static_cast<uint32_t>(keys[row * 3 + 2]), 0, PhiloxUse::kSample);
+    out[row] = draw(logits + row * count, count, settings, words.uniform(), scratch.get() + worker * count);
   });
   for (int64_t row = 0; row < rows; ++row) {
     if (out[row] < 0) op.fail(row);

@@ -139,7 +139,10 @@ class Scorer {
   }
 
   Cover cover(const ScoreTile& tile, int64_t begin, int64_t end) const {
-    return mask_.cover(mask_rows(tile, 0), position_of(tile, 0), position_of(tile, tile.rows - 1) + 1, begin, end);
+    MaskRows rows = mask_rows(tile, 0);
+    rows.head = tile.kv_head * group_;
+    rows.heads = group_;
+    return mask_.cover(rows, position_of(tile, 0), position_of(tile, tile.rows - 1) + 1, begin, end);
   }
 
   int64_t limit_of(const ScoreTile& tile, int64_t r) const {

@@ -12,8 +12,9 @@ template <int RowsPerWarp>
 using Probabilities = float[kAttentionWarps][RowsPerWarp * kKeys];
 
 /// The rows of one tile over the keys that they may attend to, or over one span of them: a block a tile (x), and a
-/// slice of value columns and a span (y). The scores of a tile are computed again for each slice of columns.
-template <int RowsPerWarp, int Width>
+/// slice of value columns and a span (y). The scores of a tile are computed again for each slice of columns. Plain: see
+/// is_plain.
+template <int RowsPerWarp, int Width, bool Plain>
 HEDDLE_KERNEL(kAttentionThreads)
 attend(HEDDLE_PARAMETER Problem<float> p, unsigned long long* failure) {
   HEDDLE_SHARED(Stages, stages);
@@ -24,10 +25,12 @@ attend(HEDDLE_PARAMETER Problem<float> p, unsigned long long* failure) {
   if (tile.rows == 0) return;
   const int64_t most = limit_of(p, tile, tile.rows - 1);
   const int64_t column_slices = p.pages.value_width > Width ? (p.pages.value_width + Width - 1) / Width : 1;
-  const int64_t column = block_y() % column_slices * Width, span = block_y() / column_slices;
-  const int64_t first = p.split ? span * Attention::kSpanBlocks : 0;
-  int64_t end = (most + kKeys - 1) / kKeys;
-  if (p.split && first + Attention::kSpanBlocks < end) end = first + Attention::kSpanBlocks;
+  const auto column = static_cast<int32_t>(block_y() % column_slices * Width);
+  const auto span = static_cast<int32_t>(block_y() / column_slices);
+  constexpr int32_t kSpan = Attention::kSpanBlocks;
+  const int32_t first = p.split ? span * kSpan : 0;
+  auto end = static_cast<int32_t>((most + kKeys - 1) / kKeys);
+  if (p.split && first + kSpan < end) end = first + kSpan;
   if (p.split && first >= end) return;
 
   WarpRows<RowsPerWarp, Width> rows(p, tile);
@@ -35,8 +38,14 @@ attend(HEDDLE_PARAMETER Problem<float> p, unsigned long long* failure) {
   float* const probabilities = all_probabilities[warp_index()];
   RowState<float> total[RowsPerWarp];
   float out[RowsPerWarp][WarpRows<RowsPerWarp, Width>::kColumns] = {};
+  if constexpr (!Plain) {
+    HEDDLE_UNROLL
+    for (int r = 0; r < RowsPerWarp; ++r) {
+      if (rows.first + r < tile.rows) total[r] = first_state(p, head_of(p, tile, rows.first + r));
+    }
+  }
 
-  const int64_t first_block = next_block(p, tile, first, end);
+  const int32_t first_block = next_block(p, tile, first, end);
   Slices<kRows, Width> slices{p, tile, first_block, end, column};
   slices.find_query();
   for (int s = 0; s < kStages - 1; ++s) slices.start(stages[s]);
@@ -50,19 +59,19 @@ attend(HEDDLE_PARAMETER Problem<float> p, unsigned long long* failure) {
     return stage;
   };
 
-  for (int64_t block = first_block; block < end;) {
+  for (int32_t block = first_block; block < end;) {
     const bool idle = block * kKeys >= rows.most;  // none of the warp's rows sees a key of the block
     rows.reset_scores();
     for (int s = 0; s < slices.key_slices(); ++s) {
       const float* const stage = next();
       if (!idle) rows.multiply_keys(stage);
     }
-    if (!idle) rows.absorb_scores(p, tile, block, probabilities);
+    if (!idle) rows.template absorb_scores<Plain>(p, tile, block, probabilities);
     for (int s = 0; s < slices.kValueSlices; ++s) {
       const float* const stage = next();
       if (!idle) rows.multiply_values(stage, s * kDepth, probabilities);
     }
-    const int64_t span_end = (block / Attention::kSpanBlocks + 1) * Attention::kSpanBlocks;
+    const int32_t span_end = (block / kSpan + 1) * kSpan;
     block = next_block(p, tile, block + 1, end);
     if (p.split || (block < span_end && block < end)) continue;
     HEDDLE_UNROLL
@@ -104,11 +113,15 @@ template <int Width>
 Status run_width(const Problem<float>& p, CudaContext& context) {
   const int64_t column_slices = ceil_div(std::max<int64_t>(1, p.pages.value_width), Width);
   const int64_t rows = p.pages.tokens * p.group;
+  const auto launch_rows = [&](auto kernel, int rows_per_warp) {
+    const int64_t tile_rows = kAttentionWarps * rows_per_warp;
+    const int64_t tiles = (rows / tile_rows + std::min(p.pages.batch, p.pages.tokens)) * p.pages.kv_heads;
+    const Grid grid{std::max<int64_t>(1, tiles), kAttentionThreads, column_slices * (p.split ? p.num_spans : 1)};
+    return launch(kernel, grid, context, p, context.failure);
+  };
   const bool small = rows <= 2 * kAttentionWarps * p.pages.batch;
-  const int64_t tile_rows = kAttentionWarps * (small ? 1 : 8);
-  const int64_t tiles = (rows / tile_rows + std::min(p.pages.batch, p.pages.tokens)) * p.pages.kv_heads;
-  const Grid grid{std::max<int64_t>(1, tiles), kAttentionThreads, column_slices * (p.split ? p.num_spans : 1)};
-  return launch(small ? attend<1, Width> : attend<8, Width>, grid, context, p, context.failure);
+  if (is_plain(p)) return small ? launch_rows(attend<1, Width, true>, 1) : launch_rows(attend<8, Width, true>, 8);
+  return small ? launch_rows(attend<1, Width, false>, 1) : launch_rows(attend<4, Width, false>, 4);
 }
 
 Status attend_float(Problem<float> p, CudaContext& context) {
@@ -124,22 +137,8 @@ Status attend_float(Problem<float> p, CudaContext& context) {
 
 template <typename T>
 Problem<T> problem_of(const Attention& op) {
-  const Tensor& q = *op.q;
-  const int64_t tokens = q.shape[0] * q.shape[1], heads = q.shape[2];
-  Problem<T> p{};
-  p.pages = pages_of(op.cache, op.cu_seqlens, tokens);
-  p.q = q.data<T>();
-  p.q_length = q.shape[1];
-  p.q_batch_step = q.strides[0];
-  p.q_token_step = q.strides[1];
-  p.q_head_step = q.strides[2];
-  constexpr int64_t kWhole = 16 / sizeof(T);
-  p.q_aligned = is_aligned(p.q) && (p.q_batch_step | p.q_token_step | p.q_head_step | p.pages.key_width) % kWhole == 0;
-  p.heads = heads;
-  p.group = heads / p.pages.kv_heads;
-  p.scale = op.scale;
-  p.causal = op.causal;
-  p.mask = mask_of(op.mask);
+  Problem<T> p = scores_of<T>(op.scores);
+  p.sinks = op.sinks ? op.sinks->data<float>() : nullptr;
   p.out = op.out->data<T>();
   p.lse = op.lse ? op.lse->data<float>() : nullptr;
   p.num_spans = ceil_div(p.pages.pages_per_sequence, Attention::kSpanBlocks);
@@ -149,7 +148,7 @@ Problem<T> problem_of(const Attention& op) {
 }  // namespace
 
 Status run(const Attention& op, CudaContext& context) {
-  return with_float_type(op.q->dtype, [&](auto type) {
+  return with_float_type(op.scores.q->dtype, [&](auto type) {
     using T = decltype(type);
     if constexpr (std::is_same_v<T, float>) {
       return attend_float(problem_of<T>(op), context);

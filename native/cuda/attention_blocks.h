@@ -81,7 +81,7 @@ HEDDLE_DEVICE void find_limits(const Problem<T>& p, Work<Tile>& work) {
 
 template <typename T>
 HEDDLE_DEVICE_CALL Block find_masked_block(const Problem<T>& p, const RowTile& tile, int index, int end) {
-  const MaskRows rows = mask_rows(p, tile, 0);
+  const MaskRows rows = mask_rows(p, tile);
   const int64_t from = position_of(p, tile, 0), to = position_of(p, tile, tile.rows - 1) + 1;
   for (; index < end; ++index) {
     const Cover cover = cover_inline(p.mask, rows, from, to, int64_t{index} * kKeys, int64_t{index + 1} * kKeys);

@@ -16,16 +16,37 @@ struct Plan {
   float* parked;  // [blocks, kParked, kThreads, 4]: what a block has of the spans before
 };
 
+/// See first_state; of row `half` of the lane's rows of 16.
+template <typename Tile, typename T>
+HEDDLE_DEVICE RowState<T> first_state_of(const Problem<T>& p, const RowTile& tile, const HalfRows<Tile, T>& rows, int i,
+                                         int half) {
+  const int r = rows.first() + i * 16 + half * 8 + lane_row();
+  return r < tile.rows ? first_state(p, head_of(p, tile, r)) : RowState<T>{};
+}
+template <typename Tile, typename T>
+HEDDLE_DEVICE void start_states(const Problem<T>& p, const RowTile& tile, HalfRows<Tile, T>& rows) {
+  HEDDLE_UNROLL
+  for (int i = 0; i < Tile::kMTiles; ++i) {
+    HEDDLE_UNROLL
+    for (int half = 0; half < 2; ++half) rows.state[i][half] = first_state_of(p, tile, rows, i, half);
+  }
+}
+
 /// What `rows` hold of a span joins the total, which is in `rows` then if the span was the last. Until then totals lie
 /// in memory, values and states alike; each thread reads what it wrote itself.
-template <typename Tile, typename T>
-HEDDLE_DEVICE void merge_span(HalfRows<Tile, T>& rows, float* parked, bool first, bool last) {
+template <bool Plain, typename Tile, typename T>
+HEDDLE_DEVICE void merge_span(const Problem<T>& p, const RowTile& tile, HalfRows<Tile, T>& rows, float* parked,
+                              bool first, bool last) {
   const int64_t place = block_x() * Tile::kParked * Tile::kThreads + fresh(thread_index());
   const auto four_at = [&](int index) { return reinterpret_cast<float4*>(parked) + place + index * Tile::kThreads; };
   HEDDLE_UNROLL
   for (int i = 0; i < Tile::kMTiles; ++i) {
     constexpr int kFours = Tile::kWidth / 8 + 1;  // a state, then the values
     RowState<T> total[2];
+    if constexpr (!Plain) {
+      HEDDLE_UNROLL
+      for (int half = 0; half < 2; ++half) total[half] = first_state_of(p, tile, rows, i, half);
+    }
     if (!first) {
       const float4 before = *four_at(i * kFours);
       total[0] = {before.x, before.y};
@@ -110,8 +131,8 @@ HEDDLE_DEVICE void write_rows(const Problem<T>& p, const Plan& plan, const RowTi
 }
 
 /// The rows of a tile over the keys that they may attend to, or over one span of them (y): FlashAttention-2 (Dao,
-/// 2023, section 3). A block takes one tile after another.
-template <typename T, typename Tile>
+/// 2023, section 3). A block takes one tile after another. Plain: see is_plain.
+template <typename T, typename Tile, bool Plain>
 HEDDLE_KERNEL(Tile::kThreads)
 attend_halves(HEDDLE_PARAMETER Problem<T> p, HEDDLE_PARAMETER Plan plan, unsigned long long* failure) {
   constexpr int kSpan = static_cast<int>(Attention::kSpanBlocks);
@@ -158,6 +179,9 @@ attend_halves(HEDDLE_PARAMETER Problem<T> p, HEDDLE_PARAMETER Plan plan, unsigne
     sync_block();
     HalfRows<Tile, T> rows;
     rows.reset();
+    if constexpr (!Plain) {
+      if (!p.split) start_states(p, tile, rows);  // of rows that see nothing
+    }
     while (work.blocks[slot].index() < work.end) {  // a span
       rows.reset();
       bool more;
@@ -178,11 +202,15 @@ attend_halves(HEDDLE_PARAMETER Problem<T> p, HEDDLE_PARAMETER Plan plan, unsigne
           }
         }
         if (concerns_warp()) {
-          rows.find_kept(p, work, block);
+          rows.template find_kept<Plain>(p, work, block);
           rows.multiply_keys(queries, memory_at(0));
-          if (plan.negative) rows.negate_scores();
+          if constexpr (Plain) {
+            if (plan.negative) rows.negate_scores();
+          } else {
+            rows.finish_scores(p, work, block);
+          }
           if (rows.partial) rows.hide_scores();
-          rows.absorb_scores(plan.factor);
+          rows.absorb_scores(Plain ? plan.factor : RowState<T>::kUnit);
         }
         wait_copies<1>();
         sync_block();  // the values are there, and nobody reads the keys any more
@@ -194,7 +222,8 @@ attend_halves(HEDDLE_PARAMETER Problem<T> p, HEDDLE_PARAMETER Plan plan, unsigne
         slot = slot_at(2);
       } while (more);
       rows.close();
-      if (!p.split) merge_span(rows, plan.parked, work.in_first_span, work.blocks[slot].index() >= work.end);
+      if (!p.split)
+        merge_span<Plain>(p, tile, rows, plan.parked, work.in_first_span, work.blocks[slot].index() >= work.end);
     }
     if (!p.split) {
       write_rows(p, plan, tile, rows, queries);
@@ -205,7 +234,7 @@ attend_halves(HEDDLE_PARAMETER Problem<T> p, HEDDLE_PARAMETER Plan plan, unsigne
   }
 }
 
-template <typename Tile, typename T>
+template <typename Tile, bool Plain, typename T>
 Status run_tile(Problem<T> p, Plan plan, CudaContext& context) {
   // Blocks that a multiprocessor holds at once, for want of shared memory and of registers.
   constexpr int64_t kShared = 224 << 10, kRegisters = 65536, kMostRegisters = 256;
@@ -222,7 +251,7 @@ Status run_tile(Problem<T> p, Plan plan, CudaContext& context) {
     Status status = allocate_spans(p, context);
     if (status != kSuccess) return status;
     const Grid grid{tiles, Tile::kThreads, p.num_spans, Tile::kSharedBytes};
-    status = launch(attend_halves<T, Tile>, grid, context, p, plan, context.failure);
+    status = launch(attend_halves<T, Tile, Plain>, grid, context, p, plan, context.failure);
     if (status != kSuccess) return status;
     return launch(merge_spans<T>, {p.pages.tokens * p.heads, kMergeThreads}, context, p);
   }
@@ -232,7 +261,7 @@ Status run_tile(Problem<T> p, Plan plan, CudaContext& context) {
     plan.parked = static_cast<float*>(context.allocate(context.owner, fours * sizeof(float4)));
     if (!plan.parked) return kOutOfMemory;
   }
-  return launch(attend_halves<T, Tile>, {blocks, Tile::kThreads, 1, Tile::kSharedBytes}, context, p, plan,
+  return launch(attend_halves<T, Tile, Plain>, {blocks, Tile::kThreads, 1, Tile::kSharedBytes}, context, p, plan,
                 context.failure);
 }
 
@@ -240,16 +269,18 @@ Status run_tile(Problem<T> p, Plan plan, CudaContext& context) {
 template <int Width, int Warps, int MTiles, typename T>
 Status run_width(const Problem<T>& p, const Plan& plan, CudaContext& context) {
   using Small = HalfTile<Width, 1, 1>;
-  if (p.pages.tokens * p.group <= Small::kRows * p.pages.batch) return run_tile<Small>(p, plan, context);
-  return run_tile<HalfTile<Width, Warps, MTiles>>(p, plan, context);
+  using Large = HalfTile<Width, Warps, MTiles>;
+  using Narrow = HalfTile<Width, Warps * MTiles, 1>;  // as many rows, fewer registers
+  const bool small = p.pages.tokens * p.group <= Small::kRows * p.pages.batch;
+  if (is_plain(p)) return small ? run_tile<Small, true>(p, plan, context) : run_tile<Large, true>(p, plan, context);
+  return small ? run_tile<Small, false>(p, plan, context) : run_tile<Narrow, false>(p, plan, context);
 }
 
 template <typename T>
 Status attend(const Problem<T>& p, CudaContext& context) {
-  constexpr float kLog2E = 1.4426950408889634f;
   Plan plan{};
   // Above 0, or a hidden score of -∞ would come to NaN; then scores of a scale of 0 are too small to matter.
-  plan.factor = std::max(std::fabs(p.scale) * kLog2E, FLT_MIN);
+  plan.factor = std::max(std::fabs(p.scale) * RowState<T>::kUnit, FLT_MIN);
   plan.negative = p.scale < 0;
   plan.aligned = p.pages.value_width % kChunk == 0 && is_aligned(p.out);
   const int64_t width = std::max(p.pages.key_width, p.pages.value_width);

@@ -107,13 +107,39 @@ struct HalfRows {
   }
 
   /// Finds `partial`, and which keys of a block are kept. Before its scores: then there are registers for it.
+  template <bool Plain>
   HEDDLE_DEVICE void find_kept(const Problem<T>& p, const Work<Tile>& work, const Block& block) {
-    partial = block.masked() || (block.index() + 1) * kKeys > work.least[fresh(warp_index())];
+    partial = !Plain || block.masked() || (block.index() + 1) * kKeys > work.least[fresh(warp_index())];
     if (!partial) return;
     HEDDLE_UNROLL
     for (int i = 0; i < kMTiles; ++i) {
       const int r = first() + i * 16 + lane_row();
       kept[i] = kept_keys(p, work.tile, r, block) | kept_keys(p, work.tile, r + 8, block) << 16;
+    }
+  }
+
+  /// Products → scores; keys that the bias masks are no longer kept. One element at a time, by way of memory of the
+  /// thread's own: there are no registers for all.
+  HEDDLE_DEVICE void finish_scores(const Problem<T>& p, const Work<Tile>& work, const Block& block) {
+    constexpr int kOwn = kKeyTiles * 4;
+    float places[kOwn];
+    HEDDLE_UNROLL
+    for (int i = 0; i < kMTiles; ++i) {
+      HEDDLE_UNROLL
+      for (int at = 0; at < kOwn; ++at) places[at] = scores[i][at / 4][at % 4];
+      uint32_t left = kept[i];
+      HEDDLE_NO_UNROLL
+      for (int at = 0; at < kOwn; ++at) {
+        const int j = at / 4, e = at % 4, bit = e / 2 * 16 + 2 * j + e % 2;
+        if ((left >> bit & 1) == 0) continue;
+        const int r = first() + i * 16 + lane_row() + e / 2 * 8;
+        const int64_t key = int64_t{block.index()} * kKeys + j * 8 + lane_column() + e % 2;
+        places[at] = score_of(p, work.tile, r, key, places[at], ScoreStage::kMasked);
+        if (places[at] == -kInfinity) left &= ~(1u << bit);
+      }
+      kept[i] = left;
+      HEDDLE_UNROLL
+      for (int at = 0; at < kOwn; ++at) scores[i][at / 4][at % 4] = places[at];
     }
   }
 

@@ -21,9 +21,9 @@ template <int Rows, int Width>
 struct Slices {
   const Problem<float>& p;
   const RowTile& tile;
-  int64_t block;  // of the next slice
-  int64_t end;
-  int64_t column;  // first of the value columns
+  int32_t block;  // of the next slice
+  int32_t end;
+  int32_t column;  // first of the value columns
   int at = 0;      // the slice within its block
   const float* q = nullptr;
 
@@ -85,6 +85,12 @@ struct Slices {
   }
 };
 
+/// Whether a row may attend to a key, of a block that the mask keeps or must be asked about.
+HEDDLE_DEVICE_CALL bool keeps_key(const Problem<float>& p, const RowTile& tile, int64_t r, int64_t key, bool masked) {
+  if (r >= tile.rows || key >= limit_of(p, tile, r)) return false;
+  return !masked || keeps_inline(p.mask, mask_rows(p, tile, r), position_of(p, tile, r), key);
+}
+
 /// The rows of one warp. A lane has the scores of two keys of each row, and every 32nd value column; what is known of
 /// a row is known to all lanes.
 template <int RowsPerWarp, int Width>
@@ -92,8 +98,8 @@ struct WarpRows {
   static constexpr int kColumns = Width / kWarp;
 
   int first;      // of the tile's rows
-  int64_t least;  // keys that every row can see, and that some row can: 0 … most - 1
-  int64_t most;
+  int32_t least;  // keys that every row can see, and that some row can: 0 … most - 1
+  int32_t most;
   uint64_t seen;  // bit j: whether some row may attend to key j of the block
   float scores[RowsPerWarp][2];
   RowState<float> state[RowsPerWarp];
@@ -102,9 +108,9 @@ struct WarpRows {
   HEDDLE_DEVICE WarpRows(const Problem<float>& p, const RowTile& tile)
       : first(warp_index() * RowsPerWarp), least(0), most(0) {
     if (first >= tile.rows) return;
-    const int64_t last = first + RowsPerWarp < tile.rows ? first + RowsPerWarp : tile.rows;
-    least = limit_of(p, tile, first);  // limits rise with the queries
-    most = limit_of(p, tile, last - 1);
+    const int last = first + RowsPerWarp < tile.rows ? first + RowsPerWarp : tile.rows;
+    least = static_cast<int32_t>(limit_of(p, tile, first));  // limits rise with the queries
+    most = static_cast<int32_t>(limit_of(p, tile, last - 1));
   }
 
   HEDDLE_DEVICE void reset() {
@@ -146,31 +152,56 @@ struct WarpRows {
   }
 
   /// Bit 2 r + i: whether row r may attend to the lane's key i of a block.
-  HEDDLE_DEVICE uint32_t kept_keys(const Problem<float>& p, const RowTile& tile, int64_t block) const {
+  HEDDLE_DEVICE uint32_t kept_keys(const Problem<float>& p, const RowTile& tile, int32_t block) const {
     const bool masked = cover_of_block(p, tile, block) == Cover::kMixed;
     if (!masked && (block + 1) * kKeys <= least) return ~0u;
     uint32_t kept = 0;
     HEDDLE_NO_UNROLL
     for (int row = 0; row < 2 * RowsPerWarp; ++row) {
-      const int64_t r = first + row / 2, key = block * kKeys + row % 2 * kWarp + lane_index();
-      if (r >= tile.rows || key >= limit_of(p, tile, r)) continue;
-      if (masked && !keeps(p.mask, mask_rows(p, tile, r), position_of(p, tile, r), key)) continue;
-      kept |= 1u << row;
+      if (keeps_key(p, tile, first + row / 2, block * kKeys + row % 2 * kWarp + lane_index(), masked))
+        kept |= 1u << row;
     }
     return kept;
   }
 
+  /// Products → scores; keys that the bias masks are no longer kept. By way of the warp's part of shared memory, where
+  /// each lane has places of its own: one element at a time.
+  HEDDLE_DEVICE void finish_scores(const Problem<float>& p, const RowTile& tile, int32_t block, uint32_t& kept,
+                                   float* places) {
+    HEDDLE_UNROLL
+    for (int r = 0; r < RowsPerWarp; ++r) {
+      HEDDLE_UNROLL
+      for (int i = 0; i < 2; ++i) places[r * kKeys + lane_index() + i * kWarp] = scores[r][i];
+    }
+    HEDDLE_NO_UNROLL
+    for (int at = 0; at < 2 * RowsPerWarp; ++at) {
+      const int64_t r = first + at / 2, key = int64_t{block} * kKeys + at % 2 * kWarp + lane_index();
+      if (r >= tile.rows || (kept >> at & 1) == 0) continue;
+      float& place = places[at / 2 * kKeys + lane_index() + at % 2 * kWarp];
+      place = score_of(p, tile, r, key, place, ScoreStage::kMasked);
+      if (place == -kInfinity) kept &= ~(1u << at);
+    }
+    HEDDLE_UNROLL
+    for (int r = 0; r < RowsPerWarp; ++r) {
+      HEDDLE_UNROLL
+      for (int i = 0; i < 2; ++i) scores[r][i] = places[r * kKeys + lane_index() + i * kWarp];
+    }
+  }
+
   /// Scores of a key block → probabilities relative to the row's new maximum, into the warp's part of shared memory
   /// [RowsPerWarp][kKeys]; what the rows hold is rescaled to it.
-  HEDDLE_DEVICE void absorb_scores(const Problem<float>& p, const RowTile& tile, int64_t block, float* probabilities) {
-    const uint32_t kept = kept_keys(p, tile, block);
+  template <bool Plain>
+  HEDDLE_DEVICE void absorb_scores(const Problem<float>& p, const RowTile& tile, int32_t block, float* probabilities) {
+    uint32_t kept = kept_keys(p, tile, block);
+    if constexpr (!Plain) finish_scores(p, tile, block, kept, probabilities);
     constexpr uint32_t kFirstKeys = 0x55555555u;
     seen = static_cast<uint64_t>(ballot((kept & ~kFirstKeys) != 0)) << kWarp | ballot((kept & kFirstKeys) != 0);
     HEDDLE_UNROLL
     for (int r = 0; r < RowsPerWarp; ++r) {
       float s[2];
       HEDDLE_UNROLL
-      for (int i = 0; i < 2; ++i) s[i] = (kept >> (2 * r + i) & 1) != 0 ? scores[r][i] * p.scale : -kInfinity;
+      for (int i = 0; i < 2; ++i)
+        s[i] = (kept >> (2 * r + i) & 1) != 0 ? scores[r][i] * (Plain ? p.scale : 1.0f) : -kInfinity;
       const float now = fmaxf(state[r].max, reduce_warp(fmaxf(s[0], s[1]), Largest{}));
       if (now > state[r].max) {
         const float shrink = expf(state[r].max - now);  // e^-∞ = 0 for a first block

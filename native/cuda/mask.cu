@@ -14,7 +14,7 @@ HEDDLE_KERNEL(kThreads)
 write_mask(HEDDLE_PARAMETER Mask mask, int64_t heads, int64_t queries, int64_t keys, const int32_t* offsets,
            int32_t* out) {
   const int64_t row = block_x(), sequence = row / queries / heads;
-  const MaskRows rows{sequence, row / queries % heads, offsets[sequence]};
+  const MaskRows rows{sequence, row / queries % heads, offsets[sequence], keys};
   const int64_t position = rows.offset + row % queries;
   for (int64_t key = thread_index(); key < keys; key += kThreads) {
     out[row * keys + key] = keeps(mask, rows, position, key);
@@ -27,7 +27,7 @@ count_tiles(HEDDLE_PARAMETER Mask mask, int64_t heads, int64_t blocks, int64_t q
             const int32_t* offsets, int32_t* out) {
   HEDDLE_SHARED(WarpSlots<int>, slots);
   const int64_t block = block_x(), sequence = block / blocks / heads;
-  const MaskRows rows{sequence, block / blocks % heads, offsets[sequence]};
+  const MaskRows rows{sequence, block / blocks % heads, offsets[sequence], keys};
   const int64_t first = block % blocks * kTile, count = queries - first < kTile ? queries - first : kTile;
   int32_t none = 0, all = 0, mixed = 0, kept = 0;
   for (int64_t key = 0; key < keys; key += kTile) {

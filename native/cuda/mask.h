@@ -33,12 +33,17 @@ inline Mask mask_of(const MaskOperand& operand) {
   return mask;
 }
 
-/// The queries of one head of one sequence.
+/// The queries of one head of one sequence; of some heads, where a mask is asked by rectangles.
 struct MaskRows {
   int64_t sequence;
   int64_t head;
   int64_t offset;  // position of query 0
+  int64_t keys;    // that the sequence has
+  int64_t heads = 1;
 };
+
+HEDDLE_DEVICE int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
+HEDDLE_DEVICE int64_t floor_mod(int64_t a, int64_t b) { return a - floor_div(a, b) * b; }
 
 /// What a mask says of a rectangle of queries × keys.
 enum class Cover { kNone, kAll, kMixed };
@@ -62,6 +67,21 @@ HEDDLE_DEVICE bool dense_at(const Mask::Data& data, const MaskRows& rows, int64_
   return static_cast<const uint8_t*>(data.values)[((b * shape[1] + h) * shape[2] + i) * shape[3] + j] != 0;
 }
 
+/// Whether a block of positions sees a block of keys.
+HEDDLE_DEVICE bool block_kept(const Mask::Data& layout, int64_t head, int64_t p_block, int64_t k_block) {
+  const int64_t* const shape = layout.shape;
+  if (p_block < 0 || p_block >= shape[1] || k_block < 0 || k_block >= shape[2]) return false;
+  if (shape[0] == 1) head = 0;
+  return static_cast<const uint8_t*>(layout.values)[(head * shape[1] + p_block) * shape[2] + k_block] != 0;
+}
+
+/// Query i against a key counted from the tree's first.
+HEDDLE_DEVICE bool in_tree(const Mask::Data& ancestors, int64_t i, int64_t key) {
+  const int64_t count = ancestors.shape[0];
+  if (key < 0 || i < 0 || i >= count || key >= count) return key < 0;
+  return static_cast<const uint8_t*>(ancestors.values)[i * count + key] != 0;
+}
+
 HEDDLE_DEVICE bool is_global(const Mask::Data& indices, int64_t position, int64_t key) {
   const auto* const index = static_cast<const int32_t*>(indices.values);
   for (int64_t g = 0; g < indices.shape[0]; ++g) {
@@ -80,10 +100,28 @@ HEDDLE_DEVICE bool keeps_inline(const Mask& mask, const MaskRows& rows, int64_t 
     const int32_t a = mask.code[4 * i + 1], b = mask.code[4 * i + 2];
     switch (static_cast<MaskKind>(mask.code[4 * i])) {
       case MaskKind::kCausal:
-        yes = key <= p;
+        yes = key <= (a != 0 ? p - rows.offset : p);
         break;
       case MaskKind::kWindow:
         yes = key >= p - a && key <= p + b;
+        break;
+      case MaskKind::kStride:
+        yes = (p - key) % a == 0;
+        break;
+      case MaskKind::kBlock:
+        yes = floor_div(p, a) == floor_div(key, a);
+        break;
+      case MaskKind::kBlockTail:
+        yes = floor_mod(key, a) >= a - b;
+        break;
+      case MaskKind::kSuffix:
+        yes = key >= rows.keys - *row_of(mask.data[a], rows.sequence, 1);
+        break;
+      case MaskKind::kBlocks:
+        yes = block_kept(mask.data[a], rows.head, floor_div(p, b), floor_div(key, b));
+        break;
+      case MaskKind::kTree:
+        yes = in_tree(mask.data[a], p - rows.offset, key - rows.offset);
         break;
       case MaskKind::kPrefix:
         yes = key < *row_of(mask.data[a], rows.sequence, 1);
@@ -153,13 +191,57 @@ HEDDLE_DEVICE Cover cover_inline(const Mask& mask, const MaskRows& rows, int64_t
   for (int i = 0; i < mask.nodes; ++i) {
     const int32_t a = mask.code[4 * i + 1], b = mask.code[4 * i + 2];
     switch (static_cast<MaskKind>(mask.code[4 * i])) {
-      case MaskKind::kCausal:
-        all = k1 - 1 <= p0;
-        none = k0 > p1 - 1;
+      case MaskKind::kCausal: {
+        const int64_t shift = a != 0 ? rows.offset : 0;
+        all = k1 - 1 <= p0 - shift;
+        none = k0 > p1 - 1 - shift;
         break;
+      }
       case MaskKind::kWindow:
         all = k0 >= p1 - 1 - a && k1 - 1 <= p0 + b;
         none = k1 - 1 < p0 - a || k0 > p1 - 1 + b;
+        break;
+      case MaskKind::kStride:
+        all = a == 1;
+        none = false;
+        break;
+      case MaskKind::kBlock: {
+        const int64_t p_low = floor_div(p0, a), p_high = floor_div(p1 - 1, a);
+        const int64_t k_low = floor_div(k0, a), k_high = floor_div(k1 - 1, a);
+        all = p_low == p_high && k_low == k_high && p_low == k_low;
+        none = p_high < k_low || k_high < p_low;
+        break;
+      }
+      case MaskKind::kBlockTail: {
+        const int64_t head = a > b ? a - b : 0, first = floor_mod(k0, a), last = first + k1 - k0;
+        all = first >= head && last <= a;
+        none = last <= head;
+        break;
+      }
+      case MaskKind::kSuffix: {
+        const int64_t begin = rows.keys - *row_of(mask.data[a], rows.sequence, 1);
+        all = k0 >= begin;
+        none = k1 <= begin;
+        break;
+      }
+      case MaskKind::kBlocks: {
+        all = true;
+        none = true;
+        const int64_t heads = mask.data[a].shape[0] == 1 ? 1 : rows.heads;
+        for (int64_t head = rows.head; head < rows.head + heads; ++head) {
+          for (int64_t i = floor_div(p0, b); i <= floor_div(p1 - 1, b); ++i) {
+            for (int64_t j = floor_div(k0, b); j <= floor_div(k1 - 1, b); ++j) {
+              const bool kept = block_kept(mask.data[a], head, i, j);
+              all = all && kept;
+              none = none && !kept;
+            }
+          }
+        }
+        break;
+      }
+      case MaskKind::kTree:
+        all = k1 <= rows.offset;
+        none = k0 >= rows.offset && k0 - rows.offset >= mask.data[a].shape[0];
         break;
       case MaskKind::kPrefix: {
         const int64_t length = *row_of(mask.data[a], rows.sequence, 1);

@@ -10,6 +10,8 @@ namespace heddle::cuda {
 /// instruction.
 template <typename T>
 struct RowState {
+  /// Times a score: what it is here.
+  static constexpr float kUnit = std::is_same_v<T, float> ? 1.0f : 1.4426950408889634f;
   float max = -kInfinity;
   float sum = 0.0f;
 };

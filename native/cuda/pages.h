@@ -43,18 +43,18 @@ inline Pages pages_of(const PagedKV& cache, const Tensor* cu_seqlens, int64_t to
 
 /// The tokens of one sequence in a call, and how many keys it holds with them.
 struct Sequence {
-  int64_t first;
-  int64_t tokens;
-  int64_t keys;
+  int32_t first;
+  int32_t tokens;
+  int32_t keys;
 };
 
 /// No tokens and no keys where the values are wrong: nothing out of bounds is touched then.
 HEDDLE_DEVICE Sequence sequence_of(const Pages& p, int64_t b) {
-  const int64_t begin = p.cu[b], end = p.cu[b + 1];
+  const int32_t begin = p.cu[b], end = p.cu[b + 1];
   if (begin < 0 || end < begin || end > p.tokens) return {0, 0, 0};
-  const int64_t keys = p.lengths[b] + end - begin;
+  const int64_t keys = int64_t{p.lengths[b]} + end - begin;
   if (keys < 0 || keys > p.pages_per_sequence * kPageKeys) return {0, 0, 0};
-  return {begin, end - begin, keys};
+  return {begin, end - begin, static_cast<int32_t>(keys)};
 }
 
 /// The last sequence that begins at token n or before it: empty ones in between are passed over.

@@ -1,3 +1,4 @@
+#include "core/philox.h"
 #include "cuda/failure.h"
 #include "cuda/kernels.h"
 #include "cuda/reduce.h"
@@ -25,21 +26,6 @@ struct Draw {
   const int32_t* steps;
   int32_t* out;
 };
-
-/// A uniform number in [0, 1) of 53 bits from Philox 4x32-10 (Salmon et al., 2011, section 4.1).
-HEDDLE_DEVICE double philox_uniform(uint32_t key0, uint32_t key1, uint32_t counter0, uint32_t counter1) {
-  uint32_t c0 = counter0, c1 = counter1, c2 = 0, c3 = 0;
-  for (int round = 0; round < 10; ++round) {
-    const uint64_t a = uint64_t{0xD2511F53} * c0, b = uint64_t{0xCD9E8D57} * c2;
-    c0 = static_cast<uint32_t>(b >> 32) ^ c1 ^ key0;
-    c1 = static_cast<uint32_t>(b);
-    c2 = static_cast<uint32_t>(a >> 32) ^ c3 ^ key1;
-    c3 = static_cast<uint32_t>(a);
-    key0 += 0x9E3779B9;
-    key1 += 0xBB67AE85;
-  }
-  return static_cast<double>((uint64_t{c0} << 32 | c1) >> 11) * 0x1p-53;
-}
 
 /// Rises with the number, -0 as 0.
 HEDDLE_DEVICE uint32_t rank_of(float x) {
@@ -136,9 +122,10 @@ HEDDLE_KERNEL(kThreads) draw(Draw p, unsigned long long* failure) {
   }
 
   const int32_t* const keys = p.keys + block_x() * 3;
-  const double uniform = philox_uniform(static_cast<uint32_t>(keys[0]), static_cast<uint32_t>(keys[1]),
-                                        static_cast<uint32_t>(p.steps[block_x()]), static_cast<uint32_t>(keys[2]));
-  const double wanted = uniform * static_cast<double>(mass);
+  const PhiloxWords words =
+      philox(static_cast<uint32_t>(keys[0]), static_cast<uint32_t>(keys[1]), static_cast<uint32_t>(p.steps[block_x()]),
+             static_cast<uint32_t>(keys[2]), 0, PhiloxUse::kSample);
+  const double wanted = words.uniform() * static_cast<double>(mass);
   const Weight target = static_cast<Weight>(wanted) < mass ? static_cast<Weight>(wanted) : mass - 1;
   // As on the CPU: top-p lays the kept out from the worst to the best, else they stand in order of their ids.
   uint64_t chosen;

@@ -83,6 +83,9 @@ AttentionResult attention(Runtime& runtime, const Tensor* q, const Tensor* cu_se
   const int64_t kv_heads = cache.pages->shape[1];
   check_heads(q->shape[2], kv_heads);
   check_setting(setting);
+  if (q->numel() > 0 && q->shape[0] * q->shape[1] * q->shape[2] > INT32_MAX) {
+    throw_range_error("[attention] q ", q->shape, " has too many queries");
+  }
   if (q->shape[3] != cache.shape.key_width) {
     throw_range_error("[attention] q must have head width ", cache.shape.key_width, " but got shape ", q->shape);
   }

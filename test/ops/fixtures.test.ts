@@ -1,11 +1,13 @@
 import {
   attention,
   bias,
+  favorFeatures,
   gated,
   gelu,
   layerNorm,
   logSoftmax,
   mask,
+  performerAttention,
   relu,
   rmsNorm,
   silu,
@@ -61,7 +63,25 @@ function piecesOf(params: Record<string, unknown>): { mask?: Mask; bias?: Bias }
   };
 }
 
+/** FAVOR+ on the projection of the case. */
+const favor =
+  (kernel: 'softmax' | 'relu'): Express =>
+  ({ eps }, inputs) =>
+  () => {
+    const [q, k, v, projection] = ['q', 'k', 'v', 'projection'].map((key) => float32(inputs[key]!));
+    const featuresOf = (x: Tensor, role: 'query' | 'key') =>
+      favorFeatures(x, projection!, { kernel, role, eps: eps as number });
+    return {
+      q_features: featuresOf(q!, 'query'),
+      k_features: featuresOf(k!, 'key'),
+      out: performerAttention(q!, k!, v!, { kernel, projection }),
+      out_causal: performerAttention(q!, k!, v!, { kernel, projection, causal: true }),
+    };
+  };
+
 const ops: Record<string, Express> = {
+  favor_softmax: favor('softmax'),
+  favor_relu: favor('relu'),
   layer_norm:
     ({ eps }, { x, weight, bias }) =>
     () => ({
@@ -131,7 +151,7 @@ const ops: Record<string, Express> = {
 const ILL_CONDITIONED = { abs: 1e-3, rel: 1e-3 };
 const toleranceOf = (name: string) => (/large_scores|offset/.test(name) ? ILL_CONDITIONED : OPS);
 
-const groups = ['norms', 'softmax', 'activations', 'attention'];
+const groups = ['norms', 'softmax', 'activations', 'attention', 'performer'];
 
 describe.each(groups)('%s', (group) => {
   if (!fixtureNames('ops').includes(group)) {

@@ -81,6 +81,11 @@ for (const { queries, keys } of EXTENTS) {
       () => mask.blocks(LAYOUT, 32),
       (i, j) => LAYOUT[Math.floor(position(i) / 32)]?.[Math.floor(j / 32)] === 1,
     ],
+    [
+      'blocks by head',
+      () => mask.blocks(tensor(Uint8Array.from([...LAYOUT.flat(), ...LAYOUT.flat().map((x) => 1 - x)]), [2, 5, 3]), 48),
+      (i, j, _, h) => (LAYOUT[Math.floor(position(i) / 48)]?.[Math.floor(j / 48)] ?? h + 2) === 1 - h,
+    ],
     ['tree', () => mask.tree(PARENTS), (i, j) => j < offset || lineOf(i).includes(j - offset)],
     ['globalTokens', () => mask.globalTokens(GLOBALS), (i, j) => GLOBALS.includes(position(i)) || GLOBALS.includes(j)],
     ['dense', () => dense(BATCH, HEADS, queries, keys), denseKeeps],

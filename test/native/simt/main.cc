@@ -24,6 +24,7 @@ const Test kTests[] = {
     {"cast", test_cast},
     {"gated", test_gated},
     {"linear", test_linear},
+    {"linear_attention", test_linear_attention},
     {"layer_norm", test_layer_norm},
     {"rms_norm", test_rms_norm},
     {"rope", test_rope},
@@ -37,6 +38,10 @@ const Test kTests[] = {
     {"attention_half", test_attention_half},
     {"sample", test_sample},
     {"end_of_sequence", test_end_of_sequence},
+    {"random", test_random},
+    {"dropout", test_dropout},
+    {"orthogonalize", test_orthogonalize},
+    {"favor_features", test_favor_features},
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <random>
 
 #include "simt/harness.h"
@@ -12,10 +13,31 @@ class MaskBuilder {
   /// The pair of a query and a key: sequence, head, index and position of the query.
   struct Pair {
     int64_t b, h, i, position, key;
+    int64_t keys;  // that the sequence has
   };
 
   int causal() { return add(MaskKind::kCausal, 0, 0); }
   int window(int32_t left, int32_t right) { return add(MaskKind::kWindow, left, right); }
+  int top_left() { return add(MaskKind::kCausal, 1, 0); }
+  int stride(int32_t step) { return add(MaskKind::kStride, step, 0); }
+  int block(int32_t size) { return add(MaskKind::kBlock, size, 0); }
+  int block_tail(int32_t size, int32_t tail) { return add(MaskKind::kBlockTail, size, tail); }
+  int suffix(const Ints& lengths) {
+    return add(MaskKind::kSuffix, keep(Values::of({static_cast<int64_t>(lengths.size())}, lengths)), 0);
+  }
+  int blocks(const Shape& shape, int32_t size, uint32_t seed) {
+    return add(MaskKind::kBlocks, keep(random_bits(shape, seed)), size);
+  }
+  /// Of a chain with a branch.
+  int tree(int64_t count) {
+    const Values ancestors(DType::kBool, {count, count});
+    for (int64_t i = 0; i < count; ++i) {
+      for (int64_t j = 0; j < count; ++j) {
+        ancestors->data<uint8_t>()[i * count + j] = j == i || (j < i && (i % 3 != 2 || j < i - 1) && j % 3 != 2);
+      }
+    }
+    return add(MaskKind::kTree, keep(ancestors), 0);
+  }
   int prefix(const Ints& lengths) {
     return add(MaskKind::kPrefix, keep(Values::of({static_cast<int64_t>(lengths.size())}, lengths)), 0);
   }
@@ -26,12 +48,7 @@ class MaskBuilder {
   int global(const Ints& indices) {
     return add(MaskKind::kGlobal, keep(Values::of({static_cast<int64_t>(indices.size())}, indices)), 0);
   }
-  int dense(const Shape& shape, uint32_t seed) {
-    const Values values(DType::kBool, shape);
-    std::mt19937 bits(seed);
-    for (int64_t i = 0; i < shape.numel(); ++i) values->data<uint8_t>()[i] = bits() % 3 != 0;
-    return add(MaskKind::kDense, keep(values), 0);
-  }
+  int dense(const Shape& shape, uint32_t seed) { return add(MaskKind::kDense, keep(random_bits(shape, seed)), 0); }
   int both(int a, int b) { return add(MaskKind::kAnd, a, b); }
   int either(int a, int b) { return add(MaskKind::kOr, a, b); }
   int negate(int a) { return add(MaskKind::kNot, a, a); }
@@ -55,12 +72,37 @@ class MaskBuilder {
     return static_cast<int>(data_.size()) - 1;
   }
 
+  static Values random_bits(const Shape& shape, uint32_t seed) {
+    Values values(DType::kBool, shape);
+    std::mt19937 bits(seed);
+    for (int64_t i = 0; i < shape.numel(); ++i) values->data<uint8_t>()[i] = bits() % 3 != 0;
+    return values;
+  }
+
   bool keeps(int node, const Pair& pair) const {
     const int32_t a = code_[4 * node + 1], b = code_[4 * node + 2];
     const auto row = [&](const Values& data) { return data->shape[0] == 1 ? 0 : pair.b; };
     switch (static_cast<MaskKind>(code_[4 * node])) {
       case MaskKind::kCausal:
-        return pair.key <= pair.position;
+        return pair.key <= (a ? pair.i : pair.position);
+      case MaskKind::kStride:
+        return std::abs(pair.position - pair.key) % a == 0;
+      case MaskKind::kBlock:
+        return std::floor(double(pair.position) / a) == std::floor(double(pair.key) / a);
+      case MaskKind::kBlockTail:
+        return pair.key % a >= a - b;
+      case MaskKind::kSuffix:
+        return pair.key >= pair.keys - data_[a].ints()[row(data_[a])];
+      case MaskKind::kBlocks: {
+        const Shape& s = data_[a]->shape;
+        const int64_t i = pair.position / b, j = pair.key / b;
+        if (pair.position < 0 || i >= s[1] || j >= s[2]) return false;
+        return data_[a]->data<uint8_t>()[((s[0] == 1 ? 0 : pair.h) * s[1] + i) * s[2] + j] != 0;
+      }
+      case MaskKind::kTree: {
+        const int64_t n = data_[a]->shape[0], j = pair.key - (pair.position - pair.i);
+        return j < 0 || (pair.i < n && j < n && data_[a]->data<uint8_t>()[pair.i * n + j] != 0);
+      }
       case MaskKind::kWindow:
         return pair.key >= pair.position - a && pair.key <= pair.position + b;
       case MaskKind::kPrefix:
@@ -142,6 +184,24 @@ inline const MaskCase kMaskCases[] = {
      [](MaskBuilder& m) {
        m.both(m.causal(), m.either(m.window(30, 30), m.global({0, 80})));
      }},
+    {"causal, top-left", [](MaskBuilder& m) { m.top_left(); }},
+    {"dilated", [](MaskBuilder& m) { m.both(m.window(27, 0), m.stride(3)); }},
+    {"strided", [](MaskBuilder& m) { m.both(m.causal(), m.either(m.window(6, 0), m.stride(7))); }},
+    {"fixed", [](MaskBuilder& m) { m.both(m.causal(), m.either(m.block(20), m.block_tail(20, 3))); }},
+    {"blocks of 64", [](MaskBuilder& m) { m.either(m.block(64), m.block_tail(64, 64)); }},
+    {"last keys",
+     [](MaskBuilder& m) {
+       m.suffix({70, 5});
+     }},
+    {"a layout of blocks",
+     [](MaskBuilder& m) {
+       m.blocks({2, 5, 7}, 32, 5);
+     }},
+    {"a layout of small blocks",
+     [](MaskBuilder& m) {
+       m.blocks({1, 40, 40}, 5, 6);
+     }},
+    {"a tree", [](MaskBuilder& m) { m.tree(8); }},
     {"not a window", [](MaskBuilder& m) { m.negate(m.window(64, 64)); }},
     {"all of it",
      [](MaskBuilder& m) {

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "simt/bias_cases.h"
 #include "simt/cache.h"
 #include "simt/harness.h"
 #include "simt/mask_cases.h"
@@ -21,12 +22,19 @@ struct Given {
   int64_t q_padding = 0;  // floats between tokens and before the first
   MaskBuilder* mask = nullptr;
   DType dtype = DType::kFloat32;
+  const BiasCase* bias = nullptr;
+  float softcap = 0.0f;
+  bool sinks = false;
+  int32_t shift = 0;  // of all positions
+
+  bool plain() const { return !bias && softcap == 0.0f && !sinks && shift == 0; }
 };
 
 std::string name_of(const Given& g) {
   return concat(name_of(g.dtype), ", ", g.counts.size(), " x ", g.counts[0], " queries after ", g.before[0],
                 " keys, heads ", g.heads, "/", g.kv_heads, ", widths ", g.key_width, "/", g.value_width,
-                g.causal ? ", causal" : "");
+                g.causal ? ", causal" : "", g.bias ? concat(", ", g.bias->name) : "",
+                g.softcap != 0 ? ", soft cap" : "", g.sinks ? ", sinks" : "", g.shift != 0 ? ", shifted" : "");
 }
 
 /// The numbers of a case, those of a sequence independent of the others.
@@ -39,14 +47,17 @@ struct Numbers {
       v.push_back(normals(keys * g.kv_heads * g.value_width, 30 + b, g.dtype));
     }
   }
+  float sink(int64_t head) const { return given.sinks && head != 1 ? 0.7f + static_cast<float>(head) : -INFINITY; }
   int64_t keys(size_t b) const { return std::max(0, given.before[b] + given.counts[b]); }
 
   Given given;
   std::vector<Floats> q, k, v;
+  bool with_weights = false;
 };
 
 struct Result {
-  Floats out, lse;
+  Floats out, lse, weights;
+  int64_t width = 0;  // of a row of weights
 
   void append(const Result& other) {
     out.insert(out.end(), other.out.begin(), other.out.end());
@@ -55,13 +66,20 @@ struct Result {
   /// Of the first rows.
   Result first(const Result& as) const {
     return {Floats(out.begin(), out.begin() + static_cast<int64_t>(as.out.size())),
-            Floats(lse.begin(), lse.begin() + static_cast<int64_t>(as.lse.size()))};
+            Floats(lse.begin(), lse.begin() + static_cast<int64_t>(as.lse.size())),
+            {}};
   }
 };
 
 void expect_same_bytes(const Result& a, const Result& b, const std::string& what) {
   test::expect_same_bytes(a.out, b.out, what);
   test::expect_same_bytes(a.lse, b.lse, "lse, " + what);
+}
+
+Ints keys_of(const Numbers& numbers, const std::vector<size_t>& sequences) {
+  Ints keys;
+  for (const size_t b : sequences) keys.push_back(static_cast<int32_t>(numbers.keys(b)));
+  return keys;
 }
 
 /// Queries first … first + count - 1 of each sequence named, in one call.
@@ -85,35 +103,74 @@ Result attend(const Numbers& numbers, const std::vector<size_t>& sequences, cons
   const Values queries =
       Values::of({1, tokens, g.heads, g.key_width}, q, {tokens * row, row, g.key_width, 1}, g.q_padding, g.dtype);
   const Values out(g.dtype, {1, tokens, g.heads, g.value_width}), lse(DType::kFloat32, {1, tokens, g.heads});
-  compute(Attention{queries, offsets_of(counts), cache.paged(), g.scale, g.causal,
-                    g.mask ? g.mask->operand() : MaskOperand{}, out, lse});
-  return {out.floats(), lse.floats()};
+  const Values cu_seqlens = offsets_of(counts);
+  ScoreInputs inputs{queries, cu_seqlens, cache.paged(), g.scale, g.causal, g.softcap};
+  if (g.mask) inputs.mask = g.mask->operand();
+  Ints positions;
+  for (size_t i = 0; i < sequences.size(); ++i) positions.push_back(g.before[sequences[i]] + first[i] + g.shift);
+  const Values offsets = Values::of({static_cast<int64_t>(positions.size())}, positions);
+  if (g.shift != 0) inputs.offsets = offsets;
+  std::unique_ptr<BiasValues> bias;
+  if (g.bias) {
+    bias = std::make_unique<BiasValues>(
+        *g.bias, BiasSizes{sequences, first, counts, keys_of(numbers, sequences), g.heads, g.kv_heads});
+    inputs.bias = bias->operand();
+  }
+  Floats sinks;
+  for (int64_t h = 0; h < g.heads; ++h) sinks.push_back(numbers.sink(h));
+  const Values sink_values = Values::of({g.heads}, sinks);
+  Attention op{inputs, g.sinks ? static_cast<const Tensor*>(sink_values) : nullptr, out, lse};
+  compute(op);
+  Result result{out.floats(), lse.floats(), {}};
+  if (!numbers.with_weights) return result;
+  const Values weights(DType::kFloat32, {tokens, g.heads, pages * kPageKeys});
+  AttentionScores scores{inputs, ScoreStage::kWeights, op.sinks};
+  scores.out = weights;
+  compute(scores);
+  result.weights = weights.floats();
+  result.width = pages * kPageKeys;
+  return result;
 }
+
+/// Of the formula: outputs, logarithms of the sums, weights.
+template <typename Real>
+struct Formula {
+  std::vector<Real> out, lse, weights;
+};
 
 /// The plain one, in float32, rounds probabilities to the dtype before they meet the values.
 template <typename Real>
-void formula(const Numbers& numbers, std::vector<Real>& out, std::vector<Real>& lse) {
+Formula<Real> formula(const Numbers& numbers, int64_t width) {
   const Given& g = numbers.given;
+  Formula<Real> result;
   for (size_t b = 0; b < g.counts.size(); ++b) {
     for (int64_t i = 0; i < g.counts[b]; ++i) {
       for (int64_t h = 0; h < g.heads; ++h) {
-        const int64_t kv_head = h / (g.heads / g.kv_heads);
-        const int64_t seen = g.causal ? std::max<int64_t>(0, g.before[b] + i + 1) : numbers.keys(b);
+        const int64_t kv_head = h / (g.heads / g.kv_heads), keys = numbers.keys(b);
+        const int64_t position = g.before[b] + i + g.shift;
+        const int64_t seen = g.causal ? std::clamp<int64_t>(position + 1, 0, keys) : keys;
         std::vector<Real> p;
         for (int64_t j = 0; j < seen; ++j) {
+          const PlainPair pair{b, h, kv_head, i, j, position};
           Real dot = 0;
           for (int64_t d = 0; d < g.key_width; ++d) {
             dot += Real(numbers.q[b][(i * g.heads + h) * g.key_width + d]) *
                    Real(numbers.k[b][(j * g.kv_heads + kv_head) * g.key_width + d]);
           }
-          const bool kept = !g.mask || g.mask->keeps({static_cast<int64_t>(b), h, i, g.before[b] + i, j});
-          p.push_back(kept ? dot * Real(g.scale) : Real(-INFINITY));
+          if (g.bias && g.bias->scaled) dot += Real(g.bias->at(pair));
+          Real score = dot * Real(g.scale);
+          if (g.softcap > 0) score = Real(g.softcap) * std::tanh(score / Real(g.softcap));
+          if (g.bias && !g.bias->scaled) score += Real(g.bias->at(pair));
+          const bool kept = !g.mask || g.mask->keeps({static_cast<int64_t>(b), h, i, position, j, keys});
+          p.push_back(kept ? score : Real(-INFINITY));
         }
-        const Real top = p.empty() ? 0 : *std::max_element(p.begin(), p.end());
-        Real sum = 0;
+        const Real sink = numbers.sink(h);
+        const Real top = std::max(sink, p.empty() ? Real(-INFINITY) : *std::max_element(p.begin(), p.end()));
+        Real sum = top == Real(-INFINITY) ? 0 : std::exp(sink - top);
         for (Real& x : p) sum += x = top == Real(-INFINITY) ? 0 : std::exp(x - top);
-        lse.push_back(std::log(sum) + top);
-        if (sum == 0) lse.back() = -INFINITY, sum = 1;  // nothing is seen
+        result.lse.push_back(std::log(sum) + top);
+        if (sum == 0) result.lse.back() = -INFINITY, sum = 1;  // nothing is seen
+        for (int64_t j = 0; j < width; ++j) result.weights.push_back(j < seen ? p[j] / sum : 0);
         if (std::is_same_v<Real, float>) {
           const Floats shares = rounded(Floats(p.begin(), p.end()), g.dtype);
           std::copy(shares.begin(), shares.end(), p.begin());
@@ -124,26 +181,27 @@ void formula(const Numbers& numbers, std::vector<Real>& out, std::vector<Real>& 
             if (p[j] == 0) continue;  // what is hidden may be NaN
             y += p[j] / sum * Real(numbers.v[b][(j * g.kv_heads + kv_head) * g.value_width + d]);
           }
-          out.push_back(y);
+          result.out.push_back(y);
         }
       }
     }
   }
+  return result;
 }
 
 void expect_as_good(const Result& actual, const Numbers& numbers) {
-  std::vector<double> exact, exact_lse;
-  Floats plain, plain_lse;
-  formula(numbers, exact, exact_lse);
-  formula(numbers, plain, plain_lse);
-  expect_as_good_as_plain(actual.out, exact, rounded(plain, numbers.given.dtype));
-  expect_as_good_as_plain(actual.lse, exact_lse, plain_lse);
+  const Formula<double> exact = formula<double>(numbers, actual.width);
+  const Formula<float> plain = formula<float>(numbers, actual.width);
+  expect_as_good_as_plain(actual.out, exact.out, rounded(plain.out, numbers.given.dtype));
+  expect_as_good_as_plain(actual.lse, exact.lse, plain.lse);
+  if (numbers.with_weights) expect_as_good_as_plain(actual.weights, exact.weights, plain.weights);
 }
 
 /// All sequences at once, each alone, the first in chunks, and spans on blocks of their own: the same bytes, and right.
 void check(const Given& given, const Ints& chunks = {}) {
   begin_case(name_of(given));
-  const Numbers numbers(given);
+  Numbers numbers(given);
+  numbers.with_weights = !given.plain();
   std::vector<size_t> all(given.counts.size());
   std::iota(all.begin(), all.end(), 0);
   const Result whole = attend(numbers, all, Ints(all.size(), 0), given.counts);
@@ -178,8 +236,8 @@ void check_masked(const MaskCase& masked, Given given) {
         for (int64_t h = 0; h < given.heads; ++h) {
           for (int64_t i = 0; i < given.counts[b] && h / (given.heads / given.kv_heads) == kv_head; ++i) {
             const int64_t position = given.before[b] + i;
-            seen =
-                seen || (mask.keeps({static_cast<int64_t>(b), h, i, position, j}) && (!given.causal || j <= position));
+            seen = seen || (mask.keeps({static_cast<int64_t>(b), h, i, position, j, numbers.keys(b)}) &&
+                            (!given.causal || j <= position));
           }
         }
         if (seen) continue;
@@ -205,7 +263,7 @@ void attend_wrong(DType dtype) {
     for (int b = 0; b < 2; ++b) cache.lengths()->data<int32_t>()[b] = lengths[b];
     cache.table()->data<int32_t>()[1] = page;
     const Values offset_values = Values::of({3}, offsets), out(dtype, {1, 6, 1, 1});
-    const Attention op{q, offset_values, cache.paged(), 1.0f, true, {}, out};
+    const Attention op{{q, offset_values, cache.paged(), 1.0f, true}, nullptr, out};
     for (const int multiprocessors : {1, 1000}) {
       num_multiprocessors = multiprocessors;
       expect_failure(run(op), fault, index, value);
@@ -294,6 +352,26 @@ void attend_masked(const MaskCase& masked, DType dtype) {
   check_masked(masked, {{20, 1}, {600, 1100}, 2, 1, 8, 8, true, 0.25f, 0, nullptr, dtype});
 }
 
+/// Biases, soft caps, sinks and positions, over widths, spans and tiles.
+void attend_biased(DType dtype) {
+  const auto check_as = [&](Given given, const Ints& chunks = {}) {
+    given.dtype = dtype;
+    check(given, chunks);
+  };
+  for (const BiasCase& bias : kBiasCases) {
+    check_as({{3, 20}, {67, 0}, 4, 2, 8, 24, bias.causal, 0.3f, 0, nullptr, dtype, &bias},
+             bias.causal ? Ints{2} : Ints{});
+  }
+  check_as({{2, 1}, {510, 520}, 2, 1, 8, 8, true, 0.3f, 0, nullptr, dtype, &kBiasCases[0], 2.0f, true}, {1});
+  check_as({{5}, {-3}, 2, 2, 8, 8, true, 0.3f, 0, nullptr, dtype, nullptr, 0.0f, true});
+  check_as({{70}, {60}, 2, 1, 20, 20, true, -0.3f, 0, nullptr, dtype, nullptr, 1.5f}, {33});
+  check_as({{7, 5}, {70, 3}, 3, 3, 16, 16, true, 0.3f, 0, nullptr, dtype, &kBiasCases[0], 0.0f, false, 4});
+  check_as({{7, 5}, {70, 3}, 3, 3, 16, 16, true, 0.3f, 0, nullptr, dtype, nullptr, 0.0f, false, -5});
+  if (dtype == DType::kFloat32) return;
+  check_as({{3}, {64}, 1, 1, 128, 96, true, 0.1f, 0, nullptr, dtype, &kBiasCases[1], 3.0f, true});
+  check_as({{18}, {50}, 1, 1, 192, 128, true, 0.1f, 0, nullptr, dtype, &kBiasCases[1]});
+}
+
 }  // namespace
 
 void test_attention() {
@@ -301,6 +379,7 @@ void test_attention() {
   attend_wrong(DType::kFloat32);
   attend_floats();
   for (const MaskCase& masked : kMaskCases) attend_masked(masked, DType::kFloat32);
+  attend_biased(DType::kFloat32);
 }
 
 void test_attention_half() {
@@ -309,6 +388,7 @@ void test_attention_half() {
   attend_halves(DType::kBFloat16);
   for (const MaskCase& masked : kMaskCases) attend_masked(masked, DType::kBFloat16);
   attend_halves(DType::kFloat16);
+  attend_biased(DType::kBFloat16);
 }
 
 }  // namespace heddle::test

@@ -20,7 +20,7 @@ void check(const MaskCase& given, int64_t queries, int64_t keys) {
   for (int64_t b = 0; b < kBatch; ++b) {
     for (int64_t h = 0; h < kHeads; ++h) {
       for (int64_t i = 0; i < queries; ++i) {
-        for (int64_t key = 0; key < keys; ++key) array.push_back(mask.keeps({b, h, i, offsets[b] + i, key}));
+        for (int64_t key = 0; key < keys; ++key) array.push_back(mask.keeps({b, h, i, offsets[b] + i, key, keys}));
       }
       for (int64_t block = 0; block < blocks; ++block) {
         int32_t* const counts = &tiles[((b * kHeads + h) * blocks + block) * 4];
@@ -29,7 +29,7 @@ void check(const MaskCase& given, int64_t queries, int64_t keys) {
           const int64_t end = std::min(keys, begin + 64);
           int32_t kept = 0;
           for (int64_t i = first; i < last; ++i) {
-            for (int64_t key = begin; key < end; ++key) kept += mask.keeps({b, h, i, offsets[b] + i, key});
+            for (int64_t key = begin; key < end; ++key) kept += mask.keeps({b, h, i, offsets[b] + i, key, keys});
           }
           ++counts[kept == 0 ? 0 : kept == (last - first) * (end - begin) ? 1 : 2];
           counts[3] += kept;

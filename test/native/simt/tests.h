@@ -10,6 +10,7 @@ void test_copy();
 void test_add();
 void test_activate();
 void test_linear();
+void test_linear_attention();
 void test_cast();
 void test_gated();
 void test_layer_norm();
@@ -25,6 +26,10 @@ void test_attention();
 void test_attention_half();
 void test_sample();
 void test_end_of_sequence();
+void test_random();
+void test_dropout();
+void test_orthogonalize();
+void test_favor_features();
 
 /// Elements of a weight [n, k] in panels.
 inline int64_t panel_elements_of(int64_t n, int64_t k) { return (n + kPanelWidth - 1) / kPanelWidth * kPanelWidth * k; }
