@@ -325,7 +325,7 @@ Napi::Value linear_attention(const Call& c) {
   op.normalized = true;
   op.eps = c.real(7);
   const auto [out, state] = linear_attention(c.runtime(), op, c.flag(8));
-  return publish_pair(c, out, state);
+  return publish_all(c, {out, state});
 }
 
 /// (q, k, v, decay, beta, erase, padding, state, scale, whether the state is wanted) → [out, state]
@@ -338,7 +338,7 @@ Napi::Value recurrent_attention(const Call& c) {
   op.past = c.optional_tensor(7, "state");
   op.scale = c.real(8);
   const auto [out, state] = linear_attention(c.runtime(), op, c.flag(9));
-  return publish_pair(c, out, state);
+  return publish_all(c, {out, state});
 }
 
 /// Elements of a page of one head.

@@ -81,6 +81,9 @@ void merge(State& total, const State& span, int64_t row, int64_t width) {
 /// T: what queries, keys, values and results are.
 template <typename T>
 class Kernel {
+  using P = Product<T>;
+  static_assert(kScoreRows % P::kRowStep == 0);
+
  public:
   explicit Kernel(const Attention& op)
       : op_(op), scorer_(op.scores), shape_(op.scores.cache.shape), width_(shape_.padded_value_width()) {}
@@ -88,7 +91,7 @@ class Kernel {
   const Scorer<T>& scorer() const { return scorer_; }
 
   /// Floats of scratch a tile needs.
-  int64_t scratch_floats() const { return kScoreRows * (shape_.key_width + kPageKeys + 2 * width_); }
+  int64_t scratch_floats() const { return kScoreRows * (scorer_.query_width() + kPageKeys + 2 * width_); }
 
   double tile_ns() const {
     int64_t keys = 0, rows = 0;
@@ -100,8 +103,9 @@ class Kernel {
   }
 
   void run(const ScoreTile& tile, float* scratch) const {
-    float* const q = scratch;  // [rows, Dk]
-    float* const scores = q + kScoreRows * shape_.key_width;
+    const typename P::Scope scope;
+    auto* const q = reinterpret_cast<typename P::Left*>(scratch);  // [rows, Dk]
+    float* const scores = scratch + kScoreRows * scorer_.query_width();
     State total, span;
     total.out = scores + kScoreRows * kPageKeys;
     span.out = total.out + kScoreRows * width_;
@@ -132,7 +136,7 @@ class Kernel {
 
   /// One key block: scores, online softmax, values. A key that no row of the tile may see is not touched: what is
   /// there may be NaN.
-  void block(const ScoreTile& tile, int64_t key, const float* q, float* scores, State& span) const {
+  void block(const ScoreTile& tile, int64_t key, const typename P::Left* q, float* scores, State& span) const {
     uint64_t keep[kScoreRows];
     uint64_t seen = scorer_.visible(tile, key, keep);
     if (seen == 0) return;
@@ -150,17 +154,7 @@ class Kernel {
       }
     }
     const T* values = scorer_.page(tile, key / kPageKeys) + shape_.value_offset();
-    for (int64_t first = 0; first < kPageKeys;) {  // runs of keys that are seen
-      if ((seen >> first & 1) == 0) {
-        ++first;
-        continue;
-      }
-      int64_t last = first;
-      while (last < kPageKeys && (seen >> last & 1) != 0) ++last;
-      gemm_tile(tile.rows, width_, last - first, scores + first, kPageKeys, values + first * width_, width_, span.out,
-                width_, true);
-      first = last;
-    }
+    P::add_values(tile.rows, width_, scores, seen, values, span.out);
   }
 
   void write(const ScoreTile& tile, int64_t r, const State& total) const {
@@ -197,7 +191,7 @@ void attend(const Attention& op, KernelContext& context) {
 void run(const Attention& op, KernelContext& context) {
   const Tensor* q = op.scores.q;
   check_values(Attention::kName, op.scores.cu_seqlens, q->shape[0] * q->shape[1], op.scores.cache, INT32_MIN);
-  with_float_type(q->dtype, [&](auto type) { attend<decltype(type)>(op, context); });
+  with_product_type(q->dtype, [&](auto type) { attend<decltype(type)>(op, context); });
 }
 
 }  // namespace heddle::cpu::HEDDLE_ISA

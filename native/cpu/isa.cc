@@ -1,5 +1,6 @@
 #include "cpu/isa.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <iterator>
 #include <string>
@@ -19,6 +20,17 @@ namespace {
 
 constexpr const char* kNames[] = {"generic", "avx2", "avx512", "amx"};
 
+/// The best level that this build has.
+#if defined(HEDDLE_HAVE_AMX)
+constexpr Isa kBuilt = Isa::kAmx;
+#elif defined(HEDDLE_HAVE_AVX512)
+constexpr Isa kBuilt = Isa::kAvx512;
+#elif defined(HEDDLE_HAVE_AVX2)
+constexpr Isa kBuilt = Isa::kAvx2;
+#else
+constexpr Isa kBuilt = Isa::kGeneric;
+#endif
+
 #if defined(__x86_64__)
 /// Conversions of float16: not among what __builtin_cpu_supports knows everywhere.
 bool has_f16c() {
@@ -26,6 +38,12 @@ bool has_f16c() {
   return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C) != 0;
 }
 
+#if defined(HEDDLE_AMX_EMULATED)
+bool has_amx() {
+  amx::emulate_tiles();
+  return true;
+}
+#else
 /// AMX needs tiles with bf16 and int8 products, and the kernel's leave to keep tile state (Linux: arch_prctl).
 bool has_amx() {
   unsigned a = 0, b = 0, c = 0, d = 0;
@@ -40,6 +58,24 @@ bool has_amx() {
 #endif
 }
 #endif
+#endif
+
+Isa best_of_machine() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("bmi2") ||
+      !has_f16c()) {
+    return Isa::kGeneric;
+  }
+  if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
+      !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl")) {
+    return Isa::kAvx2;
+  }
+  return has_amx() ? Isa::kAmx : Isa::kAvx512;
+#else
+  return Isa::kGeneric;
+#endif
+}
 
 Isa choose() {
   const Isa best = best_isa();
@@ -48,7 +84,8 @@ Isa choose() {
   for (size_t level = 0; level < std::size(kNames); ++level) {
     if (std::string(wanted) != kNames[level]) continue;
     if (static_cast<Isa>(level) > best) {
-      throw_range_error("[heddle] HEDDLE_CPU=", wanted, " but this machine has no more than ", name_of(best));
+      throw_range_error("[heddle] HEDDLE_CPU=", wanted, " but this machine and build have no more than ",
+                        name_of(best));
     }
     return static_cast<Isa>(level);
   }
@@ -60,23 +97,8 @@ Isa choose() {
 const char* name_of(Isa isa) { return kNames[static_cast<int>(isa)]; }
 
 Isa best_isa() {
-#if defined(__x86_64__)
-  static const Isa best = [] {
-    __builtin_cpu_init();
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("bmi2") ||
-        !has_f16c()) {
-      return Isa::kGeneric;
-    }
-    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
-        !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl")) {
-      return Isa::kAvx2;
-    }
-    return has_amx() ? Isa::kAmx : Isa::kAvx512;
-  }();
+  static const Isa best = std::min(kBuilt, best_of_machine());
   return best;
-#else
-  return Isa::kGeneric;
-#endif
 }
 
 Isa isa() {

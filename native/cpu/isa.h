@@ -6,12 +6,19 @@ namespace heddle::cpu {
 enum class Isa { kGeneric, kAvx2, kAvx512, kAmx };
 
 /// The level in use: the best that the machine and this build have, or what HEDDLE_CPU names. Throws RangeError for
-/// a name that is unknown or that the machine lacks.
+/// a name that is unknown, or that the machine or the build lacks.
 Isa isa();
 
 const char* name_of(Isa isa);
 
-/// The best level of this machine.
+/// The best level that the machine and this build have.
 Isa best_isa();
+
+#if defined(HEDDLE_AMX_EMULATED)
+/// From here on, instructions of AMX are emulated: test/native/amx/trap.cc.
+namespace amx {
+void emulate_tiles();
+}
+#endif
 
 }  // namespace heddle::cpu

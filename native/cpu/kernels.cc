@@ -20,9 +20,31 @@ HEDDLE_PICK(avx2)
 HEDDLE_PICK(avx512)
 #endif
 #undef HEDDLE_PICK
+#if defined(HEDDLE_HAVE_AMX)
+template <typename Op>
+Kernel<Op> amx_kernel() {
+  return avx512_kernel<Op>();
+}
+/// Tiles multiply bfloat16: what x or q is, all float operands are.
+template <typename Op>
+void run_tiles(const Op& op, KernelContext& context) {
+  if (op.reads()[0]->dtype == DType::kBFloat16) return cpu::amx::run(op, context);
+  cpu::avx512::run(op, context);
+}
+#define HEDDLE_PICK_TILES(Op)   \
+  template <>                   \
+  Kernel<Op> amx_kernel<Op>() { \
+    return run_tiles<Op>;       \
+  }
+HEDDLE_TILE_OPS(HEDDLE_PICK_TILES)
+#undef HEDDLE_PICK_TILES
+#endif
 
 template <typename Op>
 Kernel<Op> pick(cpu::Isa isa) {
+#if defined(HEDDLE_HAVE_AMX)
+  if (isa >= cpu::Isa::kAmx) return amx_kernel<Op>();
+#endif
 #if defined(HEDDLE_HAVE_AVX512)
   if (isa >= cpu::Isa::kAvx512) return avx512_kernel<Op>();
 #endif

@@ -20,5 +20,13 @@ HEDDLE_DECLARE_KERNELS(avx2)
 HEDDLE_DECLARE_KERNELS(avx512)
 #endif
 
+#if defined(HEDDLE_HAVE_AMX)
+// This level has kernels of its own for these ops, and of bfloat16 alone; all else in it is avx512's.
+#define HEDDLE_TILE_OPS(X) X(Linear) X(Attention)
+namespace heddle::cpu::amx {
+HEDDLE_TILE_OPS(HEDDLE_DECLARE_KERNEL)
+}
+#endif
+
 #undef HEDDLE_DECLARE_KERNELS
 #undef HEDDLE_DECLARE_KERNEL

@@ -5,15 +5,13 @@
 
 #include "core/allocator.h"
 #include "cpu/activation.h"
-#include "cpu/gemm_tile.h"
 #include "cpu/kernels.h"
+#include "cpu/product.h"
 #include "cpu/runs.h"
 
 namespace heddle::cpu::HEDDLE_ISA {
 namespace {
 
-/// Rows of a tile: enough to read a panel from cache many times, few enough to leave tiles for every thread.
-constexpr int64_t kBlockRows = 8 * kTileRows;
 constexpr double kNsPerMultiplyAdd = 0.02;
 constexpr double kNsPerByte = 0.0625;  // of weights, read from memory: 16 GB/s
 
@@ -34,18 +32,16 @@ void pack(const PackPanels& op, KernelContext& context) {
   });
 }
 
-/// x [rows, k] in float32: widened once, not again for each panel.
+/// x [rows, k] as products take it: made once, not again for each panel.
 template <typename T>
-const float* widen(const T* x, int64_t rows, int64_t k, float* scratch, KernelContext& context) {
+const typename Product<T>::Left* load_rows(const T* x, int64_t rows, int64_t k, typename Product<T>::Left* scratch,
+                                           KernelContext& context) {
+  if constexpr (std::is_same_v<T, float>) return x;
   context.parallel_for(rows, static_cast<double>(k) * 0.1, [&](int64_t row) {
-    for (int64_t i = row * k; i < (row + 1) * k; i += Vec::kWidth) {
-      const int lanes = static_cast<int>(std::min<int64_t>(Vec::kWidth, (row + 1) * k - i));
-      Vec::load(x + i, lanes).store(scratch + i, lanes);
-    }
+    Product<T>::load_row(x + row * k, k, scratch + row * Product<T>::left_width(k));
   });
   return scratch;
 }
-const float* widen(const float* x, int64_t, int64_t, float*, KernelContext&) { return x; }
 
 /// Out of the tiles' loop: inlined there, each activation would bring its own copy of the product.
 #if defined(__GNUC__)
@@ -59,10 +55,13 @@ void activate(Activation activation, float* x, int64_t count) {
 
 template <typename T, typename Out>
 void multiply(const Linear& op, KernelContext& context) {
-  const int64_t n = op.weight->shape[0], k = op.weight->shape[1];
-  const int64_t rows = op.out->numel() / n;
-  const Scratch<float> scratch(context.allocator, std::is_same_v<T, float> ? 0 : rows * k);
-  const float* x = widen(op.x->data<T>(), rows, k, scratch.get(), context);
+  using P = Product<T>;
+  // Rows of a tile: enough to read a panel from cache many times, few enough to leave tiles for every thread.
+  constexpr int64_t kBlockRows = std::max<int64_t>(8 * kTileRows, P::kRows);
+  const int64_t n = op.weight->shape[0], k = op.weight->shape[1], x_width = P::left_width(k);
+  const int64_t rows = op.out->numel() / n, held = (rows + P::kRowStep - 1) / P::kRowStep * P::kRowStep;
+  const Scratch<typename P::Left> scratch(context.allocator, std::is_same_v<T, float> ? 0 : held * x_width);
+  const auto* x = load_rows<T>(op.x->data<T>(), rows, k, scratch.get(), context);
   const T* weight = op.weight->data<T>();
   const T* bias = op.bias ? op.bias->data<T>() : nullptr;
   const Out* residual = op.residual ? op.residual->data<Out>() : nullptr;
@@ -76,11 +75,11 @@ void multiply(const Linear& op, KernelContext& context) {
     const int64_t panel = tile / blocks, first = tile % blocks * kBlockRows;
     const int64_t column = panel * kPanelWidth;
     const int64_t lanes = std::min(kPanelWidth, n - column);
-    alignas(64) float product[kTileRows * kPanelWidth];
-    for (int64_t r = first; r < std::min(rows, first + kBlockRows); r += kTileRows) {
-      const int64_t count = std::min<int64_t>(kTileRows, rows - r);
-      gemm_tile(count, kPanelWidth, k, x + r * k, k, weight + panel * k * kPanelWidth, kPanelWidth, product,
-                kPanelWidth, false);
+    const typename P::Scope scope;
+    alignas(64) float product[P::kRows * kPanelWidth];
+    for (int64_t r = first; r < std::min(rows, first + kBlockRows); r += P::kRows) {
+      const int64_t count = std::min(P::kRows, rows - r);
+      P::multiply(count, kPanelWidth, k, x + r * x_width, weight + panel * k * kPanelWidth, product);
       vectors_of(0, lanes, [&](int64_t lane, int width) {
         if (!bias) return;
         const Vec b = Vec::load(bias + column + lane, width);
@@ -110,7 +109,7 @@ void run(const PackPanels& op, KernelContext& context) {
 
 void run(const Linear& op, KernelContext& context) {
   if (op.out->numel() == 0) return;
-  with_float_type(op.x->dtype, [&](auto type) {
+  with_product_type(op.x->dtype, [&](auto type) {
     using T = decltype(type);
     if (op.out->dtype == op.x->dtype) {
       multiply<T, T>(op, context);

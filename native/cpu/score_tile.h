@@ -4,9 +4,9 @@
 
 #include "core/kernel_context.h"
 #include "cpu/bias.h"
-#include "cpu/gemm_tile.h"
 #include "cpu/mask.h"
 #include "cpu/math.h"
+#include "cpu/product.h"
 #include "ops/attention.h"
 
 namespace heddle::cpu::HEDDLE_ISA {
@@ -26,6 +26,7 @@ struct ScoreTile {
 template <typename T>
 class Scorer {
  public:
+  using P = Product<T>;
   explicit Scorer(const ScoreInputs& inputs)
       : inputs_(inputs),
         cu_(inputs.cu_seqlens->data<int32_t>()),
@@ -60,14 +61,12 @@ class Scorer {
     return n / x->shape[1] * x->strides[0] + n % x->shape[1] * x->strides[1] + head_of(tile, r) * x->strides[2];
   }
 
-  /// The queries of a tile, widened: [rows, Dk].
-  void load_queries(const ScoreTile& tile, float* q) const {
+  /// Of a row of load_queries.
+  int64_t query_width() const { return P::left_width(key_width()); }
+  /// The queries of a tile as products take them: [rows, query_width()].
+  void load_queries(const ScoreTile& tile, typename P::Left* q) const {
     for (int64_t r = 0; r < tile.rows; ++r) {
-      const T* from = inputs_.q->data<T>() + offset(tile, r, inputs_.q);
-      for (int64_t i = 0; i < key_width(); i += Vec::kWidth) {
-        const int lanes = static_cast<int>(std::min<int64_t>(Vec::kWidth, key_width() - i));
-        Vec::load(from + i, lanes).store(q + r * key_width() + i, lanes);
-      }
+      P::load_row(inputs_.q->data<T>() + offset(tile, r, inputs_.q), key_width(), q + r * query_width());
     }
   }
 
@@ -103,9 +102,8 @@ class Scorer {
   }
 
   /// q · k of a block, [rows, kPageKeys].
-  void multiply(const ScoreTile& tile, int64_t key, const float* q, float* scores) const {
-    gemm_tile(tile.rows, kPageKeys, key_width(), q, key_width(), page(tile, key / kPageKeys), kPageKeys, scores,
-              kPageKeys, false);
+  void multiply(const ScoreTile& tile, int64_t key, const typename P::Left* q, float* scores) const {
+    P::multiply(tile.rows, kPageKeys, key_width(), q, page(tile, key / kPageKeys), scores);
   }
 
   /// q · k of a block and a row → what `stage` says, up to kMasked.

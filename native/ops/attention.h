@@ -73,7 +73,7 @@ struct ScoreInputs {
 /// Arithmetic: float32; of half dtypes, p is rounded to the dtype before it meets v, and the sum below it is not. The
 /// keys of a row are taken in blocks of kPageKeys within spans of kSpanBlocks blocks, both at fixed positions; an
 /// online softmax runs over the blocks of a span, and spans are merged in order, after the sink. So a row's bytes
-/// depend on nothing but its own query and keys.
+/// depend on nothing but its own query and keys. The level amx multiplies bfloat16 as it does for Linear.
 struct Attention {
   static constexpr const char* kName = "attention";
   static constexpr int64_t kSpanBlocks = 8;

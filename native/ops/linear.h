@@ -29,7 +29,8 @@ Tensor* pack(Runtime& runtime, PackPanels op);
 ///   out       [..., N] T or float32
 ///
 /// Each output is one chain of multiply-adds along k = 0 … K - 1 in float32, whatever the number of rows: a row gives
-/// the same bytes alone and among others.
+/// the same bytes alone and among others. The level amx multiplies bfloat16 by TDPBF16PS, 32 of k after the other: in a
+/// float32 arithmetic of its own order, in which numbers below 2^-126 are zero.
 struct Linear {
   static constexpr const char* kName = "linear";
   const Tensor* x;

@@ -183,6 +183,18 @@ describe.each(FLOATS)('%s: NaN', (dtype) => {
     );
   });
 
+  test.each(['k', 'v'] as const)('in a key (%s) amid others that no query may attend to stays there', async (which) => {
+    const spoilt = Float32Array.from(numbers[which]);
+    for (const head of [0, 1]) spoilt.fill(NaN, (head * 100 + 40) * width, (head * 100 + 41) * width);
+    const keep = Uint8Array.from({ length: 100 * 100 }, (_, j) => Number(j % 100 !== 40));
+    const options = { mask: mask.dense(tensor(keep, [1, 1, 100, 100], { dtype: 'bool' })) };
+    const attend = ({ q, k, v }: typeof numbers) => {
+      const put = (values: ArrayLike<number>) => tensor(rounded(values, dtype), [1, 2, 100, width], { dtype });
+      return attention(put(q), put(k), put(v), options).data();
+    };
+    expect(await attend({ ...numbers, [which]: spoilt })).toEqual(await attend(numbers));
+  });
+
   test('in freed memory does not leak from keys that are not there', async () => {
     for (const keys of [1, 3, 63, 65]) {
       const few = numbersOf({ queries: keys, keys, keyWidth: 9, causal: true }, 1, dtype);

@@ -1,4 +1,4 @@
-import { linear, packWeight, tensor, type Activation } from '#lib/index';
+import { defaultDevice, devices, linear, packWeight, tensor, type Activation } from '#lib/index';
 import { FLOATS, rounded } from '../support/dtype';
 import * as naive from '../support/naive';
 import { Random } from '../support/random';
@@ -13,6 +13,7 @@ const sizes: [rows: number, width: number, outputs: number][] = [
   [7, 33, 63],
   [13, 257, 66],
   [50, 16, 20], // more rows than a block
+  [130, 300, 70], // and than one of AMX's, with more inputs than it interleaves at once
   [1, 2000, 4],
 ];
 const activations: Activation[] = ['linear', 'gelu', 'gelu_new'];
@@ -100,10 +101,12 @@ describe.each(FLOATS)('%s', (dtype) => {
     expect(await y.data()).toEqual(Float32Array.of(3, -1, NaN, NaN, Infinity, -Infinity));
   });
 
-  test('denormal numbers count', async () => {
+  // AMX takes denormal numbers as zero, and gives zero for them.
+  const isOnTiles = dtype === 'bfloat16' && defaultDevice() === 'cpu' && devices()[0].instructionSet === 'amx';
+  test(isOnTiles ? 'denormal numbers are zero' : 'denormal numbers count', async () => {
     const least = { float32: 2 ** -149, float16: 2 ** -24, bfloat16: 2 ** -133 }[dtype];
     using y = linear(put([least, 3 * least], [2]), put([1, 1, 2, -1], [2, 2]));
-    expect(await y.data()).toEqual(Float32Array.of(4 * least, -least));
+    expect(await y.data()).toEqual(isOnTiles ? Float32Array.of(0, 0) : Float32Array.of(4 * least, -least));
   });
 });
 
