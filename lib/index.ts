@@ -26,7 +26,7 @@ export {
   type CachedAttentionOptions,
   type Selection,
 } from './ops/attention';
-export { bias, Bias, type AlibiOptions, type BiasPositions, type RelativeTables } from './ops/bias';
+export { bias, Bias, type AlibiOptions, type BiasPositions, type RelativeTables, type T5BiasOptions } from './ops/bias';
 export { debertaBucket, t5Bucket, type LogBucketOptions, type T5BucketOptions } from './ops/buckets';
 export { cast } from './ops/cast';
 export { concat, type ConcatOptions } from './ops/concat';
