@@ -44,8 +44,12 @@ function coarse({ values, rows, columns }: MatrixPicture) {
 /** Labels at some distance from each other: every one where there is room, else round numbers. */
 function ticks(count: number, step: number, size: number, labels: readonly string[] | undefined) {
   if (labels && size >= FONT) return labels.map((label, i) => [i + 0.5, label] as const);
-  const every = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000].find((n) => (n / step) * size >= 3 * FONT) ?? 1e4;
-  return Array.from({ length: Math.ceil(count / every) }, (_, i) => [(i * every) / step + 0.5, `${i * every}`] as const);
+  const every =
+    [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000].find((n) => (n / step) * size >= 3 * FONT) ?? 1e4;
+  return Array.from(
+    { length: Math.ceil(count / every) },
+    (_, i) => [(i * every) / step + 0.5, `${i * every}`] as const,
+  );
 }
 
 /** The picture as a document of its own, in the colours of the page's light or dark scheme. */
@@ -63,7 +67,7 @@ export function matrixToSvg(picture: MatrixPicture): string {
   const rectangles: string[] = [];
   for (const [y, row] of cells.entries()) {
     for (let x = 0, end = 0; x < width; x = end) {
-      for (end = x + 1; end < width && row[end] === row[x]; ) ++end;
+      for (end = x + 1; end < width && row[end] === row[x];) ++end;
       if (!(row[x]! > 0)) continue;
       const place = `x="${short(left + x * size)}" y="${short(top + y * size)}"`;
       const extent = `width="${short((end - x) * size)}" height="${short(size)}"`;
@@ -89,7 +93,7 @@ export function matrixToSvg(picture: MatrixPicture): string {
     `:root{color-scheme:light dark}text{font:${FONT}px system-ui,sans-serif;fill:#444}.cells{fill:#1f6feb}.frame{fill:none;stroke:#999}`,
     '@media (prefers-color-scheme:dark){text{fill:#bbb}.cells{fill:#79b8ff}.frame{stroke:#666}}',
     '</style>',
-    `<text x="${short(left)}" y="${short(FONT * 1.3)}" font-weight="bold">${escape(picture.title)}</text>`,
+    `<text x="${short(FONT / 2)}" y="${short(FONT * 1.3)}" font-weight="bold">${escape(picture.title)}</text>`,
     `<text x="${short(left + width * size)}" y="${short(FONT * 1.3)}" text-anchor="end">key →</text>`,
     `<text x="${short(FONT)}" y="${middle}" text-anchor="middle" transform="rotate(-90 ${short(FONT)} ${middle})">← query</text>`,
     ...[...down1, ...across],

@@ -8,7 +8,18 @@ import { shapeOf, Tensor, tensor, unwrap, wrap } from '../tensor/tensor';
 
 /** Kinds of nodes, in the order of the native MaskKind. */
 const KINDS = [
-  ...(['causal', 'window', 'stride', 'block', 'blockTail', 'random', 'prefix', 'suffix', 'documents', 'global'] as const),
+  ...([
+    'causal',
+    'window',
+    'stride',
+    'block',
+    'blockTail',
+    'random',
+    'prefix',
+    'suffix',
+    'documents',
+    'global',
+  ] as const),
   ...(['dense', 'blocks', 'tree', 'and', 'or', 'not'] as const),
 ] as const;
 type Kind = (typeof KINDS)[number];

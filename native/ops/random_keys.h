@@ -13,8 +13,8 @@ HEDDLE_HOST_DEVICE int draw_keys(uint32_t seed, int64_t position, int count, int
   }
   for (int i = 0; i < count; ++i) {
     const int64_t last = keys - count + i;
-    const PhiloxWords words = philox(seed, 0, static_cast<uint32_t>(position), static_cast<uint32_t>(i), 0,
-                                     PhiloxUse::kMask);
+    const PhiloxWords words =
+        philox(seed, 0, static_cast<uint32_t>(position), static_cast<uint32_t>(i), 0, PhiloxUse::kMask);
     auto chosen = static_cast<int32_t>(words.uniform() * static_cast<double>(last + 1));
     for (int j = 0; j < i; ++j) {
       if (drawn[j] != chosen) continue;
