@@ -24,3 +24,10 @@ export {
   type EncoderLayerInput,
   type TransformerLayerOptions,
 } from './transformer-layers';
+export {
+  BahdanauAttention,
+  type BahdanauAttentionOptions,
+  type Context,
+  type ContextInput,
+} from './additive-attention';
+export { LuongAttention, type LuongAttentionOptions, type LuongContext } from './luong-attention';
