@@ -5,7 +5,7 @@ import { shapeOf, type Tensor } from '../tensor/tensor';
 import { Linear } from './layers';
 import { join, type ParameterSource } from './parameters';
 
-const LAYOUTS = ['stacked', 'per-head'] as const;
+const PROJECTIONS = ['separate', 'fused', 'fusedByHead'] as const;
 
 export interface HeadsOptions {
   /** C, of queries and of the output: a multiple of numHeads. */
@@ -19,18 +19,20 @@ export interface HeadsOptions {
   /** All four projections have biases. Default true. */
   bias?: boolean | undefined;
   /**
-   * How the rows of `in_proj_weight` lie. 'stacked': those of all queries, of all keys, of all values (PyTorch).
-   * 'per-head': queries, keys and values of the first head, of the second … (BLOOM, GPT-NeoX). Default 'stacked'.
+   * How the source has the projections of queries, keys and values. 'separate': `q_proj_weight` [C, C], `k_proj_weight`
+   * [C, Ck] and `v_proj_weight` [C, Cv]. 'fused': `in_proj_weight` [3 C, C], all queries first. 'fusedByHead': the same,
+   * but queries, keys and values of the first head, of the second … (BLOOM, GPT-NeoX). Default, as in PyTorch: 'fused',
+   * 'separate' where the widths differ.
    */
-  layout?: (typeof LAYOUTS)[number] | undefined;
+  projection?: (typeof PROJECTIONS)[number] | undefined;
 }
 
-export const HEADS_KEYS = ['width', 'numHeads', 'keyWidth', 'valueWidth', 'bias', 'layout'] as const;
+export const HEADS_KEYS = ['width', 'numHeads', 'keyWidth', 'valueWidth', 'bias', 'projection'] as const;
 
 /**
  * The projections of multi-head attention (Vaswani et al., 2017, section 3.2.2), by the names of PyTorch's
- * nn.MultiheadAttention: `in_proj_weight` [3 C, C], or `q_proj_weight` [C, C], `k_proj_weight` [C, Ck] and
- * `v_proj_weight` [C, Cv] where the widths differ; `in_proj_bias` [3 C], `out_proj.weight` [C, C], `out_proj.bias` [C].
+ * nn.MultiheadAttention: weights as `HeadsOptions` says, `in_proj_bias` [3 C] in the same order, `out_proj.weight` [C, C],
+ * `out_proj.bias` [C].
  */
 export class Heads implements Disposable {
   readonly headDim: number;
@@ -44,27 +46,28 @@ export class Heads implements Disposable {
     path: string,
     readonly options: HeadsOptions,
   ) {
-    const { width, numHeads, keyWidth = width, valueWidth = width, bias = true, layout = 'stacked' } = options;
+    const { width, numHeads, keyWidth = width, valueWidth = width, bias = true } = options;
+    const alike = keyWidth === width && valueWidth === width;
+    const { projection = alike ? 'fused' : 'separate' } = options;
     for (const [key, value] of Object.entries({ width, numHeads, keyWidth, valueWidth })) {
       checkInteger(name, key, value, 1, 2 ** 24);
     }
     if (width % numHeads !== 0) throw rangeError(name, 'width', `a multiple of numHeads ${numHeads}`, width);
     checkBoolean(name, 'bias', bias);
-    checkOneOf(name, 'layout', layout, LAYOUTS);
+    checkOneOf(name, 'projection', projection, PROJECTIONS);
+    if (!alike && projection !== 'separate') {
+      throw rangeError(name, 'projection', "'separate' where keyWidth or valueWidth is not width", projection);
+    }
     const headDim = width / numHeads;
     this.headDim = headDim;
     /** Part i of three. */
     const third = (whole: Tensor, i: number): Tensor =>
-      layout === 'stacked'
-        ? whole.slice(0, i * width, (i + 1) * width)
-        : whole.reshape([numHeads, 3, headDim, ...whole.shape.slice(1)]).slice(1, i, i + 1);
+      projection === 'fusedByHead'
+        ? whole.reshape([numHeads, 3, headDim, ...whole.shape.slice(1)]).slice(1, i, i + 1)
+        : whole.slice(0, i * width, (i + 1) * width);
     const widths = { q: width, k: keyWidth, v: valueWidth };
-    const fused = keyWidth === width && valueWidth === width;
-    if (!fused && layout === 'per-head') {
-      throw rangeError(name, 'layout', "'stacked' where keyWidth or valueWidth is not width", layout);
-    }
     const parts = scope(() => {
-      const weight = fused ? source.dense(join(path, 'in_proj_weight'), [3 * width, width]) : undefined;
+      const weight = projection === 'separate' ? undefined : source.dense(join(path, 'in_proj_weight'), [3 * width, width]);
       const biases = bias ? source.dense(join(path, 'in_proj_bias'), [3 * width]) : undefined;
       return (['q', 'k', 'v'] as const).map((part, i) => ({
         weight: weight

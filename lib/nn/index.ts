@@ -31,3 +31,10 @@ export {
   type ContextInput,
 } from './additive-attention';
 export { LuongAttention, type LuongAttentionOptions, type LuongContext } from './luong-attention';
+export {
+  LinformerAttention,
+  PerformerAttention,
+  type KernelAttentionInput,
+  type LinformerAttentionLayerOptions,
+  type PerformerAttentionLayerOptions,
+} from './linear-time-attention';

@@ -92,7 +92,7 @@ const make = (more: Partial<nn.MultiHeadAttentionOptions> = {}, tensors: Record<
   new nn.MultiHeadAttention(nn.parameters(tensors), '', { ...options, ...more });
 const x = normals([BATCH, TOKENS, WIDTH]);
 
-test('the layout of fused heads is that of the stacked ones, row by row', async () => {
+test('projections that are separate, fused, and fused by head are the same', async () => {
   // [3, H, D, …] → [H, 3, D, …]
   const perHead = (stacked: Tensor) => {
     const rest = stacked.shape.slice(1);
@@ -103,8 +103,14 @@ test('the layout of fused heads is that of the stacked ones, row by row', async 
   };
   const fused = { in_proj_weight: perHead(given.in_proj_weight), in_proj_bias: perHead(given.in_proj_bias) };
   using stacked = make();
-  using heads = make({ layout: 'per-head' }, { ...given, ...fused });
-  expect(await heads.forward(x).data()).toEqual(await stacked.forward(x).data());
+  using heads = make({ projection: 'fusedByHead' }, { ...given, ...fused });
+  const [q_proj_weight, k_proj_weight, v_proj_weight] = [0, 1, 2].map((i) =>
+    given.in_proj_weight.slice(0, i * WIDTH, (i + 1) * WIDTH),
+  ) as [Tensor, Tensor, Tensor];
+  using three = make({ projection: 'separate' }, { ...given, q_proj_weight, k_proj_weight, v_proj_weight });
+  const expected = await stacked.forward(x).data();
+  expect(await heads.forward(x).data()).toEqual(expected);
+  expect(await three.forward(x).data()).toEqual(expected);
 });
 
 test.each(FLOATS)('steps over a cache have the bytes of one causal pass, in %s', async (dtype) => {
@@ -212,8 +218,8 @@ const wrong: [message: RegExp, call: () => unknown][] = [
   [/unknown option "embedDim"/, () => make({ embedDim: 24 } as never)],
   [/width must be a multiple of numHeads 5/, () => make({ numHeads: 5 })],
   [/numHeads must be/, () => make({ numHeads: 0 })],
-  [/layout must be one of/, () => make({ layout: 'fused' as never })],
-  [/layout must be 'stacked'/, () => make({ layout: 'per-head', keyWidth: 8 })],
+  [/projection must be one of/, () => make({ projection: 'stacked' as never })],
+  [/projection must be 'separate'/, () => make({ projection: 'fusedByHead', keyWidth: 8 })],
   [/dropout must be in \[0, 1\]/, () => make({ dropout: 1.5 })],
   [/bias must be true or false/, () => make({ bias: 1 as never })],
   [/there is no "q_proj_weight" among 4/, () => make({ keyWidth: 8 })],
