@@ -67,7 +67,8 @@ export class Heads implements Disposable {
         : whole.slice(0, i * width, (i + 1) * width);
     const widths = { q: width, k: keyWidth, v: valueWidth };
     const parts = scope(() => {
-      const weight = projection === 'separate' ? undefined : source.dense(join(path, 'in_proj_weight'), [3 * width, width]);
+      const weight =
+        projection === 'separate' ? undefined : source.dense(join(path, 'in_proj_weight'), [3 * width, width]);
       const biases = bias ? source.dense(join(path, 'in_proj_bias'), [3 * width]) : undefined;
       return (['q', 'k', 'v'] as const).map((part, i) => ({
         weight: weight

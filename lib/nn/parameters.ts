@@ -1,4 +1,4 @@
-import { checkOptions, rangeError, show, typeError } from '../check';
+import { checkInteger, checkOptions, rangeError, show, typeError } from '../check';
 import { packWeight } from '../ops/linear';
 import { random } from '../ops/random';
 import { defaultDevice, type DeviceName } from '../tensor/device';
@@ -97,12 +97,14 @@ export function initialParameters(
 ): ParameterSource {
   checkOptions('initialParameters', options, ['seed', 'dtype', 'device']);
   const { seed = 0, dtype, device } = options;
+  checkInteger('initialParameters', 'seed', seed, 0, 2 ** 32);
   let count = 0;
   const make: Initializer = (path, shape) => {
-    const own = { seed: seed + count++, dtype, device };
     const size = shape.reduce((product, one) => product * one, 1);
     if (path.endsWith('bias')) return tensor(new Float32Array(size), shape, { dtype, device });
     if (shape.length === 1) return tensor(new Float32Array(size).fill(1), shape, { dtype, device });
+    // Seeds of neighbours must not meet.
+    const own = { seed: seed * 2 ** 20 + count++, dtype, device };
     return shape.length === 2
       ? xavierUniform(shape, own)
       : random.normal(shape, { ...own, std: shape.at(-1)! ** -0.5 });
