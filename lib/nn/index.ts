@@ -11,7 +11,7 @@ export {
   type MultiHeadAttentionOptions,
   type MultiHeadAttentionResult,
 } from './multi-head-attention';
-export { LayerNorm, RMSNorm, type LayerNormLayerOptions, type RMSNormOptions } from './norms';
+export { LayerNorm, RMSNorm, type LayerNormOptions, type RMSNormOptions } from './norms';
 export { initialParameters, parameters, type Initializer, type Parameter, type ParameterSource } from './parameters';
 export { sinusoidalPositions, type SinusoidalOptions } from './positions';
 export { Rotary, rotaryTables, type RotaryOptions, type RotaryScaling, type Rotation } from './rotary';
@@ -35,6 +35,6 @@ export {
   LinformerAttention,
   PerformerAttention,
   type KernelAttentionInput,
-  type LinformerAttentionLayerOptions,
-  type PerformerAttentionLayerOptions,
+  type LinformerAttentionOptions,
+  type PerformerAttentionOptions,
 } from './linear-time-attention';

@@ -10,7 +10,7 @@ import { join, type ParameterSource } from './parameters';
 // Layers whose time grows with the number of tokens, not with its square. Parameters are those of `MultiHeadAttention`,
 // so that its weights load, and some of their own.
 
-export interface PerformerAttentionLayerOptions extends HeadsOptions {
+export interface PerformerAttentionOptions extends HeadsOptions {
   /** What the products of features stand for: see `favorFeatures`. Default 'softmax'. */
   kernel?: 'softmax' | 'relu' | undefined;
   /** A token attends to none after it. Default false. */
@@ -47,7 +47,7 @@ export class PerformerAttention implements Disposable {
   constructor(
     private readonly source: ParameterSource,
     path: string,
-    readonly options: PerformerAttentionLayerOptions,
+    readonly options: PerformerAttentionOptions,
   ) {
     const name = 'PerformerAttention';
     const own = ['kernel', 'causal', 'numFeatures', 'seed', 'storedFeatures'];
@@ -98,7 +98,7 @@ export class PerformerAttention implements Disposable {
   }
 }
 
-export interface LinformerAttentionLayerOptions extends HeadsOptions {
+export interface LinformerAttentionOptions extends HeadsOptions {
   /** L: tokens that a sequence may have. */
   maxLength: number;
   /** K: keys and values that all of them become. */
@@ -123,7 +123,7 @@ export class LinformerAttention implements Disposable {
   constructor(
     source: ParameterSource,
     path: string,
-    readonly options: LinformerAttentionLayerOptions,
+    readonly options: LinformerAttentionOptions,
   ) {
     const name = 'LinformerAttention';
     checkOptions(name, options, [...HEADS_KEYS, 'maxLength', 'numProjected', 'shared']);

@@ -2,7 +2,7 @@ import { checkBoolean, checkInteger, checkNumber, checkOptions, rangeError } fro
 import { Norm } from './layers';
 import { join, type ParameterSource } from './parameters';
 
-export interface LayerNormLayerOptions {
+export interface LayerNormOptions {
   /** C */
   width: number;
   /** Added to the variance; at least 0. Default 1e-5. */
@@ -32,7 +32,7 @@ function checkSizes(name: string, width: unknown, eps: unknown): void {
  */
 export class LayerNorm extends Norm {
   /** @throws TypeError, RangeError for options that do not fit, and parameters that are missing or of another shape. */
-  constructor(source: ParameterSource, path: string, options: LayerNormLayerOptions) {
+  constructor(source: ParameterSource, path: string, options: LayerNormOptions) {
     const name = 'LayerNorm';
     checkOptions(name, options, ['width', 'eps', 'bias', 'unbiased']);
     const { width, eps = 1e-5, bias = true, unbiased = false } = options ?? {};

@@ -76,7 +76,7 @@ export function parameters(
     const found = typeof given === 'function' ? undefined : tensors.get(path);
     if (found) return found;
     const known = [...tensors.keys()].slice(0, 8).map(show).join(', ');
-    throw new RangeError(`[${name}] there is no ${show(path)} among ${tensors.size}: ${known}`);
+    throw new RangeError(`[${name}] there is no ${show(path)} among ${tensors.size} tensors: ${known}`);
   };
   const { device = tensors.values().next().value?.device ?? defaultDevice() } = options;
   const dense = (path: string, shape: readonly number[]): Tensor => {

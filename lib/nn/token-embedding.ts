@@ -1,5 +1,6 @@
 import { checkBoolean, checkInteger, checkOneOf, checkOptions, rangeError, typeError } from '../check';
 import { add, mul } from '../ops/arithmetic';
+import { cast } from '../ops/cast';
 import { embedding } from '../ops/embedding';
 import { linear } from '../ops/linear';
 import { scope } from '../tensor/scope';
@@ -33,6 +34,9 @@ export interface TokenEmbeddingInput extends PassOptions {
 }
 
 const NAME = 'TokenEmbedding';
+
+/** The factor is float32, and the product is rounded once. */
+const times = (x: Tensor, factor: number): Tensor => cast(mul(cast(x, 'float32'), factor), x.dtype);
 
 /**
  * Vectors of tokens with positions. Parameters: `weight` [V, C]; `positions.weight` [P, C] where they are learned. The
@@ -91,7 +95,7 @@ export class TokenEmbedding implements Disposable {
     }
     return scope(() => {
       const vectors = embedding(this.#table, ids);
-      const sized = scaled ? mul(vectors, Math.sqrt(width)) : vectors;
+      const sized = scaled ? times(vectors, Math.sqrt(width)) : vectors;
       if (!table) return drop(sized, dropout, draws);
       const placed = positions ? embedding(table, positions) : table.slice(0, offset, offset + tokens);
       return drop(add(sized, placed), dropout, draws);

@@ -66,6 +66,7 @@ export function checkLayerOptions(
 /** What encoder and decoder layers share: sublayers in residual connections, the last one the feed-forward layer. */
 class Sublayers implements Disposable {
   readonly settings: Required<TransformerLayerOptions>;
+  readonly attentions: readonly MultiHeadAttention[];
   readonly #linear1: Linear;
   readonly #linear2: Linear;
   readonly #norms: Norm[];
@@ -75,10 +76,13 @@ class Sublayers implements Disposable {
     source: ParameterSource,
     path: string,
     options: TransformerLayerOptions,
-    readonly attentions: readonly MultiHeadAttention[],
+    attentions: readonly string[],
   ) {
     this.settings = checkLayerOptions(name, options);
-    const { width, innerWidth, eps } = this.settings;
+    const { width, numHeads, innerWidth, eps, dropout } = this.settings;
+    this.attentions = attentions.map(
+      (part) => new MultiHeadAttention(source, join(path, part), { width, numHeads, dropout }),
+    );
     this.#linear1 = Linear.load(source, join(path, 'linear1'), [innerWidth, width], true);
     this.#linear2 = Linear.load(source, join(path, 'linear2'), [width, innerWidth], true);
     const norm = (_: unknown, i: number) => new LayerNorm(source, join(path, `norm${i + 1}`), { width, eps });
@@ -123,10 +127,7 @@ export class TransformerEncoderLayer implements Disposable {
     path: string,
     readonly options: TransformerLayerOptions,
   ) {
-    const name = 'TransformerEncoderLayer';
-    const { width, numHeads, dropout } = checkLayerOptions(name, options);
-    const attention = new MultiHeadAttention(source, join(path, 'self_attn'), { width, numHeads, dropout });
-    this.#sublayers = new Sublayers(name, source, path, options, [attention]);
+    this.#sublayers = new Sublayers('TransformerEncoderLayer', source, path, options, ['self_attn']);
   }
 
   /**
@@ -170,12 +171,7 @@ export class TransformerDecoderLayer implements Disposable {
     path: string,
     readonly options: TransformerLayerOptions,
   ) {
-    const name = 'TransformerDecoderLayer';
-    const { width, numHeads, dropout } = checkLayerOptions(name, options);
-    const attentions = ['self_attn', 'multihead_attn'].map(
-      (part) => new MultiHeadAttention(source, join(path, part), { width, numHeads, dropout }),
-    );
-    this.#sublayers = new Sublayers(name, source, path, options, attentions);
+    this.#sublayers = new Sublayers('TransformerDecoderLayer', source, path, options, ['self_attn', 'multihead_attn']);
   }
 
   /**

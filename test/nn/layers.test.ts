@@ -2,17 +2,9 @@ import { add, cast, embedding, gated, nn, tensor, type Tensor } from '#lib/index
 import { expectClose, OPS } from '../support/compare';
 import { FLOATS, rounded } from '../support/dtype';
 import * as naive from '../support/naive';
-import { Random } from '../support/random';
+import { normalsOf } from '../support/normals';
 
-const random = new Random(31);
-const normals = (shape: number[], scale = 1) =>
-  tensor(
-    random.normals(
-      shape.reduce((a, b) => a * b, 1),
-      scale,
-    ),
-    shape,
-  );
+const normals = normalsOf(31);
 
 const WIDTH = 12;
 const x = normals([3, WIDTH], 2);

@@ -1,23 +1,12 @@
-import { cast, linformerAttention, nn, orthogonalFeatures, performerAttention, tensor, type Tensor } from '#lib/index';
+import { cast, linformerAttention, nn, orthogonalFeatures, performerAttention, type Tensor } from '#lib/index';
 import { FLOATS } from '../support/dtype';
-import { Random } from '../support/random';
+import { multiHeadParameters, normalsOf } from '../support/normals';
 
 const [BATCH, TOKENS, WIDTH, HEADS, KEYS] = [2, 11, 16, 2, 7];
 const HEAD = WIDTH / HEADS;
-const random = new Random(21);
-const normals = (shape: number[], scale = 1) =>
-  tensor(
-    random.normals(
-      shape.reduce((a, b) => a * b, 1),
-      scale,
-    ),
-    shape,
-  );
+const normals = normalsOf(21);
 const given = {
-  in_proj_weight: normals([3 * WIDTH, WIDTH], 0.2),
-  in_proj_bias: normals([3 * WIDTH]),
-  'out_proj.weight': normals([WIDTH, WIDTH], 0.2),
-  'out_proj.bias': normals([WIDTH]),
+  ...multiHeadParameters(normals, WIDTH),
   'E.weight': normals([4, 20], 0.3),
   'F.weight': normals([4, 20], 0.3),
   projection: orthogonalFeatures({ headDim: HEAD, numFeatures: 12, seed: 4 }),

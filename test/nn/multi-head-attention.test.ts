@@ -2,7 +2,7 @@ import { bias, cast, KVCache, mask, nn, tensor, type Mask, type Tensor } from '#
 import { expectClose, OPS } from '../support/compare';
 import { FLOATS } from '../support/dtype';
 import { Fixture, fixtureNames, type Stored, type Values } from '../support/fixtures';
-import { Random } from '../support/random';
+import { multiHeadParameters, normalsOf } from '../support/normals';
 
 const float32 = ({ data, shape }: Values) => tensor(Float32Array.from(data), shape);
 
@@ -72,21 +72,8 @@ if (fixtureNames('ops').includes('multihead')) {
 
 const [BATCH, TOKENS, WIDTH, HEADS] = [2, 5, 24, 3];
 const HEAD = WIDTH / HEADS;
-const random = new Random(7);
-const normals = (shape: number[], scale = 1) =>
-  tensor(
-    random.normals(
-      shape.reduce((a, b) => a * b, 1),
-      scale,
-    ),
-    shape,
-  );
-const given = {
-  in_proj_weight: normals([3 * WIDTH, WIDTH], 0.2),
-  in_proj_bias: normals([3 * WIDTH]),
-  'out_proj.weight': normals([WIDTH, WIDTH], 0.2),
-  'out_proj.bias': normals([WIDTH]),
-};
+const normals = normalsOf(7);
+const given = multiHeadParameters(normals, WIDTH);
 const options = { width: WIDTH, numHeads: HEADS };
 const make = (more: Partial<nn.MultiHeadAttentionOptions> = {}, tensors: Record<string, Tensor> = given) =>
   new nn.MultiHeadAttention(nn.parameters(tensors), '', { ...options, ...more });
