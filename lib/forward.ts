@@ -1,7 +1,9 @@
 import type { Decoder } from './nn/decoder';
+import { Capture } from './nn/capture';
 import { gatherRows } from './ops/gather-rows';
 import { checkMask, checkRows, type Ids } from './prompt';
 import { checkOptions, rangeError, show, typeError } from './check';
+import type { DeviceName } from './tensor/device';
 import { scope } from './tensor/scope';
 import { tensor, type Tensor } from './tensor/tensor';
 
@@ -12,14 +14,20 @@ export interface ForwardInput {
   mask?: Ids | readonly Ids[] | undefined;
   /** Of the shape of ids. Default: 0 … T - 1 in every row, padding counted. */
   positions?: Ids | readonly Ids[] | undefined;
-  /** Inner tensors wanted, by path: 'embeddings', 'layers.0' …, 'norm'. */
+  /**
+   * Inner tensors wanted, by path: 'embeddings', 'layers.0' … (after that layer), 'layers.0.attention.weights' and other
+   * parts of a layer, 'norm'. What is not named costs nothing.
+   */
   capture?: readonly string[] | undefined;
 }
 
 export interface ForwardResult {
   /** [B, T, V] float32; rows of padding are 0. */
   logits: Tensor;
-  /** By path, [B, T, C] of the model's dtype; rows of padding are 0. */
+  /**
+   * By path: [B, T, C] of the model's dtype, heads side by side; `attention.weights` [B, H, T, T] float32. Rows of padding
+   * are 0.
+   */
   captured: Record<string, Tensor>;
 }
 
@@ -67,16 +75,67 @@ function run(
     cuSeqlens.push(next);
   }
   using cache = decoder.createCache(rows.length, length);
-  const { logits, captured } = decoder.forward(
-    { ids: int32(kept(rows)), positions: int32(kept(positions)), cuSeqlens: int32(cuSeqlens), cache },
-    capture,
-  );
-  const index = places.includes(-1) ? int32(places) : undefined;
-  const pad = (x: Tensor) => (index ? gatherRows(x, index) : x).reshape([rows.length, length, -1]);
+  const taps = capture.length > 0 ? new Capture(capture) : undefined;
+  const { logits } = decoder.forward({
+    ...{ ids: int32(kept(rows)), positions: int32(kept(positions)), cuSeqlens: int32(cuSeqlens) },
+    ...{ cache, capture: taps },
+  });
+  const padding = new Padding(places, rows.length, length, cuSeqlens, device);
   return {
-    logits: pad(logits),
-    captured: Object.fromEntries(Object.entries(captured).map(([path, x]) => [path, pad(x)])),
+    logits: padding.rows(logits),
+    captured: Object.fromEntries(
+      Object.entries(taps?.tensors ?? {}).map(([path, x]) => [
+        path,
+        path.endsWith('.weights') ? padding.weights(x) : padding.rows(x),
+      ]),
+    ),
   };
+}
+
+/** Puts what ragged tokens gave where they stand among padding. */
+class Padding {
+  /** Token of each place, -1: padding; undefined if there is none. */
+  readonly #tokens: Tensor | undefined;
+  /** Of each place the sequence's key, counted with those of all: b · capacity + key; -1: padding. */
+  readonly #keys: (capacity: number) => Tensor;
+
+  constructor(
+    places: readonly number[],
+    readonly batch: number,
+    readonly length: number,
+    cuSeqlens: readonly number[],
+    device: DeviceName,
+  ) {
+    const index = (values: readonly number[]) => tensor(Int32Array.from(values), [values.length], { device });
+    this.#tokens = places.includes(-1) ? index(places) : undefined;
+    this.#keys = (capacity) =>
+      index(
+        places.map((token, i) => {
+          const b = Math.floor(i / length);
+          return token < 0 ? -1 : b * capacity + token - cuSeqlens[b]!;
+        }),
+      );
+  }
+
+  /** [N, …] → [B, T, C] */
+  rows(x: Tensor): Tensor {
+    const flat = x.reshape([x.shape[0]!, -1]);
+    return (this.#tokens ? gatherRows(flat, this.#tokens) : flat).reshape([this.batch, this.length, -1]);
+  }
+
+  /** Weights over a cache, [N, H, capacity] → [B, H, T, T] */
+  weights(x: Tensor): Tensor {
+    const { batch, length } = this;
+    const [, heads = 0, capacity = 0] = x.shape;
+    const queries = this.rows(x).reshape([batch, length, heads, capacity]); // [B, Tq, H, capacity]
+    if (!this.#tokens) return queries.slice(3, 0, length).transpose(1, 2);
+    const byKey = queries
+      .transpose(2, 3)
+      .transpose(1, 2)
+      .reshape([batch * capacity, length * heads]); // [B · capacity, Tq · H]
+    const keys = gatherRows(byKey, this.#keys(capacity)).reshape([batch, length, length, heads]); // [B, Tk, Tq, H]
+    return keys.transpose(1, 3);
+  }
 }
 
 function checkCapture(name: string, capture: unknown, known: readonly string[]): readonly string[] {
@@ -85,8 +144,15 @@ function checkCapture(name: string, capture: unknown, known: readonly string[]):
   capture.forEach((path, index) => {
     if (typeof path !== 'string') throw typeError(name, `capture[${index}]`, 'a path', path);
     if (!known.includes(path)) {
-      throw new RangeError(`[${name}] capture[${index}] is ${show(path)}; this model has ${known.join(', ')}`);
+      throw new RangeError(`[${name}] capture[${index}] is ${show(path)}; this model has ${summary(known)}`);
     }
   });
   return capture as string[];
+}
+
+/** Paths, those of layers but the first left out. */
+function summary(paths: readonly string[]): string {
+  const layers = paths.filter((path) => /^layers\.\d+$/.test(path)).length;
+  const shown = paths.filter((path) => !/^layers\.[1-9]/.test(path));
+  return `${shown.join(', ')}${layers > 1 ? `, and so on up to layers.${layers - 1}` : ''}`;
 }

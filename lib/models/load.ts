@@ -1,18 +1,19 @@
 import * as path from 'node:path';
-import { Decoder } from '../nn/decoder';
+import type { Decoder } from '../nn/decoder';
 import { show } from '../check';
 import { readJson } from '../json';
 import type { DeviceName } from '../tensor/device';
 import { Channel } from '../tensor/program';
 import type { FloatDType } from '../tensor/tensor';
 import { WeightFolder } from '../weights/folder';
+import { bloom } from './bloom';
 import { Checkpoint } from './checkpoint';
 import { Config } from './config';
 import { gpt2 } from './gpt2';
 import { llama } from './llama';
 import type { Recipe } from './recipe';
 
-const RECIPES: readonly Recipe[] = [gpt2, llama];
+const RECIPES: readonly Recipe[] = [gpt2, llama, bloom];
 
 /** Architectures that can be loaded. */
 export const architectures: readonly string[] = RECIPES.flatMap((recipe) => recipe.architectures);
@@ -73,7 +74,7 @@ export async function loadDecoder(
   };
   signal?.addEventListener('abort', abort);
   try {
-    const decoder = channel.guard(() => new Decoder(checkpoint, recipe.options(config)));
+    const decoder = channel.guard(() => recipe.create(checkpoint, config));
     const total = checkpoint.loaded.reduce((sum, { bytes }) => sum + bytes, 0);
     let loaded = 0;
     await checkpoint.ready((bytes) => {

@@ -1,4 +1,5 @@
-import type { DecoderOptions } from '../nn/decoder';
+import type { Decoder } from '../nn/decoder';
+import type { ParameterSource } from '../nn/parameters';
 import type { Config } from './config';
 
 /** Where a parameter is in a checkpoint. */
@@ -12,9 +13,9 @@ export interface StoredParameter {
 export interface Recipe {
   /** Values of config.json's `architectures` (or `model_type`) that it serves. */
   readonly architectures: readonly string[];
-  /** config.json as options of the decoder. */
-  options(config: Config): DecoderOptions;
-  /** A parameter's path in the decoder → its place in the checkpoint. */
+  /** The model of a config.json: reads its options and takes the parameters. */
+  create(source: ParameterSource, config: Config): Decoder;
+  /** A parameter's path in the model → its place in the checkpoint. */
   locate(path: string): StoredParameter;
   /** Prefixes that the checkpoint's names may have, the usual one first. */
   readonly prefixes: readonly string[];

@@ -36,10 +36,22 @@ const HALF_TOLERANCE = { float16: 5e-2, bfloat16: 1e-1 };
 /** Where forward() has a tensor that the reference calls `output`: 'logits', a path to capture, or nowhere. */
 function pathOf(output: string, outputs: object): string | undefined {
   if (output === 'logits') return output;
-  const index = /^hidden_states\/(\d+)$/.exec(output)?.[1];
-  if (index === undefined) return undefined;
-  if (index === '0') return 'embeddings';
-  return `hidden_states/${Number(index) + 1}` in outputs ? `layers.${Number(index) - 1}` : 'norm';
+  const [, kind, number] = /^(hidden_states|attentions)\/(\d+)$/.exec(output) ?? [];
+  if (number === undefined) return undefined;
+  if (kind === 'attentions') return `layers.${number}.attention.weights`;
+  if (number === '0') return 'embeddings';
+  return `hidden_states/${Number(number) + 1}` in outputs ? `layers.${Number(number) - 1}` : 'norm';
+}
+
+/** Of which dtype forward() gives what is at a path. */
+const dtypeOf = (place: string, dtype: string) => (/^logits$|\.weights$/.test(place) ? 'float32' : dtype);
+
+/** Whether an element is of a token's row, [B, T, C] or [B, H, T, T]: rows of padding carry no meaning. */
+function isToken(mask: ArrayLike<number>, shape: readonly number[], element: number): boolean {
+  const [batch = 1, tokens = 1, width = 1] = [shape[0], shape.at(-2), shape.at(-1)];
+  const row = Math.floor(element / width);
+  const sequence = Math.floor(element / (shape.reduce((product, size) => product * size, 1) / batch));
+  return mask[sequence * tokens + (row % tokens)] !== 0;
 }
 
 const known = (names: object, table: object) => Object.keys(names).every((name) => name in table);
@@ -80,12 +92,10 @@ for (const name of fixtureNames('models')) {
           const place = pathOf(output, outputs)!;
           const tensor = place === 'logits' ? logits : captured[place]!;
           const { shape, max_abs: largest, noise = 0 } = outputs[output]!;
-          expect([tensor.shape, tensor.dtype]).toEqual([shape, place === 'logits' ? 'float32' : dtype]);
+          expect([tensor.shape, tensor.dtype]).toEqual([shape, dtypeOf(place, dtype)]);
           const expected = fixture.tensor(`${caseName}/${output}`).data;
           const actual = await tensor.data();
-          const width = shape.at(-1)!;
-          // Rows of padding carry no meaning.
-          const kept = (_: number, i: number) => mask[Math.floor(i / width)] !== 0;
+          const kept = (_: number, i: number) => isToken(mask, shape, i);
           const tolerance = (value: number) =>
             dtype === 'float32'
               ? Math.max(MODELS.abs + MODELS.rel * Math.abs(value), 20 * noise)
