@@ -1,19 +1,24 @@
-import type { Decoder } from './nn/decoder';
-import { Capture } from './nn/capture';
-import { gatherRows } from './ops/gather-rows';
-import { checkMask, checkRows, type Ids } from './prompt';
 import { checkOptions, rangeError, show, typeError } from './check';
-import type { DeviceName } from './tensor/device';
+import { forwardDecoder } from './forward-decoder';
+import { forwardEncoder } from './forward-encoder';
+import type { Network } from './models/recipe';
+import { Decoder } from './nn/decoder';
+import { checkMask, checkRows, type Ids } from './prompt';
 import { scope } from './tensor/scope';
-import { tensor, type Tensor } from './tensor/tensor';
+import type { Tensor } from './tensor/tensor';
 
 export interface ForwardInput {
   /** Token ids, one row or rows of one length T. */
   ids: Ids | readonly Ids[];
   /** 1: a token, 0: padding, of the shape of ids. Default: all tokens. */
   mask?: Ids | readonly Ids[] | undefined;
-  /** Of the shape of ids. Default: 0 … T - 1 in every row, padding counted. */
+  /**
+   * Of the shape of ids. Default: 0 … T - 1 in every row, padding counted. Models with positions relative to others (ALiBi,
+   * relative keys) do not look at them.
+   */
   positions?: Ids | readonly Ids[] | undefined;
+  /** Encoders: the kind of each token, sentence A or B, of the shape of ids. Default: 0. */
+  tokenTypes?: Ids | readonly Ids[] | undefined;
   /**
    * Inner tensors wanted, by path: 'embeddings', 'layers.0' … (after that layer), 'layers.0.attention.weights' and other
    * parts of a layer, 'norm'. What is not named costs nothing.
@@ -21,121 +26,67 @@ export interface ForwardInput {
   capture?: readonly string[] | undefined;
 }
 
+/** Rows of padding are 0 in what a decoder gives; those of an encoder carry no meaning. */
 export interface ForwardResult {
-  /** [B, T, V] float32; rows of padding are 0. */
-  logits: Tensor;
   /**
-   * By path: [B, T, C] of the model's dtype, heads side by side; `attention.weights` [B, H, T, T] float32. Rows of padding
-   * are 0.
+   * [B, T, V] float32; of token classifiers [B, T, L], of sequence classifiers [B, L]. Asking a model for them that has
+   * none is a TypeError.
    */
-  captured: Record<string, Tensor>;
+  readonly logits: Tensor;
+  /** Question answering: [B, T] float32 each. */
+  readonly startLogits?: Tensor;
+  readonly endLogits?: Tensor;
+  /** Encoders without a head: [B, T, C] of the model's dtype. */
+  readonly lastHiddenState?: Tensor;
+  /** The same, where there is a pooler: [B, C]. */
+  readonly poolerOutput?: Tensor;
+  /** By path: [B, T, C] of the model's dtype, heads side by side; `attention.weights` [B, H, T, T] float32. */
+  readonly captured: Record<string, Tensor>;
 }
 
-/** One pass over whole sequences. Inside, padding is left out: tokens run ragged. */
-export function forward(decoder: Decoder, input: ForwardInput): ForwardResult {
+/** What was asked for, checked: rows of one length. */
+export interface Batch {
+  ids: readonly Ids[];
+  masks: readonly Ids[];
+  positions: readonly Ids[];
+  capture: readonly string[];
+}
+
+export interface EncoderBatch extends Batch {
+  tokenTypes: readonly Ids[];
+}
+
+/** One pass over whole sequences. */
+export function forward(network: Network, input: ForwardInput, architecture: string): ForwardResult {
   const name = 'Model.forward';
   if (typeof input !== 'object' || input === null) throw typeError(name, 'input', 'an object', input);
-  checkOptions(name, input, ['ids', 'mask', 'positions', 'capture']);
-  const { maxPositions } = decoder;
-  const { vocabSize } = decoder.options;
-  const { rows } = checkRows(name, 'ids', input.ids, vocabSize);
-  const length = rows[0]?.length ?? 0;
-  if (length < 1 || length > maxPositions || rows.some((row) => row.length !== length)) {
+  const common = ['ids', 'mask', 'positions', 'capture'];
+  checkOptions(name, input, network instanceof Decoder ? common : [...common, 'tokenTypes']);
+  const { maxPositions } = network;
+  const { rows: ids } = checkRows(name, 'ids', input.ids, network.options.vocabSize);
+  const length = ids[0]?.length ?? 0;
+  if (length < 1 || length > maxPositions || ids.some((row) => row.length !== length)) {
     const wanted = `rows of one length from 1 to ${maxPositions}`;
-    throw new RangeError(`[${name}] ids must be ${wanted} but have ${rows.map((row) => row.length).join(', ')}`);
+    throw new RangeError(`[${name}] ids must be ${wanted} but have ${ids.map((row) => row.length).join(', ')}`);
   }
-  const masks = checkMask(name, input.mask, rows);
-  const positions =
-    input.positions === undefined
-      ? rows.map((row) => Int32Array.from(row, (_, i) => i))
-      : checkRows(name, 'positions', input.positions, maxPositions).rows;
-  if (positions.length !== rows.length || positions.some((row) => row.length !== length)) {
-    throw rangeError(name, 'positions', `of the shape of ids [${rows.length}, ${length}]`, input.positions);
-  }
-  const capture = checkCapture(name, input.capture, decoder.capturePaths);
-  return scope(() => run(decoder, rows, masks, positions, capture));
-}
-
-function run(
-  decoder: Decoder,
-  rows: readonly Ids[],
-  masks: readonly Ids[],
-  positions: readonly Ids[],
-  capture: readonly string[],
-): ForwardResult {
-  const length = rows[0]?.length ?? 0;
-  const kept = (values: readonly Ids[]) => values.flatMap((row, b) => [...row].filter((_, i) => masks[b]?.[i] !== 0));
-  const { device } = decoder;
-  const int32 = (values: readonly number[]) => tensor(Int32Array.from(values), [values.length], { device });
-  const cuSeqlens = [0];
-  const places: number[] = []; // of each padded position among the tokens; -1: padding
-  for (const row of masks) {
-    let next = cuSeqlens.at(-1) ?? 0;
-    for (const real of row) places.push(real === 0 ? -1 : next++);
-    cuSeqlens.push(next);
-  }
-  using cache = decoder.createCache(rows.length, length);
-  const taps = capture.length > 0 ? new Capture(capture) : undefined;
-  const { logits } = decoder.forward({
-    ...{ ids: int32(kept(rows)), positions: int32(kept(positions)), cuSeqlens: int32(cuSeqlens) },
-    ...{ cache, capture: taps },
-  });
-  const padding = new Padding(places, rows.length, length, cuSeqlens, device);
-  return {
-    logits: padding.rows(logits),
-    captured: Object.fromEntries(
-      Object.entries(taps?.tensors ?? {}).map(([path, x]) => [
-        path,
-        path.endsWith('.weights') ? padding.weights(x) : padding.rows(x),
-      ]),
-    ),
+  /** Rows of the shape of ids. */
+  const alike = (argument: 'positions' | 'tokenTypes', limit: number, fallback: (row: Ids) => Ids) => {
+    const given = input[argument];
+    if (given === undefined) return ids.map(fallback);
+    const { rows } = checkRows(name, argument, given, limit);
+    if (rows.length !== ids.length || rows.some((row) => row.length !== length)) {
+      throw rangeError(name, argument, `of the shape of ids [${ids.length}, ${length}]`, given);
+    }
+    return rows;
   };
-}
-
-/** Puts what ragged tokens gave where they stand among padding. */
-class Padding {
-  /** Token of each place, -1: padding; undefined if there is none. */
-  readonly #tokens: Tensor | undefined;
-  /** Of each place the sequence's key, counted with those of all: b · capacity + key; -1: padding. */
-  readonly #keys: (capacity: number) => Tensor;
-
-  constructor(
-    places: readonly number[],
-    readonly batch: number,
-    readonly length: number,
-    cuSeqlens: readonly number[],
-    device: DeviceName,
-  ) {
-    const index = (values: readonly number[]) => tensor(Int32Array.from(values), [values.length], { device });
-    this.#tokens = places.includes(-1) ? index(places) : undefined;
-    this.#keys = (capacity) =>
-      index(
-        places.map((token, i) => {
-          const b = Math.floor(i / length);
-          return token < 0 ? -1 : b * capacity + token - cuSeqlens[b]!;
-        }),
-      );
+  const masks = checkMask(name, input.mask, ids);
+  const positions = alike('positions', maxPositions, (row) => Int32Array.from(row, (_, i) => i));
+  const capture = checkCapture(name, input.capture, network.capturePaths);
+  if (network instanceof Decoder) {
+    return scope(() => forwardDecoder(network, { ids, masks, positions, capture }));
   }
-
-  /** [N, …] → [B, T, C] */
-  rows(x: Tensor): Tensor {
-    const flat = x.reshape([x.shape[0]!, -1]);
-    return (this.#tokens ? gatherRows(flat, this.#tokens) : flat).reshape([this.batch, this.length, -1]);
-  }
-
-  /** Weights over a cache, [N, H, capacity] → [B, H, T, T] */
-  weights(x: Tensor): Tensor {
-    const { batch, length } = this;
-    const [, heads = 0, capacity = 0] = x.shape;
-    const queries = this.rows(x).reshape([batch, length, heads, capacity]); // [B, Tq, H, capacity]
-    if (!this.#tokens) return queries.slice(3, 0, length).transpose(1, 2);
-    const byKey = queries
-      .transpose(2, 3)
-      .transpose(1, 2)
-      .reshape([batch * capacity, length * heads]); // [B · capacity, Tq · H]
-    const keys = gatherRows(byKey, this.#keys(capacity)).reshape([batch, length, length, heads]); // [B, Tk, Tq, H]
-    return keys.transpose(1, 3);
-  }
+  const tokenTypes = alike('tokenTypes', network.options.numTypes, (row) => new Int32Array(row.length));
+  return scope(() => forwardEncoder(network, { ids, masks, positions, capture, tokenTypes }, architecture));
 }
 
 function checkCapture(name: string, capture: unknown, known: readonly string[]): readonly string[] {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import * as path from 'node:path';
-import { loadModel, type GenerationOptions, type Model } from 'heddle';
+import { loadModel, type ForwardInput, type ForwardResult, type GenerationOptions, type Model } from 'heddle';
 import { architectures } from '#lib/models/load';
 import { expectClose, MODELS } from '../support/compare';
 import { FLOATS } from '../support/dtype';
@@ -18,10 +18,19 @@ interface Cases {
   generate: { name: string; inputs: Record<string, number[][]>; params: Record<string, unknown>; sequences: number[][] }[];
 }
 
-const INPUTS: Record<string, 'ids' | 'mask' | 'positions'> = {
+const INPUTS: Record<string, keyof ForwardInput> = {
   input_ids: 'ids',
   attention_mask: 'mask',
   position_ids: 'positions',
+  token_type_ids: 'tokenTypes',
+};
+/** Outputs by name; the others are captured. */
+const OUTPUTS: Record<string, Exclude<keyof ForwardResult, 'captured'>> = {
+  logits: 'logits',
+  start_logits: 'startLogits',
+  end_logits: 'endLogits',
+  last_hidden_state: 'lastHiddenState',
+  pooler_output: 'poolerOutput',
 };
 const OPTIONS: Record<string, keyof GenerationOptions> = {
   pad_token_id: 'padTokenId',
@@ -33,21 +42,26 @@ const OPTIONS: Record<string, keyof GenerationOptions> = {
 /** How far an output may be off, relative to its largest element: see test/fixtures/README.md. */
 const HALF_TOLERANCE = { float16: 5e-2, bfloat16: 1e-1 };
 
-/** Where forward() has a tensor that the reference calls `output`: 'logits', a path to capture, or nowhere. */
-function pathOf(output: string, outputs: object): string | undefined {
-  if (output === 'logits') return output;
+/** Encoders: normalized behind each layer, so that there is no norm at the end. */
+const isEncoder = (architecture: string) => /^(Bert|Longformer)/.test(architecture);
+
+/** The path at which `capture` has what the reference calls `output`; undefined: nowhere. */
+function pathOf(output: string, { forward, architecture }: { forward: Cases['forward'][number]; architecture: string }): string | undefined {
   const [, kind, number] = /^(hidden_states|attentions)\/(\d+)$/.exec(output) ?? [];
   if (number === undefined) return undefined;
   if (kind === 'attentions') return `layers.${number}.attention.weights`;
   if (number === '0') return 'embeddings';
-  return `hidden_states/${Number(number) + 1}` in outputs ? `layers.${Number(number) - 1}` : 'norm';
+  const isLast = !(`hidden_states/${Number(number) + 1}` in forward.outputs);
+  return isLast && !isEncoder(architecture) ? 'norm' : `layers.${Number(number) - 1}`;
 }
 
-/** Of which dtype forward() gives what is at a path. */
-const dtypeOf = (place: string, dtype: string) => (/^logits$|\.weights$/.test(place) ? 'float32' : dtype);
+/** Of which dtype forward() gives an output. */
+const dtypeOf = (output: string, dtype: string) => (/logits$|^attentions/.test(output) ? 'float32' : dtype);
 
-/** Whether an element is of a token's row, [B, T, C] or [B, H, T, T]: rows of padding carry no meaning. */
-function isToken(mask: ArrayLike<number>, shape: readonly number[], element: number): boolean {
+/** Whether an element is of a token's row, [B, T], [B, T, C] or [B, H, T, T]: rows of padding carry no meaning. */
+function isToken(mask: ArrayLike<number>, output: string, shape: readonly number[], element: number): boolean {
+  if (/^(start|end)_logits$/.test(output)) return mask[element] !== 0;
+  if (shape.length === 2) return true; // one row a sequence
   const [batch = 1, tokens = 1, width = 1] = [shape[0], shape.at(-2), shape.at(-1)];
   const row = Math.floor(element / width);
   const sequence = Math.floor(element / (shape.reduce((product, size) => product * size, 1) / batch));
@@ -74,28 +88,30 @@ for (const name of fixtureNames('models')) {
     });
     afterAll(() => model.dispose());
 
-    for (const { name: caseName, inputs, outputs } of fixture.cases.forward) {
-      const supported = Object.keys(outputs).filter((output) => pathOf(output, outputs) !== undefined);
+    for (const forward of fixture.cases.forward) {
+      const { name: caseName, inputs, outputs } = forward;
+      const { architecture } = fixture.cases;
+      const place = (output: string) => pathOf(output, { forward, architecture });
+      const supported = Object.keys(outputs).filter((output) => output in OUTPUTS || place(output) !== undefined);
       for (const output of Object.keys(outputs)) {
         if (dtype === 'float32' && !supported.includes(output)) test.skip(`${name} forward ${caseName}: ${output}`, () => undefined);
       }
       (known(inputs, INPUTS) ? test : test.skip)(`${name} forward ${caseName}`, async () => {
-        const capture = supported.map((output) => pathOf(output, outputs)!).filter((place) => place !== 'logits');
-        const { logits, captured } = model.forward({
+        const result = model.forward({
           ...(Object.fromEntries(
             Object.entries(inputs).map(([key, value]) => [INPUTS[key]!, value as unknown as number[][]]),
           ) as { ids: number[][] }),
-          capture,
+          capture: supported.flatMap((output) => place(output) ?? []),
         });
         const mask = fixture.value(inputs.attention_mask ?? []).data;
         for (const output of supported) {
-          const place = pathOf(output, outputs)!;
-          const tensor = place === 'logits' ? logits : captured[place]!;
+          const path = place(output);
+          const tensor = (path === undefined ? result[OUTPUTS[output]!] : result.captured[path])!;
           const { shape, max_abs: largest, noise = 0 } = outputs[output]!;
-          expect([tensor.shape, tensor.dtype]).toEqual([shape, dtypeOf(place, dtype)]);
+          expect([tensor.shape, tensor.dtype]).toEqual([shape, dtypeOf(output, dtype)]);
           const expected = fixture.tensor(`${caseName}/${output}`).data;
           const actual = await tensor.data();
-          const kept = (_: number, i: number) => isToken(mask, shape, i);
+          const kept = (_: number, i: number) => isToken(mask, output, shape, i);
           const tolerance = (value: number) =>
             dtype === 'float32'
               ? Math.max(MODELS.abs + MODELS.rel * Math.abs(value), 20 * noise)
