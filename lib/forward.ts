@@ -13,12 +13,14 @@ export interface ForwardInput {
   /** 1: a token, 0: padding, of the shape of ids. Default: all tokens. */
   mask?: Ids | readonly Ids[] | undefined;
   /**
-   * Of the shape of ids. Default: 0 … T - 1 in every row, padding counted. Models with positions relative to others (ALiBi,
+   * Of the shape of ids. Default: 0 … T - 1 in every row, padding counted; of Longformer as it counts them. Models with positions relative to others (ALiBi,
    * relative keys) do not look at them.
    */
   positions?: Ids | readonly Ids[] | undefined;
   /** Encoders: the kind of each token, sentence A or B, of the shape of ids. Default: 0. */
   tokenTypes?: Ids | readonly Ids[] | undefined;
+  /** Longformer: 1: a token that attends to all and that all attend to, of the shape of ids. Default: none. */
+  globalMask?: Ids | readonly Ids[] | undefined;
   /**
    * Inner tensors wanted, by path: 'embeddings', 'layers.0' … (after that layer), 'layers.0.attention.weights' and other
    * parts of a layer, 'norm'. What is not named costs nothing.
@@ -40,7 +42,11 @@ export interface ForwardResult {
   readonly lastHiddenState?: Tensor;
   /** The same, where there is a pooler: [B, C]. */
   readonly poolerOutput?: Tensor;
-  /** By path: [B, T, C] of the model's dtype, heads side by side; `attention.weights` [B, H, T, T] float32. */
+  /**
+   * By path: [B, T, C] of the model's dtype, heads side by side; `attention.weights` [B, H, T, T] float32. Longformer's are
+   * [B, H, T, G + window + 1], of the G global tokens (rows that have fewer: 0) and then of the window, rows of global
+   * tokens 0; theirs are `attention.globalWeights` [B, H, T', G], T' the next multiple of the largest window.
+   */
   readonly captured: Record<string, Tensor>;
 }
 
@@ -54,14 +60,21 @@ export interface Batch {
 
 export interface EncoderBatch extends Batch {
   tokenTypes: readonly Ids[];
+  globalMasks: readonly Ids[];
+}
+
+/** What forward() takes. */
+function keysOf(network: Network): string[] {
+  const common = ['ids', 'mask', 'positions', 'capture'];
+  if (network instanceof Decoder) return common;
+  return [...common, 'tokenTypes', ...(network.options.windows ? ['globalMask'] : [])];
 }
 
 /** One pass over whole sequences. */
 export function forward(network: Network, input: ForwardInput, architecture: string): ForwardResult {
   const name = 'Model.forward';
   if (typeof input !== 'object' || input === null) throw typeError(name, 'input', 'an object', input);
-  const common = ['ids', 'mask', 'positions', 'capture'];
-  checkOptions(name, input, network instanceof Decoder ? common : [...common, 'tokenTypes']);
+  checkOptions(name, input, keysOf(network));
   const { maxPositions } = network;
   const { rows: ids } = checkRows(name, 'ids', input.ids, network.options.vocabSize);
   const length = ids[0]?.length ?? 0;
@@ -70,7 +83,7 @@ export function forward(network: Network, input: ForwardInput, architecture: str
     throw new RangeError(`[${name}] ids must be ${wanted} but have ${ids.map((row) => row.length).join(', ')}`);
   }
   /** Rows of the shape of ids. */
-  const alike = (argument: 'positions' | 'tokenTypes', limit: number, fallback: (row: Ids) => Ids) => {
+  const alike = (argument: 'positions' | 'tokenTypes' | 'globalMask', limit: number, fallback: (row: Ids) => Ids) => {
     const given = input[argument];
     if (given === undefined) return ids.map(fallback);
     const { rows } = checkRows(name, argument, given, limit);
@@ -80,13 +93,16 @@ export function forward(network: Network, input: ForwardInput, architecture: str
     return rows;
   };
   const masks = checkMask(name, input.mask, ids);
-  const positions = alike('positions', maxPositions, (row) => Int32Array.from(row, (_, i) => i));
+  const positions = alike('positions', network.positionLimit, (row) => network.positionsOf(row));
   const capture = checkCapture(name, input.capture, network.capturePaths);
   if (network instanceof Decoder) {
     return scope(() => forwardDecoder(network, { ids, masks, positions, capture }));
   }
-  const tokenTypes = alike('tokenTypes', network.options.numTypes, (row) => new Int32Array(row.length));
-  return scope(() => forwardEncoder(network, { ids, masks, positions, capture, tokenTypes }, architecture));
+  const zeros = (row: Ids) => new Int32Array(row.length);
+  const tokenTypes = alike('tokenTypes', network.options.numTypes, zeros);
+  const globalMasks = alike('globalMask', 2, zeros);
+  const batch = { ids, masks, positions, capture, tokenTypes, globalMasks };
+  return scope(() => forwardEncoder(network, batch, architecture));
 }
 
 function checkCapture(name: string, capture: unknown, known: readonly string[]): readonly string[] {

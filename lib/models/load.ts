@@ -11,9 +11,10 @@ import { Checkpoint } from './checkpoint';
 import { Config } from './config';
 import { gpt2 } from './gpt2';
 import { llama } from './llama';
+import { longformer } from './longformer';
 import type { Network, Recipe } from './recipe';
 
-const RECIPES: readonly Recipe[] = [gpt2, llama, bloom, bert];
+const RECIPES: readonly Recipe[] = [gpt2, llama, bloom, bert, longformer];
 
 /** Architectures that can be loaded. */
 export const architectures: readonly string[] = RECIPES.flatMap((recipe) => recipe.architectures);

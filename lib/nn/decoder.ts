@@ -112,6 +112,16 @@ export class Decoder implements Disposable {
     return this.options.positions === 'learned' ? this.options.contextLength : 2 ** 31 - 1;
   }
 
+  /** Numbers that a position may have. */
+  get positionLimit(): number {
+    return this.maxPositions;
+  }
+
+  /** Positions of a row of ids. */
+  positionsOf(ids: ArrayLike<number>): Int32Array {
+    return Int32Array.from(ids, (_, at) => at);
+  }
+
   createCache(batch: number, capacity: number): KVCache {
     const { numLayers, numKvHeads, headDim } = this.options;
     const { device, dtype } = this;

@@ -15,8 +15,24 @@ export interface EncoderStep {
   length: number;
   /** [B, 1, 1, T] bool: keys that are tokens, not padding; default: all. */
   tokens?: Tensor | undefined;
+  /** Whether there is a token at a place, as `tokens` says. */
+  isToken: (b: number, at: number) => boolean;
+  /** Of models that have them, if there are any. */
+  globals?: Globals | undefined;
   /** Inner tensors wanted, if any. */
   capture?: Capture | undefined;
+}
+
+/** Tokens that attend to all and that all attend to. */
+export interface Globals {
+  /** Where they stand in each sequence. */
+  positions: readonly (readonly number[])[];
+  /** G: the most that a sequence has. */
+  count: number;
+  /** [B · G] int32: their rows among all B · T, -1 where a sequence has fewer. */
+  rows: Tensor;
+  /** [B, 1, 1, T] bool: keys that are global. */
+  keys: Tensor;
 }
 
 /** Self-attention of an encoder's block. */

@@ -1,3 +1,4 @@
+import type { Activation } from '../ops/activation';
 import { add } from '../ops/arithmetic';
 import type { DeviceName } from '../tensor/device';
 import { scope } from '../tensor/scope';
@@ -7,7 +8,7 @@ import { FullAttention, type EncoderAttention, type EncoderStep, type RelativePo
 import { createHead, type EncoderHead, type EncoderHeadOptions, type EncoderOutputs } from './encoder-head';
 import { Embedding, Norm, type NormOptions } from './layers';
 import { ParameterLog, type Parameter, type ParameterSource } from './parameters';
-import type { Activation } from '../ops/activation';
+import { WindowAttention } from './window-attention';
 
 export interface EncoderOptions {
   vocabSize: number;
@@ -25,6 +26,10 @@ export interface EncoderOptions {
   numTypes: number;
   /** 'learned': a table, added to the tokens; else vectors of the distance between query and key. */
   positions: 'learned' | RelativePositions;
+  /** Positions count the tokens but this one, from the number behind it; this one's own is its number. Default: places. */
+  padTokenId?: number | undefined;
+  /** By layer, keys that a query sees around it, both sides together; default: all. */
+  windows?: readonly number[] | undefined;
   head: EncoderHeadOptions;
 }
 
@@ -57,18 +62,20 @@ export class Encoder implements Disposable {
     const source = new ParameterLog(from);
     this.parameters = source.taken;
     this.device = source.device;
-    const { vocabSize, contextLength, width, numLayers, numTypes, positions, norm, head } = options;
+    const { vocabSize, width, numLayers, numTypes, positions, norm, head } = options;
     const shape = [vocabSize, width] as const;
     const tied = head.kind === 'maskedLM' && head.tied; // then it is packed for the head
     this.#tokens = new Embedding(tied ? source.matrix('tokens.weight', shape) : source.dense('tokens.weight', shape));
     this.dtype = this.#tokens.table.dtype as FloatDType;
     this.#types = new Embedding(source.dense('types.weight', [numTypes, width]));
     this.#positions =
-      positions === 'learned' ? new Embedding(source.dense('positions.weight', [contextLength, width])) : undefined;
+      positions === 'learned'
+        ? new Embedding(source.dense('positions.weight', [this.positionLimit, width]))
+        : undefined;
     this.#embeddingNorm = Norm.load(source, 'embeddingNorm', width, norm);
     this.#blocks = Array.from(
       { length: numLayers },
-      (_, layer) => new EncoderBlock(source, `layers.${layer}`, options),
+      (_, layer) => new EncoderBlock(source, `layers.${layer}`, layer, options),
     );
     this.#head = createHead(source, head, { width, vocabSize, norm, tokens: this.#tokens.table });
   }
@@ -78,9 +85,23 @@ export class Encoder implements Disposable {
     return ['embeddings', ...this.#blocks.flatMap((block) => block.capturePaths)];
   }
 
-  /** Positions that there are. */
+  /** Tokens that a sequence may have. */
   get maxPositions(): number {
     return this.options.contextLength;
+  }
+
+  /** Numbers that a position may have. */
+  get positionLimit(): number {
+    const { contextLength, padTokenId } = this.options;
+    return padTokenId === undefined ? contextLength : contextLength + padTokenId + 1;
+  }
+
+  /** Positions of a row of ids. */
+  positionsOf(ids: ArrayLike<number>): Int32Array {
+    const { padTokenId } = this.options;
+    if (padTokenId === undefined) return Int32Array.from(ids, (_, at) => at);
+    let last = padTokenId;
+    return Int32Array.from(ids, (id) => (id === padTokenId ? padTokenId : ++last));
   }
 
   forward(input: EncoderInput): EncoderOutputs {
@@ -119,11 +140,20 @@ class EncoderBlock implements Disposable {
   constructor(
     source: ParameterSource,
     readonly path: string,
+    layer: number,
     options: EncoderOptions,
   ) {
-    const { width, numHeads, norm, contextLength, positions } = options;
+    const { width, numHeads, norm, contextLength, positions, windows } = options;
     const relative = positions === 'learned' ? undefined : positions;
-    this.#attention = new FullAttention(source, `${path}.attention`, { width, numHeads, relative, contextLength });
+    const place = `${path}.attention`;
+    this.#attention = windows
+      ? new WindowAttention(source, place, {
+          width,
+          numHeads,
+          side: windows[layer]! / 2,
+          multiple: Math.max(...windows),
+        })
+      : new FullAttention(source, place, { width, numHeads, relative, contextLength });
     this.#attentionNorm = Norm.load(source, `${path}.attentionNorm`, width, norm);
     this.#feedForward = new FeedForward(source, `${path}.feedForward`, {
       ...options,

@@ -23,6 +23,7 @@ const INPUTS: Record<string, keyof ForwardInput> = {
   attention_mask: 'mask',
   position_ids: 'positions',
   token_type_ids: 'tokenTypes',
+  global_attention_mask: 'globalMask',
 };
 /** Outputs by name; the others are captured. */
 const OUTPUTS: Record<string, Exclude<keyof ForwardResult, 'captured'>> = {
@@ -47,24 +48,35 @@ const isEncoder = (architecture: string) => /^(Bert|Longformer)/.test(architectu
 
 /** The path at which `capture` has what the reference calls `output`; undefined: nowhere. */
 function pathOf(output: string, { forward, architecture }: { forward: Cases['forward'][number]; architecture: string }): string | undefined {
-  const [, kind, number] = /^(hidden_states|attentions)\/(\d+)$/.exec(output) ?? [];
+  const [, kind, number] = /^(hidden_states|attentions|global_attentions)\/(\d+)$/.exec(output) ?? [];
   if (number === undefined) return undefined;
   if (kind === 'attentions') return `layers.${number}.attention.weights`;
+  if (kind === 'global_attentions') return `layers.${number}.attention.globalWeights`;
   if (number === '0') return 'embeddings';
   const isLast = !(`hidden_states/${Number(number) + 1}` in forward.outputs);
   return isLast && !isEncoder(architecture) ? 'norm' : `layers.${Number(number) - 1}`;
 }
 
 /** Of which dtype forward() gives an output. */
-const dtypeOf = (output: string, dtype: string) => (/logits$|^attentions/.test(output) ? 'float32' : dtype);
+const dtypeOf = (output: string, dtype: string) => (/logits$|attentions/.test(output) ? 'float32' : dtype);
 
-/** Whether an element is of a token's row, [B, T], [B, T, C] or [B, H, T, T]: rows of padding carry no meaning. */
-function isToken(mask: ArrayLike<number>, output: string, shape: readonly number[], element: number): boolean {
-  if (/^(start|end)_logits$/.test(output)) return mask[element] !== 0;
-  if (shape.length === 2) return true; // one row a sequence
-  const [batch = 1, tokens = 1, width = 1] = [shape[0], shape.at(-2), shape.at(-1)];
+/** Whether an element of an output means something: rows of padding, and of global tokens that are not there, do not. */
+function hasMeaning(
+  output: string,
+  shape: readonly number[],
+  element: number,
+  { mask, globalMask }: { mask: ArrayLike<number>; globalMask: Float64Array },
+): boolean {
+  const perToken = /^(start|end)_logits$/.test(output);
+  if (shape.length === 2 && !perToken) return true; // one row a sequence
+  const [batch = 1, tokens = 1, width = 1] = perToken ? [...shape, 1] : [shape[0], shape.at(-2), shape.at(-1)];
   const row = Math.floor(element / width);
   const sequence = Math.floor(element / (shape.reduce((product, size) => product * size, 1) / batch));
+  if (output.startsWith('global_attentions')) {
+    const length = globalMask.length / batch; // [B, H, T', G]
+    const globals = globalMask.subarray(sequence * length, (sequence + 1) * length).filter((one) => one !== 0).length;
+    return element % width < globals;
+  }
   return mask[sequence * tokens + (row % tokens)] !== 0;
 }
 
@@ -104,6 +116,7 @@ for (const name of fixtureNames('models')) {
           capture: supported.flatMap((output) => place(output) ?? []),
         });
         const mask = fixture.value(inputs.attention_mask ?? []).data;
+        const globalMask = fixture.value(inputs.global_attention_mask ?? []).data;
         for (const output of supported) {
           const path = place(output);
           const tensor = (path === undefined ? result[OUTPUTS[output]!] : result.captured[path])!;
@@ -111,7 +124,7 @@ for (const name of fixtureNames('models')) {
           expect([tensor.shape, tensor.dtype]).toEqual([shape, dtypeOf(output, dtype)]);
           const expected = fixture.tensor(`${caseName}/${output}`).data;
           const actual = await tensor.data();
-          const kept = (_: number, i: number) => isToken(mask, output, shape, i);
+          const kept = (_: number, i: number) => hasMeaning(output, shape, i, { mask, globalMask });
           const tolerance = (value: number) =>
             dtype === 'float32'
               ? Math.max(MODELS.abs + MODELS.rel * Math.abs(value), 20 * noise)
