@@ -66,8 +66,9 @@ export function matrixToSvg(picture: MatrixPicture): string {
   // A rectangle for each run of equal cells.
   const rectangles: string[] = [];
   for (const [y, row] of cells.entries()) {
-    for (let x = 0, end = 0; x < width; x = end) {
-      for (end = x + 1; end < width && row[end] === row[x];) ++end;
+    for (let x = 0, end; x < width; x = end) {
+      end = x + 1;
+      while (end < width && row[end] === row[x]) ++end;
       if (!(row[x]! > 0)) continue;
       const place = `x="${short(left + x * size)}" y="${short(top + y * size)}"`;
       const extent = `width="${short((end - x) * size)}" height="${short(size)}"`;

@@ -61,15 +61,16 @@ class Runtime {
 
   // ---- work
 
-  /// Queues an op on the device of its tensors. Throws TypeError if they are on several, QUEUE_FULL.
+  /// Queues an op on the device of its tensors. Throws TypeError if they are on several, QUEUE_FULL; `function` is what
+  /// users called.
   template <typename Op>
-  void submit(const Op& op) {
+  void submit(const Op& op, const char* function = Op::kName) {
     const auto reads = op.reads();
     const auto writes = op.writes();
-    Stream& stream = common_stream(Op::kName, reads.data(), reads.size(), writes.data(), writes.size());
+    Stream& stream = common_stream(function, reads.data(), reads.size(), writes.data(), writes.size());
     const Record record = Record::of(RunOp<Op>{op});
     if (recording_) return this->record(stream, record, reads.data(), reads.size(), writes.data(), writes.size());
-    check_depth(Op::kName, stream);
+    check_depth(function, stream);
     stream.push(record);
   }
   void submit(const Emit& op);

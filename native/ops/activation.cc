@@ -10,7 +10,7 @@ Tensor* activate(Runtime& runtime, const char* function, Activate op) {
   if (!std::isfinite(op.alpha)) throw_range_error("[", function, "] alpha must be a finite number but got ", op.alpha);
   op.x = dense(runtime, op.x);
   op.out = runtime.make(op.x, op.x->dtype, op.x->shape);
-  runtime.submit(op);
+  runtime.submit(op, function);
   return op.out;
 }
 

@@ -24,7 +24,7 @@ Tensor* binary(Runtime& runtime, const char* function, Binary op) {
   check_floats(function, "a", op.a);
   check_floats_as(function, "b", op.b, "a", op.a);
   op.out = runtime.make(op.a, op.a->dtype, broadcast(function, op.a->shape, op.b->shape));
-  runtime.submit(op);
+  runtime.submit(op, function);
   return op.out;
 }
 

@@ -19,7 +19,7 @@ Tensor* reduce(Runtime& runtime, const char* function, Reduce op, std::optional<
   Shape rows = op.x->shape;
   rows[-1] = 1;
   op.out = runtime.make(op.x, op.x->dtype, rows);
-  runtime.submit(op);
+  runtime.submit(op, function);
   return reshape(runtime, with_axis_back(runtime, op.out, at), shape);
 }
 

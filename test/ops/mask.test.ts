@@ -179,7 +179,7 @@ test('random keys: so many for each query, others for another seed', async () =>
     return Array.from({ length: 100 }, (_, i) => array.slice(i * 100, (i + 1) * 100).join(''));
   };
   const rows = await rowsOf(1);
-  for (const row of rows) expect([...row].filter((bit) => bit === '1')).toHaveLength(5);
+  for (const row of rows) expect(row.match(/1/g)).toHaveLength(5);
   expect(new Set(rows).size).toBe(100);
   expect(await rowsOf(1)).toEqual(rows);
   expect(await rowsOf(2)).not.toEqual(rows);
