@@ -1,82 +1,108 @@
-import type { Decoder } from './nn/decoder';
-import { gatherRows } from './ops/gather-rows';
-import { checkMask, checkRows, type Ids } from './prompt';
 import { checkOptions, rangeError, show, typeError } from './check';
+import { forwardDecoder } from './forward-decoder';
+import { forwardEncoder } from './forward-encoder';
+import type { Network } from './models/recipe';
+import { Decoder } from './nn/decoder';
+import { checkMask, checkRows, type Ids } from './prompt';
 import { scope } from './tensor/scope';
-import { tensor, type Tensor } from './tensor/tensor';
+import type { Tensor } from './tensor/tensor';
 
 export interface ForwardInput {
   /** Token ids, one row or rows of one length T. */
   ids: Ids | readonly Ids[];
   /** 1: a token, 0: padding, of the shape of ids. Default: all tokens. */
   mask?: Ids | readonly Ids[] | undefined;
-  /** Of the shape of ids. Default: 0 … T - 1 in every row, padding counted. */
+  /**
+   * Of the shape of ids. Default: 0 … T - 1 in every row, padding counted; of Longformer as it counts them. Models with positions relative to others (ALiBi,
+   * relative keys) do not look at them.
+   */
   positions?: Ids | readonly Ids[] | undefined;
-  /** Inner tensors wanted, by path: 'embeddings', 'layers.0' …, 'norm'. */
+  /** Encoders: the kind of each token, sentence A or B, of the shape of ids. Default: 0. */
+  tokenTypes?: Ids | readonly Ids[] | undefined;
+  /** Longformer: 1: a token that attends to all and that all attend to, of the shape of ids. Default: none. */
+  globalMask?: Ids | readonly Ids[] | undefined;
+  /**
+   * Inner tensors wanted, by path: 'embeddings', 'layers.0' … (after that layer), 'layers.0.attention.weights' and other
+   * parts of a layer, 'norm'. What is not named costs nothing.
+   */
   capture?: readonly string[] | undefined;
 }
 
+/** Rows of padding are 0 in what a decoder gives; those of an encoder carry no meaning. */
 export interface ForwardResult {
-  /** [B, T, V] float32; rows of padding are 0. */
-  logits: Tensor;
-  /** By path, [B, T, C] of the model's dtype; rows of padding are 0. */
-  captured: Record<string, Tensor>;
+  /**
+   * [B, T, V] float32; of token classifiers [B, T, L], of sequence classifiers [B, L]. Asking a model for them that has
+   * none is a TypeError.
+   */
+  readonly logits: Tensor;
+  /** Question answering: [B, T] float32 each. */
+  readonly startLogits?: Tensor;
+  readonly endLogits?: Tensor;
+  /** Encoders without a head: [B, T, C] of the model's dtype. */
+  readonly lastHiddenState?: Tensor;
+  /** The same, where there is a pooler: [B, C]. */
+  readonly poolerOutput?: Tensor;
+  /**
+   * By path: [B, T, C] of the model's dtype, heads side by side; `attention.weights` [B, H, T, T] float32. Longformer's are
+   * [B, H, T, G + window + 1], of the G global tokens (rows that have fewer: 0) and then of the window, rows of global
+   * tokens 0; theirs are `attention.globalWeights` [B, H, T', G], T' the next multiple of the largest window.
+   */
+  readonly captured: Record<string, Tensor>;
 }
 
-/** One pass over whole sequences. Inside, padding is left out: tokens run ragged. */
-export function forward(decoder: Decoder, input: ForwardInput): ForwardResult {
+/** What was asked for, checked: rows of one length. */
+export interface Batch {
+  ids: readonly Ids[];
+  masks: readonly Ids[];
+  positions: readonly Ids[];
+  capture: readonly string[];
+}
+
+export interface EncoderBatch extends Batch {
+  tokenTypes: readonly Ids[];
+  globalMasks: readonly Ids[];
+}
+
+/** What forward() takes. */
+function keysOf(network: Network): string[] {
+  const common = ['ids', 'mask', 'positions', 'capture'];
+  if (network instanceof Decoder) return common;
+  return [...common, 'tokenTypes', ...(network.options.windows ? ['globalMask'] : [])];
+}
+
+/** One pass over whole sequences. */
+export function forward(network: Network, input: ForwardInput, architecture: string): ForwardResult {
   const name = 'Model.forward';
   if (typeof input !== 'object' || input === null) throw typeError(name, 'input', 'an object', input);
-  checkOptions(name, input, ['ids', 'mask', 'positions', 'capture']);
-  const { maxPositions } = decoder;
-  const { vocabSize } = decoder.options;
-  const { rows } = checkRows(name, 'ids', input.ids, vocabSize);
-  const length = rows[0]?.length ?? 0;
-  if (length < 1 || length > maxPositions || rows.some((row) => row.length !== length)) {
+  checkOptions(name, input, keysOf(network));
+  const { maxPositions } = network;
+  const { rows: ids } = checkRows(name, 'ids', input.ids, network.options.vocabSize);
+  const length = ids[0]?.length ?? 0;
+  if (length < 1 || length > maxPositions || ids.some((row) => row.length !== length)) {
     const wanted = `rows of one length from 1 to ${maxPositions}`;
-    throw new RangeError(`[${name}] ids must be ${wanted} but have ${rows.map((row) => row.length).join(', ')}`);
+    throw new RangeError(`[${name}] ids must be ${wanted} but have ${ids.map((row) => row.length).join(', ')}`);
   }
-  const masks = checkMask(name, input.mask, rows);
-  const positions =
-    input.positions === undefined
-      ? rows.map((row) => Int32Array.from(row, (_, i) => i))
-      : checkRows(name, 'positions', input.positions, maxPositions).rows;
-  if (positions.length !== rows.length || positions.some((row) => row.length !== length)) {
-    throw rangeError(name, 'positions', `of the shape of ids [${rows.length}, ${length}]`, input.positions);
-  }
-  const capture = checkCapture(name, input.capture, decoder.capturePaths);
-  return scope(() => run(decoder, rows, masks, positions, capture));
-}
-
-function run(
-  decoder: Decoder,
-  rows: readonly Ids[],
-  masks: readonly Ids[],
-  positions: readonly Ids[],
-  capture: readonly string[],
-): ForwardResult {
-  const length = rows[0]?.length ?? 0;
-  const kept = (values: readonly Ids[]) => values.flatMap((row, b) => [...row].filter((_, i) => masks[b]?.[i] !== 0));
-  const { device } = decoder;
-  const int32 = (values: readonly number[]) => tensor(Int32Array.from(values), [values.length], { device });
-  const cuSeqlens = [0];
-  const places: number[] = []; // of each padded position among the tokens; -1: padding
-  for (const row of masks) {
-    let next = cuSeqlens.at(-1) ?? 0;
-    for (const real of row) places.push(real === 0 ? -1 : next++);
-    cuSeqlens.push(next);
-  }
-  using cache = decoder.createCache(rows.length, length);
-  const { logits, captured } = decoder.forward(
-    { ids: int32(kept(rows)), positions: int32(kept(positions)), cuSeqlens: int32(cuSeqlens), cache },
-    capture,
-  );
-  const index = places.includes(-1) ? int32(places) : undefined;
-  const pad = (x: Tensor) => (index ? gatherRows(x, index) : x).reshape([rows.length, length, -1]);
-  return {
-    logits: pad(logits),
-    captured: Object.fromEntries(Object.entries(captured).map(([path, x]) => [path, pad(x)])),
+  /** Rows of the shape of ids. */
+  const alike = (argument: 'positions' | 'tokenTypes' | 'globalMask', limit: number, fallback: (row: Ids) => Ids) => {
+    const given = input[argument];
+    if (given === undefined) return ids.map(fallback);
+    const { rows } = checkRows(name, argument, given, limit);
+    if (rows.length !== ids.length || rows.some((row) => row.length !== length)) {
+      throw rangeError(name, argument, `of the shape of ids [${ids.length}, ${length}]`, given);
+    }
+    return rows;
   };
+  const masks = checkMask(name, input.mask, ids);
+  const positions = alike('positions', network.positionLimit, (row) => network.positionsOf(row));
+  const capture = checkCapture(name, input.capture, network.capturePaths);
+  if (network instanceof Decoder) {
+    return scope(() => forwardDecoder(network, { ids, masks, positions, capture }));
+  }
+  const zeros = (row: Ids) => new Int32Array(row.length);
+  const tokenTypes = alike('tokenTypes', network.options.numTypes, zeros);
+  const globalMasks = alike('globalMask', 2, zeros);
+  const batch = { ids, masks, positions, capture, tokenTypes, globalMasks };
+  return scope(() => forwardEncoder(network, batch, architecture));
 }
 
 function checkCapture(name: string, capture: unknown, known: readonly string[]): readonly string[] {
@@ -85,8 +111,15 @@ function checkCapture(name: string, capture: unknown, known: readonly string[]):
   capture.forEach((path, index) => {
     if (typeof path !== 'string') throw typeError(name, `capture[${index}]`, 'a path', path);
     if (!known.includes(path)) {
-      throw new RangeError(`[${name}] capture[${index}] is ${show(path)}; this model has ${known.join(', ')}`);
+      throw new RangeError(`[${name}] capture[${index}] is ${show(path)}; this model has ${summary(known)}`);
     }
   });
   return capture as string[];
+}
+
+/** Paths, those of layers but the first left out. */
+function summary(paths: readonly string[]): string {
+  const layers = paths.filter((path) => /^layers\.\d+$/.test(path)).length;
+  const shown = paths.filter((path) => !/^layers\.[1-9]/.test(path));
+  return `${shown.join(', ')}${layers > 1 ? `, and so on up to layers.${layers - 1}` : ''}`;
 }

@@ -71,7 +71,7 @@ export { scatterRows, tensorScatter, type TensorScatterOptions } from './ops/sca
 export { logSoftmax, softmax, type SoftmaxOptions } from './ops/softmax';
 export { topK, type TopKOptions } from './ops/top-k';
 export { where } from './ops/where';
-export { attentionMap, type AttentionMap, type AttentionMapOptions } from './picture';
+export { attentionMap, type AttentionMap, type AttentionMapOptions } from './ops/picture';
 export { loadModel, Model, type Generated, type LoadModelOptions, type ScoreOptions } from './pipeline';
 export type { FinishReason, Piece } from './pieces';
 export type { Scored } from './score';

@@ -5,8 +5,9 @@ import { decode } from './generation/loop';
 import { readDefaults, resolveOptions, type GenerationOptions, type GenerationSettings } from './generation/options';
 import { readJson } from './json';
 import { describeModel, type InfoOptions, type ModelInfo } from './models/info';
-import { loadDecoder, readConfig, type LoadOptions } from './models/load';
-import type { Decoder } from './nn/decoder';
+import { loadNetwork, readConfig, type LoadOptions } from './models/load';
+import type { Network } from './models/recipe';
+import { Decoder } from './nn/decoder';
 import { piecesOf, Row, type FinishReason, type Piece } from './pieces';
 import { resolvePrompt, type ManyPrompts, type OnePrompt, type Prompt } from './prompt';
 import { scoreRow, type Scored } from './score';
@@ -41,7 +42,7 @@ function checkSignal(name: string, signal: unknown): void {
 
 /** A loaded model: text in, text out. Free it with `dispose()` or `await using`. */
 export class Model implements AsyncDisposable {
-  readonly #decoder: Decoder;
+  readonly #network: Network;
   readonly #defaults: GenerationOptions;
   /** Of the generations under way: what ends them. */
   readonly #running = new Set<AbortController>();
@@ -49,31 +50,31 @@ export class Model implements AsyncDisposable {
 
   /** Not for users: see loadModel. */
   constructor(
-    decoder: Decoder,
+    network: Network,
     /** The folder's config.json. */
     readonly config: Readonly<Record<string, unknown>>,
     /** Undefined where the folder has none: then prompts are token ids. */
     readonly tokenizer: Tokenizer | undefined,
     defaults: GenerationOptions,
   ) {
-    this.#decoder = decoder;
+    this.#network = network;
     this.#defaults = defaults;
   }
 
   /** Where it runs. */
   get device(): DeviceName {
-    return this.#decoder.device;
+    return this.#network.device;
   }
   get vocabSize(): number {
-    return this.#decoder.options.vocabSize;
+    return this.#network.options.vocabSize;
   }
   /** Of weights, activations and cache; logits are float32. */
   get dtype(): FloatDType {
-    return this.#decoder.dtype;
+    return this.#network.dtype;
   }
   /** Tokens that it was made for. */
   get contextLength(): number {
-    return this.#decoder.options.contextLength;
+    return this.#network.options.contextLength;
   }
 
   /**
@@ -119,8 +120,9 @@ export class Model implements AsyncDisposable {
     this.#checkAlive(name);
     checkOptions(name, options, ['signal']);
     checkSignal(name, options.signal);
+    const decoder = this.#decoder(name);
     const { rows, many } = resolvePrompt(name, prompt, this.tokenizer, this.vocabSize);
-    const { maxPositions } = this.#decoder;
+    const { maxPositions } = decoder;
     rows.forEach((row, b) => {
       if (row.length - 1 > maxPositions) {
         const which = many ? `[${b}]` : '';
@@ -132,7 +134,7 @@ export class Model implements AsyncDisposable {
     const scores: Scored[] = [];
     for (const row of rows) {
       this.#checkAlive(name);
-      scores.push(await scoreRow(this.#decoder, row, options.signal));
+      scores.push(await scoreRow(decoder, row, options.signal));
     }
     return many ? scores : (scores[0] as Scored);
   }
@@ -143,9 +145,7 @@ export class Model implements AsyncDisposable {
    * @throws TypeError, RangeError for options that do not fit.
    */
   info(options?: InfoOptions): ModelInfo {
-    const { architectures: named, model_type: type } = this.config;
-    const architecture: unknown = (Array.isArray(named) ? (named as unknown[])[0] : undefined) ?? type;
-    return describeModel(this.#decoder, String(architecture), options);
+    return describeModel(this.#decoder('Model.info'), this.#architecture, options);
   }
 
   /**
@@ -155,7 +155,7 @@ export class Model implements AsyncDisposable {
    */
   forward(input: ForwardInput): ForwardResult {
     this.#checkAlive('Model.forward');
-    return forward(this.#decoder, input);
+    return forward(this.#network, input, this.#architecture);
   }
 
   /**
@@ -167,7 +167,7 @@ export class Model implements AsyncDisposable {
     this.#disposed = true;
     const reason = new TypeError('[Model.dispose] the model was disposed during generation');
     for (const generation of this.#running) generation.abort(reason);
-    this.#decoder[Symbol.dispose]();
+    this.#network[Symbol.dispose]();
     await sync();
   }
   async [Symbol.asyncDispose](): Promise<void> {
@@ -178,12 +178,25 @@ export class Model implements AsyncDisposable {
     if (this.#disposed) throw new TypeError(`[${name}] the model was disposed`);
   }
 
+  get #architecture(): string {
+    const { architectures: named, model_type: type } = this.config;
+    return String((Array.isArray(named) ? (named as unknown[])[0] : undefined) ?? type);
+  }
+
+  /** For what only a decoder can do. */
+  #decoder(name: string): Decoder {
+    if (this.#network instanceof Decoder) return this.#network;
+    throw new TypeError(
+      `[${name}] ${this.#architecture} is an encoder, which has no next token: it has forward() only`,
+    );
+  }
+
   #prepare(name: string, prompt: unknown, options: GenerationOptions) {
     this.#checkAlive(name);
+    const { maxPositions } = this.#decoder(name);
     const { vocabSize, contextLength } = this;
     const { rows, many } = resolvePrompt(name, prompt, this.tokenizer, vocabSize);
     const promptLength = Math.max(...rows.map((row) => row.length));
-    const { maxPositions } = this.#decoder;
     const limits = { vocabSize, contextLength, maxPositions, batch: rows.length, promptLength };
     const settings = resolveOptions(name, options, this.#defaults, limits);
     if (settings.stopStrings.length > 0 && !this.tokenizer) {
@@ -209,7 +222,7 @@ export class Model implements AsyncDisposable {
     this.#running.add(generation);
     try {
       const rows = prompts.map(() => new Row(this.tokenizer, settings));
-      for await (const steps of decode(this.#decoder, prompts, { ...settings, signal: generation.signal })) {
+      for await (const steps of decode(this.#decoder(name), prompts, { ...settings, signal: generation.signal })) {
         yield* piecesOf(rows, steps);
         if (rows.every((row) => row.finishReason !== null)) return;
       }
@@ -255,16 +268,16 @@ export async function loadModel(folder: string, options: LoadModelOptions = {}):
     Tokenizer.load(place),
     readJson('loadModel', path.join(place, 'generation_config.json')),
   ]);
-  const decoder = await loadDecoder(place, config, target, { dtype, onProgress, signal });
+  const network = await loadNetwork(place, config, target, { dtype, onProgress, signal });
   try {
-    const defaults = readDefaults(config.values, generation, decoder.options.vocabSize);
+    const defaults = readDefaults(config.values, generation, network.options.vocabSize);
     if (defaults.unsupported.length > 0) {
       const names = defaults.unsupported.join(', ');
       process.emitWarning(`${place}: generation_config.json sets ${names}, which heddle does not have: left out`);
     }
-    return new Model(decoder, config.values, tokenizer, defaults.options);
+    return new Model(network, config.values, tokenizer, defaults.options);
   } catch (error) {
-    decoder[Symbol.dispose]();
+    network[Symbol.dispose]();
     throw error;
   }
 }

@@ -36,8 +36,8 @@ export class Checkpoint implements ParameterSource {
   }
 
   #load(path: string, shape: readonly number[], packed: boolean): Tensor {
-    const { name, transposed = false } = this.recipe.locate(path);
-    const entry = this.#find(name);
+    const { name, olderName, transposed = false } = this.recipe.locate(path);
+    const entry = this.#find(name, olderName);
     const wanted = transposed ? shape.toReversed() : shape;
     if (wanted.join() !== entry.shape.join()) {
       const found = `[${entry.shape.join(', ')}]`;
@@ -50,9 +50,9 @@ export class Checkpoint implements ParameterSource {
     return tensor;
   }
 
-  #find(name: string): SafetensorsEntry {
+  #find(name: string, olderName: string = name): SafetensorsEntry {
     for (const prefix of this.recipe.prefixes) {
-      const entry = this.weights.find(prefix + name);
+      const entry = this.weights.find(prefix + name) ?? this.weights.find(prefix + olderName);
       if (entry) return entry;
     }
     const tried = this.recipe.prefixes.map((prefix) => prefix + name).join(' nor ');

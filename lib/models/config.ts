@@ -11,6 +11,11 @@ export class Config {
     throw new RangeError(`[loadModel] ${this.path}: ${key} must be ${wanted} but is ${show(this.values[key])}`);
   }
 
+  /** The first of these keys that is there, else the last: some configs have two names for one thing. */
+  present(...keys: readonly [string, ...string[]]): string {
+    return keys.find((key) => (this.values[key] ?? undefined) !== undefined) ?? keys.at(-1)!;
+  }
+
   /** A whole number of at least 1; `fallback` where the key is absent or null. */
   integer(key: string, fallback?: number): number {
     const value = this.values[key] ?? fallback;

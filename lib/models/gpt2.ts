@@ -1,3 +1,4 @@
+import { Decoder } from '../nn/decoder';
 import { ACTIVATIONS } from '../ops/activation';
 import type { Recipe } from './recipe';
 
@@ -17,7 +18,7 @@ const NAMES: Record<string, string> = {
 export const gpt2: Recipe = {
   architectures: ['GPT2LMHeadModel', 'gpt2'],
 
-  options(config) {
+  create(source, config) {
     if (config.boolean('add_cross_attention', false)) {
       throw new RangeError(`[loadModel] ${config.path}: add_cross_attention is not supported`);
     }
@@ -29,7 +30,7 @@ export const gpt2: Recipe = {
     const headDim = width / numHeads;
     const scale = config.boolean('scale_attn_weights', true) ? 1 / Math.sqrt(headDim) : 1;
     const byLayer = config.boolean('scale_attn_by_inverse_layer_idx', false);
-    return {
+    return new Decoder(source, {
       vocabSize: config.integer('vocab_size'),
       contextLength: config.integer('n_positions'),
       width,
@@ -40,14 +41,14 @@ export const gpt2: Recipe = {
       numKvHeads: numHeads,
       norm: { kind: 'layer', eps: config.number('layer_norm_epsilon', 1e-5) },
       gated: false,
-      fusedProjection: true,
+      projection: 'fused',
       attentionBias: true,
       feedForwardBias: true,
       positions: 'learned',
       activation: config.oneOf('activation_function', ACTIVATIONS, 'gelu_new'),
       attentionScale: (layer) => (byLayer ? scale / (layer + 1) : scale),
       tiedHead: config.boolean('tie_word_embeddings', true),
-    };
+    });
   },
 
   // Checkpoints of the bare GPT2Model, the original ones among them, have no prefix.

@@ -1,3 +1,4 @@
+import { Decoder, type DecoderOptions } from '../nn/decoder';
 import { ACTIVATIONS } from '../ops/activation';
 import type { RotaryScaling } from '../nn/rotary';
 import { Config } from './config';
@@ -63,40 +64,43 @@ const SCALINGS: Record<string, (scaling: Config, context: Context) => RotaryScal
   },
 };
 
+/** config.json as options of the decoder. */
+export function llamaOptions(config: Config): DecoderOptions {
+  const width = config.integer('hidden_size');
+  const numHeads = config.integer('num_attention_heads');
+  const headDim = config.integer('head_dim', Math.floor(width / numHeads));
+  const contextLength = config.integer('max_position_embeddings', 2048);
+  // Newer configs keep base and scaling together.
+  const scaling = config.object('rope_parameters') ?? config.object('rope_scaling');
+  const kind = scaling?.values.rope_type === undefined ? 'type' : 'rope_type';
+  const base = scaling?.optionalNumber('rope_theta') ?? config.number('rope_theta', 10000);
+  const rule = scaling?.choice(kind, SCALINGS, 'default') ?? SCALINGS.default;
+  return {
+    vocabSize: config.integer('vocab_size'),
+    contextLength,
+    numLayers: config.integer('num_hidden_layers'),
+    width,
+    innerWidth: config.integer('intermediate_size'),
+    numHeads,
+    numKvHeads: config.integer('num_key_value_heads', numHeads),
+    headDim,
+    norm: { kind: 'rms', eps: config.number('rms_norm_eps', 1e-6) },
+    activation: config.oneOf('hidden_act', ACTIVATIONS, 'silu'),
+    gated: true,
+    projection: 'separate',
+    attentionBias: config.boolean('attention_bias', false),
+    feedForwardBias: config.boolean('mlp_bias', false),
+    attentionScale: () => 1 / Math.sqrt(headDim),
+    tiedHead: config.boolean('tie_word_embeddings', false),
+    positions: { base, rotaryWidth: headDim, scaling: rule!(scaling ?? config, { config, contextLength, rotaryWidth: headDim }) },
+  };
+}
+
 /** Llama (Touvron et al., 2023): pre-norm with RMS norm, rotary positions, grouped heads, gated feed-forward. */
 export const llama: Recipe = {
   architectures: ['LlamaForCausalLM', 'llama'],
 
-  options(config) {
-    const width = config.integer('hidden_size');
-    const numHeads = config.integer('num_attention_heads');
-    const headDim = config.integer('head_dim', Math.floor(width / numHeads));
-    const contextLength = config.integer('max_position_embeddings', 2048);
-    // Newer configs keep base and scaling together.
-    const scaling = config.object('rope_parameters') ?? config.object('rope_scaling');
-    const kind = scaling?.values.rope_type === undefined ? 'type' : 'rope_type';
-    const base = scaling?.optionalNumber('rope_theta') ?? config.number('rope_theta', 10000);
-    const rule = scaling?.choice(kind, SCALINGS, 'default') ?? SCALINGS.default;
-    return {
-      vocabSize: config.integer('vocab_size'),
-      contextLength,
-      numLayers: config.integer('num_hidden_layers'),
-      width,
-      innerWidth: config.integer('intermediate_size'),
-      numHeads,
-      numKvHeads: config.integer('num_key_value_heads', numHeads),
-      headDim,
-      norm: { kind: 'rms', eps: config.number('rms_norm_eps', 1e-6) },
-      activation: config.oneOf('hidden_act', ACTIVATIONS, 'silu'),
-      gated: true,
-      fusedProjection: false,
-      attentionBias: config.boolean('attention_bias', false),
-      feedForwardBias: config.boolean('mlp_bias', false),
-      attentionScale: () => 1 / Math.sqrt(headDim),
-      tiedHead: config.boolean('tie_word_embeddings', false),
-      positions: { base, rotaryWidth: headDim, scaling: rule!(scaling ?? config, { config, contextLength, rotaryWidth: headDim }) },
-    };
-  },
+  create: (source, config) => new Decoder(source, llamaOptions(config)),
 
   prefixes: ['model.', ''],
 

@@ -1,18 +1,20 @@
 import * as path from 'node:path';
-import { Decoder } from '../nn/decoder';
 import { show } from '../check';
 import { readJson } from '../json';
 import type { DeviceName } from '../tensor/device';
 import { Channel } from '../tensor/program';
 import type { FloatDType } from '../tensor/tensor';
 import { WeightFolder } from '../weights/folder';
+import { bert } from './bert';
+import { bloom } from './bloom';
 import { Checkpoint } from './checkpoint';
 import { Config } from './config';
 import { gpt2 } from './gpt2';
 import { llama } from './llama';
-import type { Recipe } from './recipe';
+import { longformer } from './longformer';
+import type { Network, Recipe } from './recipe';
 
-const RECIPES: readonly Recipe[] = [gpt2, llama];
+const RECIPES: readonly Recipe[] = [gpt2, llama, bloom, bert, longformer];
 
 /** Architectures that can be loaded. */
 export const architectures: readonly string[] = RECIPES.flatMap((recipe) => recipe.architectures);
@@ -30,12 +32,14 @@ export interface LoadOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** The recipe for a config: by `architectures`, or by `model_type` where that is absent. */
-function recipeOf(config: Config): Recipe {
+/** The recipe for a config, and for what: by `architectures`, or by `model_type` where that is absent. */
+function recipeOf(config: Config): { recipe: Recipe; architecture: string } {
   const { architectures: named, model_type: type } = config.values;
   const names = Array.isArray(named) && named.length > 0 ? (named as unknown[]) : [type];
-  const recipe = RECIPES.find((recipe) => names.some((name) => recipe.architectures.includes(name as string)));
-  if (recipe) return recipe;
+  for (const recipe of RECIPES) {
+    const architecture = recipe.architectures.find((known) => names.includes(known));
+    if (architecture !== undefined) return { recipe, architecture };
+  }
   throw new RangeError(
     `[loadModel] ${config.path}: architecture ${names.map(show).join(', ')} is not supported; ` +
       `supported are ${architectures.join(', ')}`,
@@ -53,18 +57,18 @@ export async function readConfig(folder: string): Promise<Config> {
 }
 
 /**
- * Loads the decoder of a Hugging Face folder onto a device.
+ * Loads the network of a Hugging Face folder onto a device.
  *
  * @throws Error with code FILE_NOT_FOUND or READ_FAILED; RangeError for what the files say; the signal's reason.
  */
-export async function loadDecoder(
+export async function loadNetwork(
   folder: string,
   config: Config,
   device: DeviceName,
   { dtype, onProgress, signal }: LoadOptions,
-): Promise<Decoder> {
+): Promise<Network> {
   signal?.throwIfAborted();
-  const recipe = recipeOf(config);
+  const { recipe, architecture } = recipeOf(config);
   using weights = await WeightFolder.open(folder, device);
   const checkpoint = new Checkpoint(weights, recipe, dtype ?? (device === 'cpu' ? 'float32' : weights.dtype));
   using channel = new Channel(device); // carries the wish to abort to the native side
@@ -73,7 +77,7 @@ export async function loadDecoder(
   };
   signal?.addEventListener('abort', abort);
   try {
-    const decoder = channel.guard(() => new Decoder(checkpoint, recipe.options(config)));
+    const network = channel.guard(() => recipe.create(checkpoint, config, architecture));
     const total = checkpoint.loaded.reduce((sum, { bytes }) => sum + bytes, 0);
     let loaded = 0;
     await checkpoint.ready((bytes) => {
@@ -81,7 +85,7 @@ export async function loadDecoder(
       onProgress?.({ loaded, total });
       signal?.throwIfAborted();
     });
-    return decoder;
+    return network;
   } catch (error) {
     channel.abort(); // what is queued still need not be read
     await checkpoint.discard();

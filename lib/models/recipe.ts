@@ -1,20 +1,27 @@
-import type { DecoderOptions } from '../nn/decoder';
+import type { Decoder } from '../nn/decoder';
+import type { Encoder } from '../nn/encoder';
+import type { ParameterSource } from '../nn/parameters';
 import type { Config } from './config';
 
 /** Where a parameter is in a checkpoint. */
 export interface StoredParameter {
   name: string;
+  /** What it is called in older checkpoints. */
+  olderName?: string;
   /** The checkpoint holds the transpose of the weight [N, K]. */
   transposed?: boolean;
 }
+
+/** What a recipe makes. */
+export type Network = Decoder | Encoder;
 
 /** All there is to say about a family: one file each. */
 export interface Recipe {
   /** Values of config.json's `architectures` (or `model_type`) that it serves. */
   readonly architectures: readonly string[];
-  /** config.json as options of the decoder. */
-  options(config: Config): DecoderOptions;
-  /** A parameter's path in the decoder → its place in the checkpoint. */
+  /** The model of a config.json: reads its options and takes the parameters. `architecture` is that of its own. */
+  create(source: ParameterSource, config: Config, architecture: string): Network;
+  /** A parameter's path in the model → its place in the checkpoint. */
   locate(path: string): StoredParameter;
   /** Prefixes that the checkpoint's names may have, the usual one first. */
   readonly prefixes: readonly string[];

@@ -1,4 +1,5 @@
-export { FeedForward, SelfAttention, TransformerBlock, type BlockOptions, type Step } from './block';
+export { FeedForward, HeadProjections, SelfAttention, TransformerBlock, type BlockOptions, type Step } from './block';
+export { Capture } from './capture';
 export { Decoder, type DecoderInput, type DecoderOptions, type DecoderOutput } from './decoder';
 export { Draws, type PassOptions } from './dropout';
 export type { HeadsOptions } from './heads';

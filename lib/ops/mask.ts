@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 import { native, type MaskHandles } from '../native';
 import { checkInteger, checkOneOf, checkOptions, rangeError, typeError } from '../check';
-import { matrixToSvg } from '../picture';
+import { matrixToSvg } from './picture';
 import { defaultDevice, type Device } from '../tensor/device';
 import { scope } from '../tensor/scope';
 import { shapeOf, Tensor, tensor, unwrap, wrap } from '../tensor/tensor';

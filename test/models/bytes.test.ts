@@ -1,6 +1,7 @@
 import * as path from 'node:path';
 import { defaultDevice, loadModel, scope, setNumThreads, tensor, type Model } from 'heddle';
-import { loadDecoder, readConfig } from '#lib/models/load';
+import { loadNetwork, readConfig } from '#lib/models/load';
+import type { Decoder } from '#lib/nn/decoder';
 import { FLOATS } from '../support/dtype';
 
 // Idea 6 of the design: a prompt gives the same bytes alone, in a batch, with any threads, whole or in chunks.
@@ -56,7 +57,7 @@ describe.each(FLOATS)('%s: one prompt, however it is run', (dtype) => {
 });
 
 test.each(FLOATS)('%s: logits of a prompt in chunks of 1, 7 and 64, and by single steps', async (dtype) => {
-  const decoder = await loadDecoder(folder, await readConfig(folder), defaultDevice(), { dtype });
+  const decoder = (await loadNetwork(folder, await readConfig(folder), defaultDevice(), { dtype })) as Decoder;
   const ids = Int32Array.from({ length: 200 }, (_, i) => (i * 7) % 65);
   const run = async (chunk: number): Promise<Buffer> => {
     using cache = decoder.createCache(1, ids.length);

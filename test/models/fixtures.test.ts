@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import * as path from 'node:path';
-import { loadModel, type GenerationOptions, type Model } from 'heddle';
+import { loadModel, type ForwardInput, type ForwardResult, type GenerationOptions, type Model } from 'heddle';
 import { architectures } from '#lib/models/load';
 import { expectClose, MODELS } from '../support/compare';
 import { FLOATS } from '../support/dtype';
@@ -18,10 +18,20 @@ interface Cases {
   generate: { name: string; inputs: Record<string, number[][]>; params: Record<string, unknown>; sequences: number[][] }[];
 }
 
-const INPUTS: Record<string, 'ids' | 'mask' | 'positions'> = {
+const INPUTS: Record<string, keyof ForwardInput> = {
   input_ids: 'ids',
   attention_mask: 'mask',
   position_ids: 'positions',
+  token_type_ids: 'tokenTypes',
+  global_attention_mask: 'globalMask',
+};
+/** Outputs by name; the others are captured. */
+const OUTPUTS: Record<string, Exclude<keyof ForwardResult, 'captured'>> = {
+  logits: 'logits',
+  start_logits: 'startLogits',
+  end_logits: 'endLogits',
+  last_hidden_state: 'lastHiddenState',
+  pooler_output: 'poolerOutput',
 };
 const OPTIONS: Record<string, keyof GenerationOptions> = {
   pad_token_id: 'padTokenId',
@@ -33,13 +43,41 @@ const OPTIONS: Record<string, keyof GenerationOptions> = {
 /** How far an output may be off, relative to its largest element: see test/fixtures/README.md. */
 const HALF_TOLERANCE = { float16: 5e-2, bfloat16: 1e-1 };
 
-/** Where forward() has a tensor that the reference calls `output`: 'logits', a path to capture, or nowhere. */
-function pathOf(output: string, outputs: object): string | undefined {
-  if (output === 'logits') return output;
-  const index = /^hidden_states\/(\d+)$/.exec(output)?.[1];
-  if (index === undefined) return undefined;
-  if (index === '0') return 'embeddings';
-  return `hidden_states/${Number(index) + 1}` in outputs ? `layers.${Number(index) - 1}` : 'norm';
+/** Encoders: normalized behind each layer, so that there is no norm at the end. */
+const isEncoder = (architecture: string) => /^(Bert|Longformer)/.test(architecture);
+
+/** The path at which `capture` has what the reference calls `output`; undefined: nowhere. */
+function pathOf(output: string, { forward, architecture }: { forward: Cases['forward'][number]; architecture: string }): string | undefined {
+  const [, kind, number] = /^(hidden_states|attentions|global_attentions)\/(\d+)$/.exec(output) ?? [];
+  if (number === undefined) return undefined;
+  if (kind === 'attentions') return `layers.${number}.attention.weights`;
+  if (kind === 'global_attentions') return `layers.${number}.attention.globalWeights`;
+  if (number === '0') return 'embeddings';
+  const isLast = !(`hidden_states/${Number(number) + 1}` in forward.outputs);
+  return isLast && !isEncoder(architecture) ? 'norm' : `layers.${Number(number) - 1}`;
+}
+
+/** Of which dtype forward() gives an output. */
+const dtypeOf = (output: string, dtype: string) => (/logits$|attentions/.test(output) ? 'float32' : dtype);
+
+/** Whether an element of an output means something: rows of padding, and of global tokens that are not there, do not. */
+function hasMeaning(
+  output: string,
+  shape: readonly number[],
+  element: number,
+  { mask, globalMask }: { mask: ArrayLike<number>; globalMask: Float64Array },
+): boolean {
+  const perToken = /^(start|end)_logits$/.test(output);
+  if (shape.length === 2 && !perToken) return true; // one row a sequence
+  const [batch = 1, tokens = 1, width = 1] = perToken ? [...shape, 1] : [shape[0], shape.at(-2), shape.at(-1)];
+  const row = Math.floor(element / width);
+  const sequence = Math.floor(element / (shape.reduce((product, size) => product * size, 1) / batch));
+  if (output.startsWith('global_attentions')) {
+    const length = globalMask.length / batch; // [B, H, T', G]
+    const globals = globalMask.subarray(sequence * length, (sequence + 1) * length).filter((one) => one !== 0).length;
+    return element % width < globals;
+  }
+  return mask[sequence * tokens + (row % tokens)] !== 0;
 }
 
 const known = (names: object, table: object) => Object.keys(names).every((name) => name in table);
@@ -62,30 +100,31 @@ for (const name of fixtureNames('models')) {
     });
     afterAll(() => model.dispose());
 
-    for (const { name: caseName, inputs, outputs } of fixture.cases.forward) {
-      const supported = Object.keys(outputs).filter((output) => pathOf(output, outputs) !== undefined);
+    for (const forward of fixture.cases.forward) {
+      const { name: caseName, inputs, outputs } = forward;
+      const { architecture } = fixture.cases;
+      const place = (output: string) => pathOf(output, { forward, architecture });
+      const supported = Object.keys(outputs).filter((output) => output in OUTPUTS || place(output) !== undefined);
       for (const output of Object.keys(outputs)) {
         if (dtype === 'float32' && !supported.includes(output)) test.skip(`${name} forward ${caseName}: ${output}`, () => undefined);
       }
       (known(inputs, INPUTS) ? test : test.skip)(`${name} forward ${caseName}`, async () => {
-        const capture = supported.map((output) => pathOf(output, outputs)!).filter((place) => place !== 'logits');
-        const { logits, captured } = model.forward({
+        const result = model.forward({
           ...(Object.fromEntries(
             Object.entries(inputs).map(([key, value]) => [INPUTS[key]!, value as unknown as number[][]]),
           ) as { ids: number[][] }),
-          capture,
+          capture: supported.flatMap((output) => place(output) ?? []),
         });
         const mask = fixture.value(inputs.attention_mask ?? []).data;
+        const globalMask = fixture.value(inputs.global_attention_mask ?? []).data;
         for (const output of supported) {
-          const place = pathOf(output, outputs)!;
-          const tensor = place === 'logits' ? logits : captured[place]!;
+          const path = place(output);
+          const tensor = (path === undefined ? result[OUTPUTS[output]!] : result.captured[path])!;
           const { shape, max_abs: largest, noise = 0 } = outputs[output]!;
-          expect([tensor.shape, tensor.dtype]).toEqual([shape, place === 'logits' ? 'float32' : dtype]);
+          expect([tensor.shape, tensor.dtype]).toEqual([shape, dtypeOf(output, dtype)]);
           const expected = fixture.tensor(`${caseName}/${output}`).data;
           const actual = await tensor.data();
-          const width = shape.at(-1)!;
-          // Rows of padding carry no meaning.
-          const kept = (_: number, i: number) => mask[Math.floor(i / width)] !== 0;
+          const kept = (_: number, i: number) => hasMeaning(output, shape, i, { mask, globalMask });
           const tolerance = (value: number) =>
             dtype === 'float32'
               ? Math.max(MODELS.abs + MODELS.rel * Math.abs(value), 20 * noise)

@@ -1,5 +1,5 @@
 import { Config } from '#lib/models/config';
-import { llama } from '#lib/models/llama';
+import { llamaOptions } from '#lib/models/llama';
 import { Rotary, rotaryFactor, type RotaryOptions } from '#lib/nn/rotary';
 import { rope, tensor } from 'heddle';
 import { expectClose, OPS } from '../support/compare';
@@ -32,7 +32,7 @@ if (fixtureNames('ops').includes('positions')) {
           original_max_position_embeddings: params.original_max_position_embeddings,
           rope_scaling: scaling,
         };
-        const rotary = llama.options(new Config(values, name)).positions as RotaryOptions;
+        const rotary = llamaOptions(new Config(values, name)).positions as RotaryOptions;
         const last = tensor([(params.seq_len ?? 1) - 1], [1], { dtype: 'int32' });
         using kept = new Rotary(rotary);
         const frequencies = await kept.rotation(last).frequencies.data();

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <random>
 
+#include "ops/random_keys.h"
 #include "simt/harness.h"
 
 namespace heddle::test {

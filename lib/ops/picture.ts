@@ -1,5 +1,5 @@
-import { checkOptions, rangeError, typeError } from './check';
-import { shapeOf, type Tensor } from './tensor/tensor';
+import { checkOptions, rangeError, typeError } from '../check';
+import { shapeOf, type Tensor } from '../tensor/tensor';
 
 /** A matrix of shares as a picture: queries downwards, keys to the right. */
 export interface MatrixPicture {
