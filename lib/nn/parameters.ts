@@ -47,7 +47,7 @@ export class ParameterLog implements ParameterSource {
   }
 }
 
-/** Makes a parameter of a shape: what it gives belongs to the layer that asked. */
+/** Makes a parameter of a shape. It runs in a scope: what it makes lives as long as the layer. */
 export type Initializer = (path: string, shape: readonly number[]) => Tensor;
 
 /**
@@ -72,19 +72,21 @@ export function parameters(
   }
   const tensors = new Map(typeof given === 'function' ? [] : Object.entries(given));
   for (const [path, one] of tensors) shapeOf(name, path, one);
-  const find = (path: string): Tensor => {
-    const found = typeof given === 'function' ? undefined : tensors.get(path);
+  const find: Initializer = (path) => {
+    const found = tensors.get(path);
     if (found) return found;
     const known = [...tensors.keys()].slice(0, 8).map(show).join(', ');
     throw new RangeError(`[${name}] there is no ${show(path)} among ${tensors.size} tensors: ${known}`);
   };
+  const make = typeof given === 'function' ? given : find;
   const { device = tensors.values().next().value?.device ?? defaultDevice() } = options;
-  const dense = (path: string, shape: readonly number[]): Tensor => {
-    const found = typeof given === 'function' ? given(path, shape) : find(path);
-    const sizes = shapeOf(name, path, found);
-    if (sizes.join() !== shape.join()) throw rangeError(name, path, `of shape [${shape.join(', ')}]`, sizes);
-    return found.to(device);
-  };
+  const dense = (path: string, shape: readonly number[]): Tensor =>
+    scope(() => {
+      const found = make(path, shape);
+      const sizes = shapeOf(name, path, found);
+      if (sizes.join() !== shape.join()) throw rangeError(name, path, `of shape [${shape.join(', ')}]`, sizes);
+      return found.to(device); // a view, if it is there already: the layer disposes of no more than that
+    });
   return { device, dense, matrix: (path, shape) => scope(() => packWeight(dense(path, shape))) };
 }
 

@@ -1,4 +1,4 @@
-import { add, cast, embedding, gated, nn, tensor, type Tensor } from '#lib/index';
+import { add, cast, embedding, gated, memory, nn, sync, tensor, type Tensor } from '#lib/index';
 import { expectClose, OPS } from '../support/compare';
 import { FLOATS, rounded } from '../support/dtype';
 import * as naive from '../support/naive';
@@ -201,6 +201,43 @@ test('a function makes parameters, too', async () => {
   expect(asked).toContain('layers.0.norm2.bias [8]');
   expect((await layer.forward(normals([1, 2, 8])).data()).every(Number.isFinite)).toBe(true);
 });
+
+test('layers give back all that they took', async () => {
+  const drawn = nn.initialParameters({ seed: 6 });
+  const sizes = { width: WIDTH, numHeads: 2 };
+  const states = { queryWidth: WIDTH, keyWidth: WIDTH };
+  const y = normals([1, 4, WIDTH]);
+  const stack = { ...sizes, innerWidth: 8, numEncoderLayers: 2, numDecoderLayers: 1, dropout: 0.1 };
+  const layers: (() => { layer: Disposable; output: Tensor | nn.LuongContext })[] = [
+    () => running(new nn.MultiHeadAttention(drawn, '', sizes), (one) => one.forward(y)),
+    () => running(new nn.Transformer(drawn, '', stack), (one) => one.forward(y, y, { training: true })),
+    () => running(new nn.BahdanauAttention(drawn, '', { ...states, width: 5 }), (one) => one.forward(y, y)),
+    () => running(new nn.LuongAttention(drawn, '', { ...states, score: 'concat' }), (one) => one.forward(y, y)),
+    () =>
+      running(new nn.LuongAttention(drawn, '', { ...states, score: 'local-p', windowSize: 2 }), (one) =>
+        one.forward(y, y),
+      ),
+    () => running(new nn.PerformerAttention(drawn, '', sizes), (one) => one.forward(y)),
+    () =>
+      running(new nn.LinformerAttention(drawn, '', { ...sizes, maxLength: 6, numProjected: 3 }), (one) =>
+        one.forward(y),
+      ),
+    () => running(new nn.LayerNorm(drawn, '', { width: WIDTH }), (one) => one.forward(y)),
+  ];
+  await sync();
+  const { live } = memory();
+  for (const run of layers) {
+    const { layer, output } = run();
+    for (const part of 'weights' in output ? Object.values(output) : [output]) (part as Tensor).dispose();
+    layer[Symbol.dispose]();
+    await sync();
+    expect(memory().live).toBe(live);
+  }
+});
+
+function running<Layer extends Disposable, Output>(layer: Layer, run: (layer: Layer) => Output) {
+  return { layer, output: run(layer) };
+}
 
 const source = nn.parameters(given);
 const wrong: [message: RegExp, call: () => unknown][] = [
