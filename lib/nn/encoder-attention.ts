@@ -15,6 +15,8 @@ export interface EncoderStep {
   length: number;
   /** [B, 1, 1, T] bool: keys that are tokens, not padding; default: all. */
   tokens?: Tensor | undefined;
+  /** For windows, [B, T] int32: the same as -1 for padding, else 0; default: all tokens. */
+  documents?: Tensor | undefined;
   /** Whether there is a token at a place, as `tokens` says. */
   isToken: (b: number, at: number) => boolean;
   /** Of models that have them, if there are any. */
@@ -31,8 +33,10 @@ export interface Globals {
   count: number;
   /** [B · G] int32: their rows among all B · T, -1 where a sequence has fewer. */
   rows: Tensor;
-  /** [B, 1, 1, T] bool: keys that are global. */
-  keys: Tensor;
+  /** Places that are global in any sequence. */
+  union: readonly number[];
+  /** [B, 1, 1, T] bool: keys that are global, where sequences differ. */
+  keys: Tensor | undefined;
 }
 
 /** Self-attention of an encoder's block. */

@@ -61,12 +61,17 @@ export class WindowAttention implements EncoderAttention {
     return this.#projections.merge(heads, x);
   }
 
-  /** Of the queries that are not global: the window and the global tokens. */
-  #mask({ tokens, globals }: EncoderStep): Mask {
+  /**
+   * Of the queries that are not global: the window and the global tokens. Structured pieces come first: what they leave out
+   * is never asked of the dense one, which keeps time from growing with T².
+   */
+  #mask({ documents, globals }: EncoderStep): Mask {
     const { side } = this.options;
     const window = mask.slidingWindow(side, side);
-    const near = globals ? window.or(mask.dense(globals.keys)) : window;
-    return tokens ? near.and(mask.dense(tokens)) : near;
+    const any = globals && mask.globalTokens(globals.union);
+    const global = globals?.keys ? any?.and(mask.dense(globals.keys)) : any;
+    const near = global ? window.or(global) : window;
+    return documents ? near.and(mask.documents(documents)) : near;
   }
 
   /** What the global tokens find: [B · G, C]. */
