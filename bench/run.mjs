@@ -1,10 +1,11 @@
-// npm run bench: what a decoding step costs beyond its kernels, and how fast the kernels are.
+// npm run bench [-- models ops attention]: what a decoding step costs beyond its kernels, and how fast the kernels are.
 // One JSON object a line on standard output; medians, since machines are noisy.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { attention, devices, layerNorm, linear, loadModel, mask, packWeight, scope, sync, tensor } from 'heddle';
+import { benchAttention } from './attention.mjs';
 import { writeRandomGpt2 } from '../build/test/support/random-gpt2.js';
 
 const { native } = createRequire(import.meta.url)('../dist/native.js');
@@ -138,6 +139,8 @@ async function ops() {
   }
 }
 
+const parts = { models, ops, attention: () => benchAttention(report) };
+const wanted = process.argv.slice(2);
+for (const name of wanted) if (!(name in parts)) throw new RangeError(`there are ${Object.keys(parts).join(', ')}`);
 for (const device of devices()) report(device);
-await models();
-await ops();
+for (const [name, run] of Object.entries(parts)) if (wanted.length === 0 || wanted.includes(name)) await run();

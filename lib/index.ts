@@ -26,7 +26,7 @@ export {
   type CachedAttentionOptions,
   type Selection,
 } from './ops/attention';
-export { bias, Bias, type AlibiOptions, type BiasPositions, type RelativeTables } from './ops/bias';
+export { bias, Bias, type AlibiOptions, type BiasPositions, type RelativeTables, type T5BiasOptions } from './ops/bias';
 export { debertaBucket, t5Bucket, type LogBucketOptions, type T5BucketOptions } from './ops/buckets';
 export { cast } from './ops/cast';
 export { concat, type ConcatOptions } from './ops/concat';
@@ -61,7 +61,7 @@ export {
 export { dropout, random, type DropoutOptions, type RandomCounter, type RandomOptions } from './ops/random';
 export { layerNorm, type LayerNormOptions, type LayerNormResult } from './ops/layer-norm';
 export { linear, packWeight, type LinearOptions } from './ops/linear';
-export { mask, Mask, type Lengths, type MaskDescription, type MaskExtent } from './ops/mask';
+export { mask, Mask, type BigBirdOptions, type Lengths, type MaskDescription, type MaskExtent } from './ops/mask';
 export { matmul } from './ops/matmul';
 export { logSumExp, mean, sum, type ReduceOptions } from './ops/reduce';
 export { rmsNorm, type RmsNormOptions } from './ops/rms-norm';
@@ -71,6 +71,7 @@ export { scatterRows, tensorScatter, type TensorScatterOptions } from './ops/sca
 export { logSoftmax, softmax, type SoftmaxOptions } from './ops/softmax';
 export { topK, type TopKOptions } from './ops/top-k';
 export { where } from './ops/where';
+export { attentionMap, type AttentionMap, type AttentionMapOptions } from './picture';
 export { loadModel, Model, type Generated, type LoadModelOptions, type ScoreOptions } from './pipeline';
 export type { FinishReason, Piece } from './pieces';
 export type { Scored } from './score';

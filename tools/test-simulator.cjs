@@ -1,5 +1,5 @@
 'use strict';
-// `npm run test:simulator`: the tests of ops, tensors and small models on a CUDA device that the simulator plays. Further
+// `npm run test:simulator`: the tests of ops, layers, tensors and small models on a CUDA device that the simulator plays. Further
 // arguments go to jest.
 
 const { spawnSync } = require('node:child_process');
@@ -8,7 +8,14 @@ const path = require('node:path');
 const root = path.resolve(__dirname, '..');
 const tree = path.join(root, 'build', 'simt');
 // Not those of speed, of JavaScript alone, and of models that would take minutes.
-const tests = ['test/ops/', 'test/tensor/', 'test/misuse', 'test/weights/', 'test/models/(fixtures|defaults|rotary)'];
+const tests = [
+  'test/ops/',
+  'test/nn/',
+  'test/tensor/',
+  'test/misuse',
+  'test/weights/',
+  'test/models/(fixtures|defaults|rotary)',
+];
 
 function run(command, args, options = {}) {
   const { status } = spawnSync(command, args, { cwd: root, stdio: 'inherit', ...options });

@@ -33,6 +33,8 @@ export interface NormOptions {
   /** 'layer': layer normalization, with bias; 'rms': root mean square, without. */
   kind: 'layer' | 'rms';
   eps: number;
+  /** Of layer normalization: the unbiased deviation, eps added to it (Rush, 2018). Default false. */
+  unbiased?: boolean | undefined;
 }
 
 /** Normalization over the last axis. */
@@ -50,8 +52,8 @@ export class Norm implements Disposable {
 
   forward(x: Tensor): Tensor {
     const { weight, bias } = this;
-    const { kind, eps } = this.options;
-    return kind === 'rms' ? rmsNorm(x, { weight, eps }) : layerNorm(x, { weight, bias, eps });
+    const { kind, eps, unbiased } = this.options;
+    return kind === 'rms' ? rmsNorm(x, { weight, eps }) : layerNorm(x, { weight, bias, eps, unbiased });
   }
 
   [Symbol.dispose](): void {

@@ -2,7 +2,9 @@ import type { BiasHandles } from '../native';
 import { checkBoolean, checkInteger, checkNumber, checkOptions, rangeError, typeError } from '../check';
 import type { Device } from '../tensor/device';
 import { FLOAT_DTYPES, shapeOf, Tensor, tensor, unwrap, unwrapOptional, type FloatDType } from '../tensor/tensor';
+import { t5Bucket } from './buckets';
 import { cast } from './cast';
+import { gatherRows } from './gather-rows';
 import { linear } from './linear';
 
 /** Kinds of terms, in the order of the native BiasKind. */
@@ -129,6 +131,13 @@ export interface AlibiOptions extends BiasPositions {
   symmetric?: boolean | undefined;
 }
 
+export interface T5BiasOptions extends BiasPositions {
+  /** Half of the buckets are for keys behind the query. Default true. */
+  bidirectional?: boolean | undefined;
+  /** From here on, all distances share a bucket. Default 128. */
+  maxDistance?: number | undefined;
+}
+
 export interface RelativeTables {
   /** [W, Dk] for the distances -(W - 1) / 2 … (W - 1) / 2: added to the keys that a query meets. */
   keys?: Tensor | undefined;
@@ -214,6 +223,30 @@ export const bias = {
       terms.push({ kind: 'byKey', flags: SCALED, low: low(queries), data });
     }
     return Bias.of(terms, {}, values && { table: values, low: low(values) });
+  },
+
+  /**
+   * Learned numbers by bucket of the distance (Raffel et al., 2020, section 2.1); not scaled, as in T5.
+   *
+   * @param table [number of buckets, H]
+   * @throws TypeError, RangeError for other tables and options.
+   */
+  t5(table: Tensor, options: T5BiasOptions = {}): Bias {
+    const name = 'bias.t5';
+    checkOptions(name, options, ['bidirectional', 'maxDistance', 'queryPositions', 'keyPositions']);
+    const [numBuckets = 0] = checkFloats(name, 'table', table, 2, '[buckets, H]').shape;
+    const { bidirectional = true, maxDistance = 128 } = options;
+    checkBoolean(name, 'bidirectional', bidirectional);
+    checkInteger(name, 'maxDistance', maxDistance, 1, 2 ** 20);
+    // Beyond maxDistance all are in the last bucket.
+    const buckets = Int32Array.from({ length: 2 * maxDistance + 1 }, (_, i) =>
+      t5Bucket(i - maxDistance, { bidirectional, numBuckets, maxDistance }),
+    );
+    const data = () => {
+      const index = tensor(buckets, [buckets.length], { device: table.device as Device });
+      return float32(gatherRows(table, index)).transpose();
+    };
+    return Bias.of([{ kind: 'byDistance', flags: 0, low: maxDistance, data }], checkPositions(name, options));
   },
 
   /**

@@ -1,13 +1,25 @@
 import { types } from 'node:util';
 import { native, type MaskHandles } from '../native';
 import { checkInteger, checkOneOf, checkOptions, rangeError, typeError } from '../check';
+import { matrixToSvg } from '../picture';
 import { defaultDevice, type Device } from '../tensor/device';
 import { scope } from '../tensor/scope';
 import { shapeOf, Tensor, tensor, unwrap, wrap } from '../tensor/tensor';
 
 /** Kinds of nodes, in the order of the native MaskKind. */
 const KINDS = [
-  ...(['causal', 'window', 'stride', 'block', 'blockTail', 'prefix', 'suffix', 'documents', 'global'] as const),
+  ...([
+    'causal',
+    'window',
+    'stride',
+    'block',
+    'blockTail',
+    'random',
+    'prefix',
+    'suffix',
+    'documents',
+    'global',
+  ] as const),
   ...(['dense', 'blocks', 'tree', 'and', 'or', 'not'] as const),
 ] as const;
 type Kind = (typeof KINDS)[number];
@@ -15,9 +27,24 @@ type Kind = (typeof KINDS)[number];
 /** Tensors that one mask may name: the native kMaxData. */
 const MAX_TENSORS = 4;
 const MAX_EXTENT = 2 ** 30;
+/** Keys that a position may draw: the native kMaxRandom. */
+const MAX_RANDOM = 64;
 
 /** What a piece names: a tensor, or values that become one where the mask is used. */
 type Data = Tensor | { readonly values: Int32Array | Uint8Array; readonly shape: readonly number[] };
+
+export interface BigBirdOptions {
+  /** Positions of a block. Default 64. */
+  blockSize?: number | undefined;
+  /** Neighbours that a block sees, itself among them; an odd number. Default 3. */
+  windowBlocks?: number | undefined;
+  /** Blocks at both ends that see all and are seen by all. Default 2. */
+  globalBlocks?: number | undefined;
+  /** Default 3. */
+  randomBlocks?: number | undefined;
+  /** Default 0. */
+  seed?: number | undefined;
+}
 
 /** Whole numbers, one a sequence or one for all. */
 export type Lengths = number | readonly number[] | Int32Array | Tensor;
@@ -82,6 +109,13 @@ export class Mask {
     const { shape, offset } = checkExtent('Mask.toArray', extent);
     using result = this.#ask(offset, shape, (...args) => native.maskToArray(...args));
     return Uint8Array.from(await result.data<Int32Array>());
+  }
+
+  /** An SVG document of the first sequence and head: queries downwards, keys to the right; light and dark. */
+  async toSVG(extent: MaskExtent & { title?: string | undefined }): Promise<string> {
+    const { title = 'mask', ...sizes } = extent ?? {};
+    const values = await this.toArray(sizes as MaskExtent);
+    return matrixToSvg({ values, rows: sizes.queries, columns: sizes.keys, title });
   }
 
   /** How much of the pairs it keeps, and how much of the work that saves. */
@@ -221,6 +255,45 @@ export const mask = {
     return Mask.piece('causal').and(Mask.piece('block', [block, 0]).or(Mask.piece('blockTail', [block, summary])));
   },
 
+  /**
+   * `perRow` distinct keys for each position, drawn from all by Philox (BigBird's random attention: Zaheer et al., 2020,
+   * section 2). The same for every head; which keys there are depends on how many the sequence has.
+   */
+  random(seed: number, perRow: number): Mask {
+    checkInteger('mask.random', 'seed', seed, 0, 2 ** 31 - 1);
+    checkInteger('mask.random', 'perRow', perRow, 1, MAX_RANDOM);
+    return Mask.piece('random', [perRow, seed]);
+  },
+
+  /**
+   * BigBird (Zaheer et al., 2020, section 2), by blocks: each block of queries sees its neighbours, the first and last
+   * block (which see all), and some random ones.
+   */
+  bigBird(length: number, options: BigBirdOptions = {}): Mask {
+    const name = 'mask.bigBird';
+    checkInteger(name, 'length', length, 1, MAX_EXTENT);
+    checkOptions(name, options, ['blockSize', 'windowBlocks', 'globalBlocks', 'randomBlocks', 'seed']);
+    const { blockSize = 64, windowBlocks = 3, globalBlocks = 2, randomBlocks = 3, seed = 0 } = options;
+    checkInteger(name, 'blockSize', blockSize, 1, MAX_EXTENT);
+    for (const [key, value] of Object.entries({ windowBlocks, globalBlocks, randomBlocks })) {
+      checkInteger(name, key, value, 0, 2 ** 15);
+    }
+    checkInteger(name, 'seed', seed, 0, 2 ** 31 - 1);
+    const count = Math.ceil(length / blockSize);
+    const [first, side] = [Math.ceil(globalBlocks / 2), Math.floor(windowBlocks / 2)];
+    const isGlobal = (block: number) => block < first || block >= count - (globalBlocks - first);
+    const next = generator(seed);
+    const layout = Array.from({ length: count }, (_, i) => {
+      const row = Array.from({ length: count }, (_, j) => isGlobal(i) || isGlobal(j) || Math.abs(i - j) <= side);
+      const others = row.flatMap((kept, j) => (kept ? [] : [j]));
+      for (let left = randomBlocks; left > 0 && others.length > 0; --left) {
+        row[others.splice(Math.floor(next() * others.length), 1)[0]!] = true;
+      }
+      return row;
+    });
+    return mask.blocks(layout, blockSize);
+  },
+
   /** Keys before a sequence's length: [B], or one number for all; with `side: 'left'` the last so many keys. */
   padding(lengths: Lengths, options: { side?: 'left' | 'right' | undefined } = {}): Mask {
     checkOptions('mask.padding', options, ['side']);
@@ -288,6 +361,17 @@ export const mask = {
     return Mask.piece('dense', [0, 0], values);
   },
 };
+
+/** Numbers in [0, 1) that a seed gives (mulberry32). */
+function generator(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
 
 /** Rows of one length as bits. */
 function flags(name: string, argument: string, rows: unknown): Uint8Array {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ops/mask.h"
+#include "ops/random_keys.h"
 
 namespace heddle::cpu::HEDDLE_ISA {
 
@@ -147,6 +148,8 @@ class MaskReader {
         return k0 >= p1 - 1 - n.a && k1 - 1 <= p0 + n.b ? Cover::kAll : Cover::kMixed;
       case MaskKind::kStride:
         return n.a == 1 ? Cover::kAll : Cover::kMixed;
+      case MaskKind::kRandom:
+        return n.a >= rows.keys ? Cover::kAll : Cover::kMixed;
       case MaskKind::kBlock: {
         const int64_t p_low = floor_div(p0, n.a), p_high = floor_div(p1 - 1, n.a);
         const int64_t k_low = floor_div(k0, n.a), k_high = floor_div(k1 - 1, n.a);
@@ -217,6 +220,15 @@ class MaskReader {
         return bits(p - n.a - k0, p + n.b + 1 - k0);
       case MaskKind::kStride:
         return gather([&](int j) { return (p - k0 - j) % n.a == 0; });
+      case MaskKind::kRandom: {
+        int32_t drawn[MaskOperand::kMaxRandom];
+        uint64_t word = 0;
+        const int count = draw_keys(static_cast<uint32_t>(n.b), p, n.a, rows.keys, drawn);
+        for (int i = 0; i < count; ++i) {
+          if (drawn[i] >= k0 && drawn[i] < k0 + 64) word |= uint64_t{1} << (drawn[i] - k0);
+        }
+        return word;
+      }
       case MaskKind::kBlock: {
         const int64_t begin = floor_div(p, n.a) * n.a;
         return bits(begin - k0, begin + n.a - k0);

@@ -168,6 +168,8 @@ struct WarpRows {
   /// each lane has places of its own: one element at a time.
   HEDDLE_DEVICE void finish_scores(const Problem<float>& p, const RowTile& tile, int32_t block, uint32_t& kept,
                                    float* places) {
+    const int rows = tile.rows - first < RowsPerWarp ? tile.rows - first : RowsPerWarp;
+    kept &= rows > 0 ? (1u << 2 * rows) - 1 : 0u;  // a block that all may attend to has every bit
     HEDDLE_UNROLL
     for (int r = 0; r < RowsPerWarp; ++r) {
       HEDDLE_UNROLL
@@ -176,7 +178,7 @@ struct WarpRows {
     HEDDLE_NO_UNROLL
     for (int at = 0; at < 2 * RowsPerWarp; ++at) {
       const int64_t r = first + at / 2, key = int64_t{block} * kKeys + at % 2 * kWarp + lane_index();
-      if (r >= tile.rows || (kept >> at & 1) == 0) continue;
+      if ((kept >> at & 1) == 0) continue;
       float& place = places[at / 2 * kKeys + lane_index() + at % 2 * kWarp];
       place = score_of(p, tile, r, key, place, ScoreStage::kMasked);
       if (place == -kInfinity) kept &= ~(1u << at);

@@ -4,6 +4,7 @@
 
 #include "cuda/reduce.h"
 #include "ops/mask.h"
+#include "ops/random_keys.h"
 
 namespace heddle::cuda {
 
@@ -82,6 +83,15 @@ HEDDLE_DEVICE bool in_tree(const Mask::Data& ancestors, int64_t i, int64_t key) 
   return static_cast<const uint8_t*>(ancestors.values)[i * count + key] != 0;
 }
 
+HEDDLE_DEVICE_CALL bool is_drawn(uint32_t seed, int64_t position, int count, int64_t keys, int64_t key) {
+  int32_t drawn[MaskOperand::kMaxRandom];
+  const int found = draw_keys(seed, position, count, keys, drawn);
+  for (int i = 0; i < found; ++i) {
+    if (drawn[i] == key) return true;
+  }
+  return false;
+}
+
 HEDDLE_DEVICE bool is_global(const Mask::Data& indices, int64_t position, int64_t key) {
   const auto* const index = static_cast<const int32_t*>(indices.values);
   for (int64_t g = 0; g < indices.shape[0]; ++g) {
@@ -107,6 +117,9 @@ HEDDLE_DEVICE bool keeps_inline(const Mask& mask, const MaskRows& rows, int64_t 
         break;
       case MaskKind::kStride:
         yes = (p - key) % a == 0;
+        break;
+      case MaskKind::kRandom:
+        yes = is_drawn(static_cast<uint32_t>(b), p, a, rows.keys, key);
         break;
       case MaskKind::kBlock:
         yes = floor_div(p, a) == floor_div(key, a);
@@ -203,6 +216,10 @@ HEDDLE_DEVICE Cover cover_inline(const Mask& mask, const MaskRows& rows, int64_t
         break;
       case MaskKind::kStride:
         all = a == 1;
+        none = false;
+        break;
+      case MaskKind::kRandom:
+        all = a >= rows.keys;
         none = false;
         break;
       case MaskKind::kBlock: {

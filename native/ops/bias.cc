@@ -1,6 +1,7 @@
 #include "ops/bias.h"
 
 #include "ops/checks.h"
+#include "ops/elementwise.h"
 
 namespace heddle {
 namespace {
@@ -14,7 +15,6 @@ void check_data(const char* function, BiasKind kind, const Tensor* data, const T
   check_dtype(function, "bias", data, DType::kFloat32);
   const int rank = kind == BiasKind::kAlibi ? 1 : kind == BiasKind::kByDistance ? 2 : 4;
   check_rank(function, "bias", data, rank, rank);
-  if (kind != BiasKind::kDense) check_dense(function, "bias", data);
   const Shape& shape = data->shape;
   const int64_t heads = q->shape[2];
   bool good = true;
@@ -64,7 +64,10 @@ BiasOperand BiasExpression::operand(Runtime& runtime, const char* function, cons
     const bool named = row[1] >= 0 && row[1] < static_cast<int32_t>(BiasOperand::kMaxData);
     check_data(function, static_cast<BiasKind>(row[0]), named ? data[row[1]] : nullptr, q, batch, kv_heads);
   }
-  operand.data = data;
+  for (int64_t i = 0; i < terms; ++i) {
+    const Tensor*& one = operand.data[code[4 * i + 1]] = data[code[4 * i + 1]];
+    if (static_cast<BiasKind>(code[4 * i]) != BiasKind::kDense) one = dense(runtime, one);
+  }
   if (query_positions) {
     check_positions(function, "queryPositions", query_positions, 1, 2);
     if (query_positions->numel() != q->shape[0] * q->shape[1]) {

@@ -63,6 +63,9 @@ MaskOperand MaskExpression::operand(Runtime& runtime, const char* function, cons
       case MaskKind::kBlockTail:
         if (a < 1) throw_range_error("[", function, "] mask has blocks or strides of ", a);
         break;
+      case MaskKind::kRandom:
+        if (a >= 1 && a <= MaskOperand::kMaxRandom) break;
+        throw_range_error("[", function, "] mask draws ", a, " keys but may draw 1 to ", MaskOperand::kMaxRandom);
       case MaskKind::kBlocks:
         if (b < 1) throw_range_error("[", function, "] mask has blocks of ", b);
         [[fallthrough]];

@@ -22,6 +22,7 @@ enum class MaskKind : int32_t {
   kStride,     // position - key is a multiple of a
   kBlock,      // position and key are in one block of a
   kBlockTail,  // key is among the last b of its block of a
+  kRandom,     // key is among a distinct keys that a position draws from all, by seed b
   kPrefix,     // key < data[a][b]                       data[a]: [B] or [1] int32 (padding is the same piece)
   kSuffix,     // key ≥ keys - data[a][b]                data[a]: [B] or [1] int32; keys: those that the sequence has
   kDocuments,  // data[a][b, position] = data[a][b, key]  data[a]: [B, T] or [1, T] int32
@@ -37,6 +38,7 @@ enum class MaskKind : int32_t {
 struct MaskOperand {
   static constexpr size_t kMaxData = 4;
   static constexpr int64_t kMaxNodes = 64;
+  static constexpr int32_t kMaxRandom = 64;  // keys that a position draws
 
   const Tensor* code = nullptr;  // null: every key
   std::array<const Tensor*, kMaxData> data{};

@@ -12,6 +12,7 @@ import {
   topK,
   type Tensor,
 } from '#lib/index';
+import { attentionOperator, flexAttentionOperator, linearAttentionOperator } from './attention';
 import type { Call } from './case';
 
 /** Outputs in the operator's order. */
@@ -47,6 +48,9 @@ function affine(call: Call, shape: readonly number[]) {
 }
 
 export const operators: Record<string, Operator> = {
+  Attention: attentionOperator,
+  FlexAttention: flexAttentionOperator,
+  LinearAttention: linearAttentionOperator,
   Softmax: softmaxBy(softmax),
   LogSoftmax: softmaxBy(logSoftmax),
   Gelu: (call) => [gelu(call.input(0), { approximate: call.attribute<'none' | 'tanh'>('approximate', 'none') })],

@@ -1,4 +1,4 @@
-import { attention, bias, mask, tensor, type Bias, type FloatDType, type Mask } from '#lib/index';
+import { attention, bias, mask, t5Bucket, tensor, type Bias, type FloatDType, type Mask } from '#lib/index';
 import { expectClose } from '../support/compare';
 import { FLOATS, rounded } from '../support/dtype';
 import { expectAsGoodAsPlain, type Round } from '../support/naive';
@@ -150,6 +150,15 @@ function biases(p: Problem): Record<string, () => PlainBias> {
       return {
         make: () => bias.alibi(tensor(slopes), { symmetric: true }),
         unscaled: ({ h, distance }) => -slopes[h]! * Math.abs(distance),
+      };
+    },
+    t5: () => {
+      const numBuckets = 8;
+      const buckets = p.normals(numBuckets * heads);
+      const maxDistance = 20;
+      return {
+        make: () => bias.t5(p.tensor(buckets, [numBuckets, heads]), { maxDistance }),
+        unscaled: ({ h, distance }) => buckets[t5Bucket(distance, { numBuckets, maxDistance }) * heads + h]!,
       };
     },
     dense: () => {

@@ -173,6 +173,41 @@ async function checkAttention(one: Mask, keeps: Uint8Array, queries: number, key
   expectClose(await attention(tq, tk, tv, { mask: one }).data(), expected, OPS);
 }
 
+test('random keys: so many for each query, others for another seed', async () => {
+  const rowsOf = async (seed: number) => {
+    const array = await mask.random(seed, 5).toArray({ queries: 100, keys: 100 });
+    return Array.from({ length: 100 }, (_, i) => array.slice(i * 100, (i + 1) * 100).join(''));
+  };
+  const rows = await rowsOf(1);
+  for (const row of rows) expect([...row].filter((bit) => bit === '1')).toHaveLength(5);
+  expect(new Set(rows).size).toBe(100);
+  expect(await rowsOf(1)).toEqual(rows);
+  expect(await rowsOf(2)).not.toEqual(rows);
+  const columns = Array.from({ length: 100 }, (_, j) => rows.filter((row) => row[j] === '1').length);
+  expect(Math.max(...columns)).toBeLessThan(16); // 5 are expected
+  const few = await mask.random(3, 8).toArray({ queries: 2, keys: 6 });
+  expect(few).toEqual(new Uint8Array(12).fill(1));
+});
+
+test('BigBird: window, ends and random blocks', async () => {
+  const one = mask.bigBird(40, { blockSize: 4, randomBlocks: 2, seed: 5 });
+  const array = await one.toArray({ queries: 40, keys: 40 });
+  const kept = (i: number, j: number) => array[i * 4 * 40 + j * 4] === 1;
+  for (let i = 0; i < 10; ++i) {
+    const row = Array.from({ length: 10 }, (_, j) => kept(i, j));
+    if (i === 0 || i === 9) {
+      expect(row).not.toContain(false);
+      continue;
+    }
+    expect([row[0], row[9], row[i - 1], row[i], row[i + 1]]).not.toContain(false);
+    const others = row.filter((kept, j) => kept && j > 0 && j < 9 && Math.abs(i - j) > 1);
+    expect(others).toHaveLength(2);
+  }
+  const { tiles } = await mask.bigBird(64 * 40).describe({ queries: 64 * 40, keys: 64 * 40 });
+  expect(tiles.mixed).toBe(0);
+  expect(tiles.all).toBeLessThan(40 * 12);
+});
+
 test('what does not fit is refused by name', async () => {
   const q = tensor(new Float32Array(2 * 4 * 8), [2, 1, 4, 8]);
   const attend = (one: Mask) => () => attention(q, q, q, { mask: one });

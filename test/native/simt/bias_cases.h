@@ -25,6 +25,9 @@ struct BiasCase {
   bool symmetric;
   bool causal;
 
+  /// Keys that kDense hides from all.
+  static constexpr int64_t kHiddenStep = 11, kHidden = 5;
+
   float slope(int64_t h) const { return 0.5f / static_cast<float>(h + 1); }
   float at(const PlainPair& pair) const {
     const int64_t distance = pair.key - pair.position;
@@ -45,7 +48,7 @@ struct BiasCase {
     return 0;
   }
   static float dense(int64_t b, int64_t h, int64_t i, int64_t key) {
-    return key % 11 == 5 && key > 0 ? -INFINITY : number_at(b, h, i, key);
+    return key % kHiddenStep == kHidden ? -INFINITY : number_at(b, h, i, key);
   }
 };
 

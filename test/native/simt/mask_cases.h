@@ -1,8 +1,10 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 
+#include "ops/random_keys.h"
 #include "simt/harness.h"
 
 namespace heddle::test {
@@ -20,6 +22,7 @@ class MaskBuilder {
   int window(int32_t left, int32_t right) { return add(MaskKind::kWindow, left, right); }
   int top_left() { return add(MaskKind::kCausal, 1, 0); }
   int stride(int32_t step) { return add(MaskKind::kStride, step, 0); }
+  int random(int32_t count, int32_t seed) { return add(MaskKind::kRandom, count, seed); }
   int block(int32_t size) { return add(MaskKind::kBlock, size, 0); }
   int block_tail(int32_t size, int32_t tail) { return add(MaskKind::kBlockTail, size, tail); }
   int suffix(const Ints& lengths) {
@@ -87,6 +90,11 @@ class MaskBuilder {
         return pair.key <= (a ? pair.i : pair.position);
       case MaskKind::kStride:
         return std::abs(pair.position - pair.key) % a == 0;
+      case MaskKind::kRandom: {
+        int32_t drawn[MaskOperand::kMaxRandom];
+        const int count = draw_keys(static_cast<uint32_t>(b), pair.position, a, pair.keys, drawn);
+        return std::find(drawn, drawn + count, pair.key) != drawn + count;
+      }
       case MaskKind::kBlock:
         return std::floor(double(pair.position) / a) == std::floor(double(pair.key) / a);
       case MaskKind::kBlockTail:
@@ -189,6 +197,7 @@ inline const MaskCase kMaskCases[] = {
     {"strided", [](MaskBuilder& m) { m.both(m.causal(), m.either(m.window(6, 0), m.stride(7))); }},
     {"fixed", [](MaskBuilder& m) { m.both(m.causal(), m.either(m.block(20), m.block_tail(20, 3))); }},
     {"blocks of 64", [](MaskBuilder& m) { m.either(m.block(64), m.block_tail(64, 64)); }},
+    {"random keys", [](MaskBuilder& m) { m.random(9, 77); }},
     {"last keys",
      [](MaskBuilder& m) {
        m.suffix({70, 5});

@@ -50,6 +50,16 @@ struct Numbers {
   float sink(int64_t head) const { return given.sinks && head != 1 ? 0.7f + static_cast<float>(head) : -INFINITY; }
   int64_t keys(size_t b) const { return std::max(0, given.before[b] + given.counts[b]); }
 
+  /// Keys at `first` and every `step` on, which no query may attend to, become NaN.
+  void spoil(int64_t step, int64_t first) {
+    for (size_t b = 0; b < k.size(); ++b) {
+      for (int64_t j = first; j < keys(b); j += step) {
+        std::fill_n(&k[b][j * given.kv_heads * given.key_width], given.kv_heads * given.key_width, std::nanf(""));
+        std::fill_n(&v[b][j * given.kv_heads * given.value_width], given.kv_heads * given.value_width, std::nanf(""));
+      }
+    }
+  }
+
   Given given;
   std::vector<Floats> q, k, v;
   bool with_weights = false;
@@ -99,9 +109,9 @@ Result attend(const Numbers& numbers, const std::vector<size_t>& sequences, cons
     const int64_t row = g.heads * g.key_width;
     q.insert(q.end(), numbers.q[b].begin() + first[i] * row, numbers.q[b].begin() + (first[i] + counts[i]) * row);
   }
-  const int64_t tokens = sum_of(counts), row = g.heads * g.key_width + g.q_padding;
+  const int64_t tokens = sum_of(counts), q_row = g.heads * g.key_width + g.q_padding;
   const Values queries =
-      Values::of({1, tokens, g.heads, g.key_width}, q, {tokens * row, row, g.key_width, 1}, g.q_padding, g.dtype);
+      Values::of({1, tokens, g.heads, g.key_width}, q, {tokens * q_row, q_row, g.key_width, 1}, g.q_padding, g.dtype);
   const Values out(g.dtype, {1, tokens, g.heads, g.value_width}), lse(DType::kFloat32, {1, tokens, g.heads});
   const Values cu_seqlens = offsets_of(counts);
   ScoreInputs inputs{queries, cu_seqlens, cache.paged(), g.scale, g.causal, g.softcap};
@@ -129,6 +139,28 @@ Result attend(const Numbers& numbers, const std::vector<size_t>& sequences, cons
   compute(scores);
   result.weights = weights.floats();
   result.width = pages * kPageKeys;
+
+  // The same summed by distance.
+  constexpr int32_t kDistances = 7, kLow = 3;
+  const Values sums(DType::kFloat32, {tokens, g.heads, kDistances});
+  scores.low = kLow;
+  scores.distances = kDistances;
+  scores.out = sums;
+  compute(scores);
+  Floats expected(static_cast<size_t>(tokens * g.heads * kDistances), 0.0f);
+  int64_t row = 0;
+  for (size_t s = 0; s < counts.size(); ++s) {
+    for (int64_t i = 0; i < counts[s] * g.heads; ++i, ++row) {
+      const int64_t position = positions[s] + i / g.heads;
+      for (int64_t j = 0; j < result.width; ++j) {
+        const int64_t place = std::clamp<int64_t>(j - position + kLow, 0, kDistances - 1);
+        expected[row * kDistances + place] += result.weights[row * result.width + j];
+      }
+    }
+  }
+  const Floats summed = sums.floats();
+  for (size_t i = 0; i < summed.size(); ++i)
+    expect(std::fabs(summed[i] - expected[i]) < 1e-5f, "other sums by distance");
   return result;
 }
 
@@ -160,7 +192,10 @@ Formula<Real> formula(const Numbers& numbers, int64_t width) {
           if (g.bias && g.bias->scaled) dot += Real(g.bias->at(pair));
           Real score = dot * Real(g.scale);
           if (g.softcap > 0) score = Real(g.softcap) * std::tanh(score / Real(g.softcap));
-          if (g.bias && !g.bias->scaled) score += Real(g.bias->at(pair));
+          if (g.bias && !g.bias->scaled) {
+            const Real added = g.bias->at(pair);
+            score = added == Real(-INFINITY) ? added : score + added;  // whatever the score is
+          }
           const bool kept = !g.mask || g.mask->keeps({static_cast<int64_t>(b), h, i, position, j, keys});
           p.push_back(kept ? score : Real(-INFINITY));
         }
@@ -202,6 +237,7 @@ void check(const Given& given, const Ints& chunks = {}) {
   begin_case(name_of(given));
   Numbers numbers(given);
   numbers.with_weights = !given.plain();
+  if (given.bias && given.bias->kind == BiasKind::kDense) numbers.spoil(BiasCase::kHiddenStep, BiasCase::kHidden);
   std::vector<size_t> all(given.counts.size());
   std::iota(all.begin(), all.end(), 0);
   const Result whole = attend(numbers, all, Ints(all.size(), 0), given.counts);
@@ -364,6 +400,7 @@ void attend_biased(DType dtype) {
   }
   check_as({{2, 1}, {510, 520}, 2, 1, 8, 8, true, 0.3f, 0, nullptr, dtype, &kBiasCases[0], 2.0f, true}, {1});
   check_as({{5}, {-3}, 2, 2, 8, 8, true, 0.3f, 0, nullptr, dtype, nullptr, 0.0f, true});
+  check_as({{4}, {-4}, 2, 2, 8, 8, true, 0.3f, 0, nullptr, dtype, nullptr, 0.0f, true});  // no keys at all
   check_as({{70}, {60}, 2, 1, 20, 20, true, -0.3f, 0, nullptr, dtype, nullptr, 1.5f}, {33});
   check_as({{7, 5}, {70, 3}, 3, 3, 16, 16, true, 0.3f, 0, nullptr, dtype, &kBiasCases[0], 0.0f, false, 4});
   check_as({{7, 5}, {70, 3}, 3, 3, 16, 16, true, 0.3f, 0, nullptr, dtype, nullptr, 0.0f, false, -5});
