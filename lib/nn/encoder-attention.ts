@@ -50,7 +50,7 @@ export interface EncoderAttention extends Disposable {
 /** What a learned vector of the distance meets: queries, or queries and keys (Huang et al., 2020, section 4.4). */
 export type RelativePositions = 'relativeKey' | 'relativeKeyQuery';
 
-export interface FullAttentionOptions {
+export interface BertSelfAttentionOptions {
   width: number;
   numHeads: number;
   relative: RelativePositions | undefined;
@@ -58,8 +58,8 @@ export interface FullAttentionOptions {
   contextLength: number;
 }
 
-/** Every token attends to every other. */
-export class FullAttention implements EncoderAttention {
+/** Every token attends to every other (Devlin et al., 2019), with vectors of the distance or without. */
+export class BertSelfAttention implements EncoderAttention {
   readonly captures = ['q', 'k', 'v', 'weights', 'heads'];
   readonly #projections: HeadProjections;
   /** [2 · contextLength - 1, D], of the distances query - key, falling from contextLength - 1 as rows fall. */
@@ -68,7 +68,7 @@ export class FullAttention implements EncoderAttention {
   constructor(
     source: ParameterSource,
     readonly path: string,
-    readonly options: FullAttentionOptions,
+    readonly options: BertSelfAttentionOptions,
   ) {
     const { width, numHeads, relative, contextLength } = options;
     const headDim = width / numHeads;
