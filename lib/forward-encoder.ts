@@ -17,12 +17,17 @@ export function forwardEncoder(
   const int32 = (rows: readonly Ids[]) =>
     tensor(Int32Array.from(rows.flatMap((row) => [...row])), [batch * length], { device });
   const real = Uint8Array.from(masks.flatMap((row) => [...row]));
+  const padded = real.includes(0);
   const taps = capture.length > 0 ? new Capture(capture) : undefined;
   const outputs = encoder.forward({
     ...{ batch, length, ids: int32(ids), positions: int32(positions), types: int32(tokenTypes), capture: taps },
     isToken: (b, at) => masks[b]![at] !== 0,
     globals: globalsOf(globalMasks, masks, device),
-    tokens: real.includes(0) ? tensor(real, [batch, 1, 1, length], { dtype: 'bool', device }) : undefined,
+    tokens: padded ? tensor(real, [batch, 1, 1, length], { dtype: 'bool', device }) : undefined,
+    documents:
+      padded && encoder.options.windows
+        ? int32(masks.map((row) => Array.from(row, (one) => one - 1))).reshape([batch, length])
+        : undefined,
   });
   const result = { ...outputs, captured: captured(taps, batch, length) };
   if (!outputs.logits) {
@@ -44,6 +49,8 @@ function globalsOf(globalMasks: readonly Ids[], masks: readonly Ids[], device: D
   );
   const count = Math.max(...positions.map((places) => places.length));
   if (count === 0) return undefined;
+  const union = [...new Set(positions.flat())].sort((a, b) => a - b);
+  const differ = positions.some((places) => places.length < union.length);
   const keys = new Uint8Array(positions.length * length);
   positions.forEach((places, b) => {
     for (const at of places) keys[b * length + at] = 1;
@@ -52,9 +59,9 @@ function globalsOf(globalMasks: readonly Ids[], masks: readonly Ids[], device: D
     Array.from({ length: count }, (_, g) => (g < places.length ? b * length + places[g]! : -1)),
   );
   return {
-    ...{ positions, count },
+    ...{ positions, count, union },
     rows: tensor(Int32Array.from(rows), [rows.length], { device }),
-    keys: tensor(keys, [positions.length, 1, 1, length], { dtype: 'bool', device }),
+    keys: differ ? tensor(keys, [positions.length, 1, 1, length], { dtype: 'bool', device }) : undefined,
   };
 }
 

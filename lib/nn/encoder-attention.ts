@@ -15,6 +15,8 @@ export interface EncoderStep {
   length: number;
   /** [B, 1, 1, T] bool: keys that are tokens, not padding; default: all. */
   tokens?: Tensor | undefined;
+  /** For windows, [B, T] int32: the same as -1 for padding, else 0; default: all tokens. */
+  documents?: Tensor | undefined;
   /** Whether there is a token at a place, as `tokens` says. */
   isToken: (b: number, at: number) => boolean;
   /** Of models that have them, if there are any. */
@@ -31,8 +33,10 @@ export interface Globals {
   count: number;
   /** [B · G] int32: their rows among all B · T, -1 where a sequence has fewer. */
   rows: Tensor;
-  /** [B, 1, 1, T] bool: keys that are global. */
-  keys: Tensor;
+  /** Places that are global in any sequence. */
+  union: readonly number[];
+  /** [B, 1, 1, T] bool: keys that are global, where sequences differ. */
+  keys: Tensor | undefined;
 }
 
 /** Self-attention of an encoder's block. */
@@ -46,7 +50,7 @@ export interface EncoderAttention extends Disposable {
 /** What a learned vector of the distance meets: queries, or queries and keys (Huang et al., 2020, section 4.4). */
 export type RelativePositions = 'relativeKey' | 'relativeKeyQuery';
 
-export interface FullAttentionOptions {
+export interface BertSelfAttentionOptions {
   width: number;
   numHeads: number;
   relative: RelativePositions | undefined;
@@ -54,8 +58,8 @@ export interface FullAttentionOptions {
   contextLength: number;
 }
 
-/** Every token attends to every other. */
-export class FullAttention implements EncoderAttention {
+/** Every token attends to every other (Devlin et al., 2019), with vectors of the distance or without. */
+export class BertSelfAttention implements EncoderAttention {
   readonly captures = ['q', 'k', 'v', 'weights', 'heads'];
   readonly #projections: HeadProjections;
   /** [2 · contextLength - 1, D], of the distances query - key, falling from contextLength - 1 as rows fall. */
@@ -64,7 +68,7 @@ export class FullAttention implements EncoderAttention {
   constructor(
     source: ParameterSource,
     readonly path: string,
-    readonly options: FullAttentionOptions,
+    readonly options: BertSelfAttentionOptions,
   ) {
     const { width, numHeads, relative, contextLength } = options;
     const headDim = width / numHeads;

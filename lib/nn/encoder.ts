@@ -4,11 +4,16 @@ import type { DeviceName } from '../tensor/device';
 import { scope } from '../tensor/scope';
 import type { FloatDType, Tensor } from '../tensor/tensor';
 import { capturePathsOf, FeedForward } from './block';
-import { FullAttention, type EncoderAttention, type EncoderStep, type RelativePositions } from './encoder-attention';
+import {
+  BertSelfAttention,
+  type EncoderAttention,
+  type EncoderStep,
+  type RelativePositions,
+} from './encoder-attention';
 import { createHead, type EncoderHead, type EncoderHeadOptions, type EncoderOutputs } from './encoder-head';
 import { Embedding, Norm, type NormOptions } from './layers';
 import { ParameterLog, type Parameter, type ParameterSource } from './parameters';
-import { WindowAttention } from './window-attention';
+import { LongformerAttention } from './longformer-attention';
 
 export interface EncoderOptions {
   vocabSize: number;
@@ -147,13 +152,13 @@ class EncoderBlock implements Disposable {
     const relative = positions === 'learned' ? undefined : positions;
     const place = `${path}.attention`;
     this.#attention = windows
-      ? new WindowAttention(source, place, {
+      ? new LongformerAttention(source, place, {
           width,
           numHeads,
           side: windows[layer]! / 2,
           multiple: Math.max(...windows),
         })
-      : new FullAttention(source, place, { width, numHeads, relative, contextLength });
+      : new BertSelfAttention(source, place, { width, numHeads, relative, contextLength });
     this.#attentionNorm = Norm.load(source, `${path}.attentionNorm`, width, norm);
     this.#feedForward = new FeedForward(source, `${path}.feedForward`, {
       ...options,

@@ -2,6 +2,15 @@ export { FeedForward, HeadProjections, SelfAttention, TransformerBlock, type Blo
 export { Capture } from './capture';
 export { Decoder, type DecoderInput, type DecoderOptions, type DecoderOutput } from './decoder';
 export { Draws, type PassOptions } from './dropout';
+export { Encoder, type EncoderInput, type EncoderOptions } from './encoder';
+export {
+  BertSelfAttention,
+  type BertSelfAttentionOptions,
+  type EncoderStep,
+  type Globals,
+  type RelativePositions,
+} from './encoder-attention';
+export type { EncoderHeadOptions, EncoderOutputs } from './encoder-head';
 export type { HeadsOptions } from './heads';
 export * as init from './init';
 export { Embedding, Linear, Norm, type NormOptions } from './layers';
@@ -31,6 +40,7 @@ export {
   type Context,
   type ContextInput,
 } from './additive-attention';
+export { LongformerAttention, type LongformerAttentionOptions } from './longformer-attention';
 export { LuongAttention, type LuongAttentionOptions, type LuongContext } from './luong-attention';
 export {
   LinformerAttention,

@@ -110,3 +110,49 @@ bertTest('padding on either side changes nothing for the tokens', async () => {
     expectClose(actual, expected, MODELS);
   });
 });
+
+const longformerTest = names.includes('longformer') ? test : test.skip;
+
+longformerTest('a sequence with fewer global tokens than its neighbour gives what it gives alone', async () => {
+  await using model = await loadModel(folderOf('longformer'), { dtype: 'float32' });
+  const row = Array.from({ length: 20 }, (_, i) => 5 + i);
+  const [few, more] = [row.map((_, i) => Number(i === 2)), row.map((_, i) => Number(i === 0 || i === 11))];
+  const alone = await model.forward({ ids: row, globalMask: few }).logits.data();
+  const both = model.forward({ ids: [row, row], globalMask: [more, few] }).logits;
+  expectClose(await both.slice(0, 1, 2).data(), alone, { abs: 1e-6, rel: 1e-6 });
+  const padded = model.forward({ ids: [...row, 1, 1], mask: [...row.map(() => 1), 0, 0], globalMask: [...few, 0, 1] });
+  expectClose(await padded.logits.slice(1, 0, 20).data(), alone, { abs: 1e-6, rel: 1e-6 });
+});
+
+longformerTest('rows of weights add up to 1, global tokens counted once; bad masks are told', async () => {
+  await using model = await loadModel(folderOf('longformer'), { dtype: 'float32' });
+  const row = Array.from({ length: 13 }, (_, i) => 5 + i);
+  const globalMask = row.map((_, i) => Number(i === 3));
+  const [near, far] = ['layers.1.attention.weights', 'layers.1.attention.globalWeights'] as const;
+  const { captured } = model.forward({ ids: row, globalMask, capture: [near, far] });
+  expect([captured[near]!.shape, captured[far]!.shape]).toEqual([
+    [1, 3, 13, 10],
+    [1, 3, 16, 1],
+  ]);
+  const weights = await captured[near]!.data();
+  const sums = Array.from({ length: 3 * 13 }, (_, r) => weights.slice(r * 10, r * 10 + 10).reduce((sum, x) => sum + x, 0));
+  const wanted = sums.map((_, r) => Number(r % 13 !== 3));
+  expectClose(sums, wanted, { abs: 1e-6, rel: 0 });
+  expect(model.forward({ ids: row, capture: [far] }).captured[far]!.shape).toEqual([1, 3, 16, 0]);
+  expect(() => model.forward({ ids: row, globalMask: [1] })).toThrow(/globalMask must be of the shape of ids \[1, 13\]/);
+  expect(() => model.forward({ ids: row, globalMask: row })).toThrow(/globalMask\[0\]/);
+  expect(() => model.forward({ ids: new Array<number>(69).fill(2) })).toThrow(/from 1 to 68/);
+});
+
+longformerTest('configs that cannot be', async () => {
+  for (const [changes, message] of [
+    [{ attention_window: 5 }, /attention_window must be even and at least 2 but is 5/],
+    [{ attention_window: [4] }, /attention_window must be 2 finite numbers/],
+    [{ pad_token_id: -1 }, /pad_token_id must be a whole number/],
+    [{ num_attention_heads: 5 }, /hidden_size must be a multiple of num_attention_heads 5 but is 48/],
+  ] as const) {
+    await withConfig('longformer', changes, async (folder) => {
+      await expect(loadModel(folder)).rejects.toThrow(message);
+    });
+  }
+});

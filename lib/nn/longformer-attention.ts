@@ -2,13 +2,14 @@ import { attention } from '../ops/attention';
 import { gatherRows } from '../ops/gather-rows';
 import { mask, type Mask } from '../ops/mask';
 import { scatterRows } from '../ops/scatter';
+import type { DeviceName } from '../tensor/device';
 import { tensor, type Tensor } from '../tensor/tensor';
 import { HeadProjections } from './block';
 import { headsFirst, type EncoderAttention, type EncoderStep, type Globals } from './encoder-attention';
 import { Linear } from './layers';
 import type { ParameterSource } from './parameters';
 
-export interface WindowAttentionOptions {
+export interface LongformerAttentionOptions {
   width: number;
   numHeads: number;
   /** Keys on each side of a query. */
@@ -21,7 +22,7 @@ export interface WindowAttentionOptions {
  * A sliding window, and global tokens that attend to all, by projections of their own, and that all attend to (Beltagy et
  * al., 2020, section 3.1). A global token within a query's window counts once. Time and memory grow with T.
  */
-export class WindowAttention implements EncoderAttention {
+export class LongformerAttention implements EncoderAttention {
   readonly captures = ['q', 'k', 'v', 'weights', 'globalWeights', 'heads'];
   readonly #projections: HeadProjections;
   /** Of the global tokens: query, key, value. */
@@ -30,7 +31,7 @@ export class WindowAttention implements EncoderAttention {
   constructor(
     source: ParameterSource,
     readonly path: string,
-    readonly options: WindowAttentionOptions,
+    readonly options: LongformerAttentionOptions,
   ) {
     const { width, numHeads } = options;
     this.#projections = new HeadProjections(source, path, {
@@ -56,17 +57,22 @@ export class WindowAttention implements EncoderAttention {
     };
     const local = near().transpose(1, 2).reshape([-1, this.options.width]);
     const heads = globals ? scatterRows(local, globals.rows, this.#far(x, globals, step)) : local;
-    if (!globals) capture?.offer(`${path}.globalWeights`, this.#byKey(undefined, step));
+    if (!globals) capture?.offer(`${path}.globalWeights`, this.#byKey(undefined, x.device, step));
     capture?.offer(`${path}.heads`, heads);
     return this.#projections.merge(heads, x);
   }
 
-  /** Of the queries that are not global: the window and the global tokens. */
-  #mask({ tokens, globals }: EncoderStep): Mask {
+  /**
+   * Of the queries that are not global: the window and the global tokens. Structured pieces come first: what they leave out
+   * is never asked of the dense one, which keeps time from growing with T².
+   */
+  #mask({ documents, globals }: EncoderStep): Mask {
     const { side } = this.options;
     const window = mask.slidingWindow(side, side);
-    const near = globals ? window.or(mask.dense(globals.keys)) : window;
-    return tokens ? near.and(mask.dense(tokens)) : near;
+    const any = globals && mask.globalTokens(globals.union);
+    const global = globals?.keys ? any?.and(mask.dense(globals.keys)) : any;
+    const near = global ? window.or(global) : window;
+    return documents ? near.and(mask.documents(documents)) : near;
   }
 
   /** What the global tokens find: [B · G, C]. */
@@ -83,7 +89,7 @@ export class WindowAttention implements EncoderAttention {
     const attend = (): Tensor => {
       if (!capture?.wants(`${path}.globalWeights`)) return attention(q, k, v, keep);
       const { output, weights } = attention(q, k, v, { ...keep, returnWeights: true });
-      capture.offer(`${path}.globalWeights`, this.#byKey(weights, step));
+      capture.offer(`${path}.globalWeights`, this.#byKey(weights, x.device, step));
       return output;
     };
     return attend().transpose(1, 2).reshape([-1, width]);
@@ -111,11 +117,11 @@ export class WindowAttention implements EncoderAttention {
   }
 
   /** Weights of the global tokens [B, H, G, T] → by key, [B, H, T', G], T' the next multiple of the largest window. */
-  #byKey(weights: Tensor | undefined, { batch, length, globals, tokens }: EncoderStep): Tensor {
+  #byKey(weights: Tensor | undefined, device: DeviceName, { batch, length, globals }: EncoderStep): Tensor {
     const { multiple, numHeads } = this.options;
     const count = globals?.count ?? 0;
     const shape = [batch, numHeads, Math.ceil(length / multiple) * multiple, count] as const;
-    if (!weights) return tensor(new Float32Array(0), shape, { device: tokens?.device });
+    if (!weights) return tensor(new Float32Array(0), shape, { device });
     return pick(weights, shape, (b, h, key, g) =>
       key < length && g < globals!.positions[b]!.length ? ((b * numHeads + h) * count + g) * length + key : -1,
     );
