@@ -83,7 +83,7 @@ HEDDLE_DEVICE bool in_tree(const Mask::Data& ancestors, int64_t i, int64_t key) 
   return static_cast<const uint8_t*>(ancestors.values)[i * count + key] != 0;
 }
 
-HEDDLE_DEVICE_CALL bool is_drawn(uint32_t seed, int64_t position, int count, int64_t keys, int64_t key) {
+HEDDLE_DEVICE bool is_drawn(uint32_t seed, int64_t position, int count, int64_t keys, int64_t key) {
   int32_t drawn[MaskOperand::kMaxRandom];
   const int found = draw_keys(seed, position, count, keys, drawn);
   for (int i = 0; i < found; ++i) {
