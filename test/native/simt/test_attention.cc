@@ -400,6 +400,7 @@ void attend_biased(DType dtype) {
   }
   check_as({{2, 1}, {510, 520}, 2, 1, 8, 8, true, 0.3f, 0, nullptr, dtype, &kBiasCases[0], 2.0f, true}, {1});
   check_as({{5}, {-3}, 2, 2, 8, 8, true, 0.3f, 0, nullptr, dtype, nullptr, 0.0f, true});
+  check_as({{3}, {300}, 2, 1, 8, 8, true, 0.05f, 0, nullptr, dtype, nullptr, 1.0f});      // many keys beyond a distance
   check_as({{4}, {-4}, 2, 2, 8, 8, true, 0.3f, 0, nullptr, dtype, nullptr, 0.0f, true});  // no keys at all
   check_as({{70}, {60}, 2, 1, 20, 20, true, -0.3f, 0, nullptr, dtype, nullptr, 1.5f}, {33});
   check_as({{7, 5}, {70, 3}, 3, 3, 16, 16, true, 0.3f, 0, nullptr, dtype, &kBiasCases[0], 0.0f, false, 4});
