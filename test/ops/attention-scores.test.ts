@@ -47,7 +47,7 @@ class Problem {
   offset: number;
 
   constructor(
-    seed: number,
+    readonly seed: number,
     readonly sizes: Sizes,
     readonly dtype: FloatDType,
   ) {
@@ -65,6 +65,17 @@ class Problem {
   }
   tensor(values: Float32Array, shape: readonly number[]) {
     return tensor(values, shape, { dtype: this.dtype });
+  }
+  /** [B, H, T, D]; for every other problem a view of [B, T, H, D], as projections give it. */
+  heads(values: Float32Array, shape: readonly [number, number, number, number]) {
+    if (this.seed % 2 === 0) return this.tensor(values, shape);
+    const [batch, heads, length, width] = shape;
+    const inside = values.map((_, at) => {
+      const [d, row] = [at % width, Math.floor(at / width)];
+      const [h, t, b] = [row % heads, Math.floor(row / heads) % length, Math.floor(row / heads / length)];
+      return values[((b * heads + h) * length + t) * width + d]!;
+    });
+    return this.tensor(inside, [batch, length, heads, width]).transpose(1, 2);
   }
 
   /** Which pairs may attend. */
@@ -222,6 +233,8 @@ const SIZES: Partial<Sizes>[] = [
   { queries: 9, keys: 130, heads: 3, kvHeads: 1, valueWidth: 33 },
   { queries: 20, keys: 7 },
   { queries: 5, keys: 0 },
+  { queries: 4, keys: 66, keyWidth: 256, valueWidth: 3 },
+  { queries: 3, keys: 65, keyWidth: 1, valueWidth: 256 },
   { queries: 3, keys: 600, heads: 1, kvHeads: 1, keyWidth: 40, valueWidth: 1 },
 ];
 
@@ -267,9 +280,9 @@ describe.each(FLOATS)('%s: attention', (dtype) => {
     const { batch, heads, kvHeads, queries, keys, keyWidth, valueWidth } = p.sizes;
     const keeps = await p.keeps();
     const { output, weights, scores, lse } = attention(
-      p.tensor(p.q, [batch, heads, queries, keyWidth]),
-      p.tensor(p.k, [batch, kvHeads, keys, keyWidth]),
-      p.tensor(p.v, [batch, kvHeads, keys, valueWidth]),
+      p.heads(p.q, [batch, heads, queries, keyWidth]),
+      p.heads(p.k, [batch, kvHeads, keys, keyWidth]),
+      p.heads(p.v, [batch, kvHeads, keys, valueWidth]),
       {
         mask: p.mask,
         bias: p.bias?.make(),
