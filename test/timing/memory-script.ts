@@ -6,8 +6,8 @@ import { writeRandomGpt2 } from '../support/random-gpt2';
 
 // Loads, generates and disposes of a tiny model, over and over. Prints resident memory early and late, as JSON.
 
-const CYCLES = 1300;
-const WARM_UP = 300; // code is compiled, heaps find their size
+const CYCLES = 2000;
+const WARM_UP = 1000; // code is compiled, heaps find their size
 
 /** Lowest of a few readings: what garbage there is comes and goes. */
 function resident(): number {
