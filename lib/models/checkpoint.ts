@@ -2,6 +2,7 @@ import type { DeviceName } from '../tensor/device';
 import type { FloatDType, Tensor } from '../tensor/tensor';
 import type { WeightFolder } from '../weights/folder';
 import type { SafetensorsEntry } from '../weights/safetensors';
+import type { Config } from './config';
 import type { Recipe, StoredParameters } from './recipe';
 
 /** A recipe's view of a folder's weights: parameters by their path in the model, in one dtype. Keeps what it has loaded. */
@@ -11,6 +12,7 @@ export class Checkpoint implements StoredParameters {
   constructor(
     private readonly weights: WeightFolder,
     private readonly recipe: Recipe,
+    private readonly config: Config,
     private readonly dtype: FloatDType,
   ) {}
 
@@ -19,7 +21,7 @@ export class Checkpoint implements StoredParameters {
   }
 
   has(path: string): boolean {
-    const { name, otherNames } = this.recipe.locate(path);
+    const { name, otherNames } = this.recipe.locate(path, this.config);
     return this.#find(name, otherNames) !== undefined;
   }
 
@@ -40,7 +42,7 @@ export class Checkpoint implements StoredParameters {
   }
 
   #load(path: string, shape: readonly number[], packed: boolean): Tensor {
-    const stored = this.recipe.locate(path);
+    const stored = this.recipe.locate(path, this.config);
     const { name, otherNames, transposed = false, rowsBefore = 0, leadingAxis = false } = stored;
     const entry = this.#find(name, otherNames);
     if (!entry) {

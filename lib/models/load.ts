@@ -74,7 +74,7 @@ export async function loadNetwork(
   signal?.throwIfAborted();
   const { recipe, architecture } = recipeOf(config);
   using weights = await WeightFolder.open(folder, device);
-  const checkpoint = new Checkpoint(weights, recipe, dtype ?? (device === 'cpu' ? 'float32' : weights.dtype));
+  const checkpoint = new Checkpoint(weights, recipe, config, dtype ?? (device === 'cpu' ? 'float32' : weights.dtype));
   using channel = new Channel(device); // carries the wish to abort to the native side
   const abort = () => {
     channel.abort();

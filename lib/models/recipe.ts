@@ -32,8 +32,8 @@ export interface Recipe {
   readonly architectures: readonly string[];
   /** The model of a config.json: reads its options and takes the parameters. `architecture` is that of its own. */
   create(source: StoredParameters, config: Config, architecture: string): Network;
-  /** A parameter's path in the model → its place in the checkpoint. */
-  locate(path: string): StoredParameter;
+  /** A parameter's path in the model of a config.json → its place in the checkpoint. */
+  locate(path: string, config: Config): StoredParameter;
   /** Prefixes that the checkpoint's names may have, the usual one first. */
   readonly prefixes: readonly string[];
 }

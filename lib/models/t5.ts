@@ -86,7 +86,7 @@ export const t5: Recipe = {
 
   prefixes: [''],
 
-  locate(path) {
+  locate(path, config) {
     if (path === 'head.weight') return { name: 'lm_head.weight' };
     if (path === 'tokens.weight') {
       return { name: 'shared.weight', otherNames: ['encoder.embed_tokens.weight', 'decoder.embed_tokens.weight'] };
@@ -100,8 +100,7 @@ export const t5: Recipe = {
     const { module, ...places } = PARTS[name.replace('Norm', '')]!;
     const place = `${side}.block.${layer}.layer.${places[side as 'encoder' | 'decoder']}`;
     if (projection === undefined) return { name: `${place}.layer_norm.weight` };
-    const weight = `${place}.${module}.${NAMES[projection]!}`;
-    // With a gate there are two that lead up.
-    return { name: `${weight}.weight`, ...(projection === 'up' && { otherNames: [`${weight}_1.weight`] }) };
+    const isBesideGate = projection === 'up' && feedForwardOf(config).gated;
+    return { name: `${place}.${module}.${isBesideGate ? 'wi_1' : NAMES[projection]!}.weight` };
   },
 };

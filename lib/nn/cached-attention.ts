@@ -122,8 +122,7 @@ function attend(
     capture.offer(`${path}.weights`, weights);
     return output;
   };
-  const output = run();
-  const heads = output.reshape([output.shape[0]!, -1]);
+  const heads = run().reshape([-1, q.shape[1]! * keys.valueDim]);
   capture?.offer(`${path}.heads`, heads);
   return heads;
 }

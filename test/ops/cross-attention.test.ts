@@ -130,7 +130,12 @@ describe.each(FLOATS)('%s', (dtype) => {
     const random = new Random(7);
     for (let i = 0; i < 12; ++i) {
       const kvHeads = 1 + random.integer(3);
-      const sizes = { heads: kvHeads * (1 + random.integer(3)), kvHeads, keyWidth: 1 + random.integer(40), valueWidth: 1 + random.integer(40) };
+      const sizes = {
+        heads: kvHeads * (1 + random.integer(3)),
+        kvHeads,
+        keyWidth: 1 + random.integer(40),
+        valueWidth: 1 + random.integer(40),
+      };
       const batch = 1 + random.integer(4);
       const some = (most: number) => Array.from({ length: batch }, () => random.integer(most));
       const [lengths, counts] = [some(140), some(20)];
@@ -201,10 +206,11 @@ test('bad input', async () => {
   expect(() => attention(q, sources.cache.layer(0), { cuSeqlens, cross: 1 as unknown as boolean })).toThrow(
     new TypeError('[attention] cross must be true or false but got 1'),
   );
-  expect(() => attention(q.reshape([1, 1, 1, 4]), q.reshape([1, 1, 1, 4]), q.reshape([1, 1, 1, 4]), { cross: true } as object)).toThrow(
-    /\[attention\] unknown option "cross"/,
-  );
-  for (const times of [0, 1.5, -1, 2 ** 30]) expect(() => sources.cache.repeat(times)).toThrow(/\[KVCache\.repeat\] times/);
+  expect(() =>
+    attention(q.reshape([1, 1, 1, 4]), q.reshape([1, 1, 1, 4]), q.reshape([1, 1, 1, 4]), { cross: true } as object),
+  ).toThrow(/\[attention\] unknown option "cross"/);
+  for (const times of [0, 1.5, -1, 2 ** 30])
+    expect(() => sources.cache.repeat(times)).toThrow(/\[KVCache\.repeat\] times/);
   expect(() => sources.cache.repeat('2' as unknown as number)).toThrow(TypeError);
   using twice = sources.cache.repeat(2);
   expect(() => attention(q, twice.layer(0), { cuSeqlens, cross: true })).toThrow(/cuSeqlens/);

@@ -118,7 +118,11 @@ export function plainBart(
     connect(x, `${path}_layer_norm`, (y) => {
       const count = plain.number(`${side}_attention_heads`);
       const kv = memory ?? y;
-      const [q, k, v] = [plain.linear(y, `${path}.q_proj`), plain.linear(kv, `${path}.k_proj`), plain.linear(kv, `${path}.v_proj`)];
+      const [q, k, v] = [
+        plain.linear(y, `${path}.q_proj`),
+        plain.linear(kv, `${path}.k_proj`),
+        plain.linear(kv, `${path}.v_proj`),
+      ];
       const heads = attend(q, k, v, { count, scale: Math.sqrt(count / width), causal });
       return plain.linear(heads, `${path}.out_proj`);
     });
@@ -142,12 +146,13 @@ export function plainBart(
   return hidden.map((row) => head.map((w, n) => dot(row, w) + (bias?.[n] ?? 0)));
 }
 
-/** Logits [T, V] of T5 (Raffel et al., 2020), with a gate where the checkpoint has one. */
+/** Logits [T, V] of T5 (Raffel et al., 2020), with a gate where the checkpoint has one. `places`: of the source's tokens. */
 export function plainT5(
   config: Readonly<Record<string, unknown>>,
   weights: Weights,
   ids: readonly number[],
   decoderIds: readonly number[],
+  places: readonly number[] = [...ids.keys()],
 ): Rows {
   const plain = new Plain(weights, config);
   const count = plain.number('num_heads');
@@ -158,8 +163,9 @@ export function plainT5(
     const isDecoder = side === 'decoder';
     const biases = plain.rows(`${side}.block.0.layer.0.SelfAttention.relative_attention_bias.weight`);
     const [numBuckets, maxDistance] = [biases.length, plain.number('relative_attention_max_distance')];
+    const distance = (i: number, j: number) => (isDecoder ? j - i : places[j]! - places[i]!);
     const bias = (h: number, i: number, j: number) =>
-      biases[t5Bucket(j - i, { bidirectional: !isDecoder, numBuckets, maxDistance })]![h]!;
+      biases[t5Bucket(distance(i, j), { bidirectional: !isDecoder, numBuckets, maxDistance })]![h]!;
     const kv = memory ?? x;
     const [q, k, v] = [plain.linear(x, `${path}.q`), plain.linear(kv, `${path}.k`), plain.linear(kv, `${path}.v`)];
     const heads = attend(q, k, v, { count, scale: 1, causal: isDecoder && !memory, ...(!memory && { bias }) });
@@ -175,9 +181,10 @@ export function plainT5(
       const at = memory ? 2 : 1;
       const up = (part: string) => plain.linear(normed(at), `${path(at)}.DenseReluDense.${part}`);
       const active = (rows: Rows) => rows.map((row) => row.map((y) => activation(y, exact)));
-      const gated = `${path(at)}.DenseReluDense.wi_0.weight` in weights;
-      const inner = gated
-        ? active(up('wi_0')).map((row, r) => row.map((y, c) => y * up('wi_1')[r]![c]!))
+      const isGated = `${path(at)}.DenseReluDense.wi_0.weight` in weights;
+      const linear = isGated ? up('wi_1') : [];
+      const inner = isGated
+        ? active(up('wi_0')).map((row, r) => row.map((y, c) => y * linear[r]![c]!))
         : active(up('wi'));
       x = plus(x, plain.linear(inner, `${path(at)}.DenseReluDense.wo`));
     }

@@ -33,7 +33,9 @@ export function writeModel(config: object, weights: Weights): string {
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(json.length));
   const folder = mkdtempSync(path.join(tmpdir(), 'heddle-model-'));
-  const data = Object.values(weights).map((one) => Buffer.from(one.data.buffer, one.data.byteOffset, one.data.byteLength));
+  const data = Object.values(weights).map((one) =>
+    Buffer.from(one.data.buffer, one.data.byteOffset, one.data.byteLength),
+  );
   writeFileSync(path.join(folder, 'model.safetensors'), Buffer.concat([length, json, ...data]));
   writeFileSync(path.join(folder, 'config.json'), JSON.stringify(config));
   return folder;

@@ -25,7 +25,7 @@ struct Given {
   const BiasCase* bias = nullptr;
   float softcap = 0.0f;
   bool sinks = false;
-  int32_t shift = 0;  // of all positions
+  int32_t shift = 0;   // of all positions
   bool cross = false;  // `before` are all keys
 
   int64_t keys(size_t b) const { return std::max(0, before[b] + (cross ? 0 : counts[b])); }
@@ -40,7 +40,8 @@ std::string name_of(const Given& g) {
   return concat(name_of(g.dtype), ", ", g.counts.size(), " x ", g.counts[0], " queries after ", g.before[0],
                 " keys, heads ", g.heads, "/", g.kv_heads, ", widths ", g.key_width, "/", g.value_width,
                 g.causal ? ", causal" : "", g.bias ? concat(", ", g.bias->name) : "",
-                g.softcap != 0 ? ", soft cap" : "", g.sinks ? ", sinks" : "", g.shift != 0 ? ", shifted" : "", g.cross ? ", cross" : "");
+                g.softcap != 0 ? ", soft cap" : "", g.sinks ? ", sinks" : "", g.shift != 0 ? ", shifted" : "",
+                g.cross ? ", cross" : "");
 }
 
 /// The numbers of a case, those of a sequence independent of the others.
