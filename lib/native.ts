@@ -122,6 +122,19 @@ export interface Native {
     valueWidth: number,
   ): void;
   advanceLengths(cuSeqlens: number, lengths: number): void;
+  reorderCache(sources: number, group: number, blockTable: number, lengths: number): number;
+  copyPages(copies: number, pages: number): void;
+  reorderRows(sources: number, group: number, x: number): void;
+  appendTokens(tokens: number, history: number, lengths: number): void;
+  beamStep(
+    ...args: [
+      ...[scores: number, candidates: number, ends: number],
+      ...[sums: number, hypotheses: number, counts: number, done: number, steps: number],
+      ...[rowsPerProblem: number, firstRow: number, pad: number],
+      ...[earlyStopping: number, lengthPenalty: number, maxSteps: number],
+    ]
+  ): [tokens: number, sources: number];
+  gumbelNoise(x: number, keys: number, steps: number): number;
   attention(
     ...args: [q: number, k: number, v: number, ...settings: AttentionSettings]
   ): [output: number, lse: number, ...scores: number[]];

@@ -108,6 +108,23 @@ export class KVCache implements Disposable {
     native.advanceLengths(unwrap(name, 'cuSeqlens', cuSeqlens), unwrap(name, 'cache', this.lengths));
   }
 
+  /**
+   * Row r goes on from what row `sources[r]` holds; rows come in groups of `group`, a source is one of the same group.
+   * Full pages are shared, the page begun is copied where several go on from one.
+   *
+   * @param sources [batch] int32
+   * Sources outside their group, or that hold different numbers of keys, are a RangeError when results are read (code
+   * INDEX_OUT_OF_RANGE).
+   */
+  reorder(sources: Tensor, group: number): void {
+    const name = 'KVCache.reorder';
+    checkInteger(name, 'group', group, 1);
+    const [table, lengths] = [this.#blockTable, this.lengths].map((part) => unwrap(name, 'cache', part));
+    using copies = wrap(native.reorderCache(unwrap(name, 'sources', sources), group, table!, lengths!));
+    const handle = unwrap(name, 'copies', copies);
+    for (const { pages } of this.#layers) native.copyPages(handle, unwrap(name, 'cache', pages));
+  }
+
   dispose(): void {
     for (const { pages } of this.#layers) pages.dispose();
     this.#blockTable.dispose();

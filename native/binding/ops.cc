@@ -221,6 +221,54 @@ Napi::Value advance_lengths(const Call& c) {
   return c.undefined();
 }
 
+/// (sources, group, block table, lengths)
+Napi::Value reorder_cache(const Call& c) {
+  return c.publish(reorder_cache(c.runtime(), ReorderCache{c.tensor(0, "sources"), c.integer(1), c.tensor(2, "cache"),
+                                                           c.tensor(3, "cache")}));
+}
+
+Napi::Value copy_pages(const Call& c) {
+  copy_pages(c.runtime(), CopyPages{c.tensor(0, "copies"), c.tensor(1, "cache")});
+  return c.undefined();
+}
+
+/// (sources, group, x)
+Napi::Value reorder_rows(const Call& c) {
+  reorder_rows(c.runtime(), ReorderRows{c.tensor(0, "sources"), c.integer(1), c.tensor(2, "x")});
+  return c.undefined();
+}
+
+Napi::Value append_tokens(const Call& c) {
+  append_tokens(c.runtime(), AppendTokens{c.tensor(0, "tokens"), c.tensor(1, "history"), c.tensor(2, "lengths")});
+  return c.undefined();
+}
+
+/// (scores, candidates, ends, sums, hypotheses, counts, done, steps, rows per problem, first row, pad, early stopping,
+/// length penalty, max steps)
+Napi::Value beam_step(const Call& c) {
+  const BeamStep op{c.tensor(0, "scores"),
+                    c.tensor(1, "candidates"),
+                    c.tensor(2, "ends"),
+                    c.tensor(3, "sums"),
+                    c.tensor(4, "hypotheses"),
+                    c.tensor(5, "counts"),
+                    c.tensor(6, "done"),
+                    c.tensor(7, "steps"),
+                    c.integer(8),
+                    c.integer(9),
+                    static_cast<int32_t>(c.integer(10)),
+                    static_cast<EarlyStopping>(c.integer(11)),
+                    c.number(12),
+                    c.integer(13)};
+  const BeamChoice choice = beam_step(c.runtime(), op);
+  return publish_all(c, {choice.tokens, choice.sources});
+}
+
+Napi::Value gumbel_noise(const Call& c) {
+  return c.publish(
+      gumbel_noise(c.runtime(), GumbelNoise{c.tensor(0, "x"), c.tensor(1, "keys"), c.tensor(2, "steps")}));
+}
+
 /// Five arguments from `first` on: code (Int32Array; undefined: no mask) and what its pieces name.
 MaskExpression mask_of(const Call& c, size_t first) {
   MaskExpression mask;
@@ -393,6 +441,12 @@ constexpr Export kOps[] = {
     {"sample", "sample", sample},
     {"endOfSequence", "end_of_sequence", end_of_sequence},
     {"appendKV", "append_kv", append_kv},
+    {"appendTokens", "append_tokens", append_tokens},
+    {"beamStep", "beam_step", beam_step},
+    {"copyPages", "copy_pages", copy_pages},
+    {"gumbelNoise", "gumbel_noise", gumbel_noise},
+    {"reorderCache", "reorder_cache", reorder_cache},
+    {"reorderRows", "reorder_rows", reorder_rows},
     {"advanceLengths", "advance_lengths", advance_lengths},
     {"attention", "attention", attention},
     {"maskToArray", "mask", mask_to_array},

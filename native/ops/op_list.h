@@ -2,6 +2,7 @@
 
 #include "ops/activation.h"
 #include "ops/attention.h"
+#include "ops/beam.h"
 #include "ops/concat.h"
 #include "ops/cross_entropy.h"
 #include "ops/elementwise.h"
@@ -16,6 +17,7 @@
 #include "ops/matmul.h"
 #include "ops/random.h"
 #include "ops/reduce.h"
+#include "ops/reorder.h"
 #include "ops/rms_norm.h"
 #include "ops/rope.h"
 #include "ops/sample.h"
@@ -28,13 +30,16 @@
   X(Activate)           \
   X(AdvanceLengths)     \
   X(AppendKV)           \
+  X(AppendTokens)       \
   X(Argmax)             \
   X(Attention)          \
   X(AttentionScores)    \
+  X(BeamStep)           \
   X(Binary)             \
   X(Cast)               \
   X(Concat)             \
   X(Copy)               \
+  X(CopyPages)          \
   X(CountMaskTiles)     \
   X(CrossEntropy)       \
   X(Dropout)            \
@@ -44,6 +49,7 @@
   X(FavorFeatures)      \
   X(Gated)              \
   X(GatherRows)         \
+  X(GumbelNoise)        \
   X(LayerNorm)          \
   X(Linear)             \
   X(LinearAttention)    \
@@ -53,6 +59,8 @@
   X(PackPanels)         \
   X(Random)             \
   X(Reduce)             \
+  X(ReorderCache)       \
+  X(ReorderRows)        \
   X(RmsNorm)            \
   X(Rope)               \
   X(Rotate)             \
