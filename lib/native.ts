@@ -130,10 +130,11 @@ export interface Native {
     ...args: [
       ...[scores: number, candidates: number, ends: number],
       ...[sums: number, hypotheses: number, counts: number, done: number, steps: number],
+      ...[tokens: number, sources: number],
       ...[rowsPerProblem: number, firstRow: number, pad: number],
       ...[earlyStopping: number, lengthPenalty: number, maxSteps: number],
     ]
-  ): [tokens: number, sources: number];
+  ): void;
   gumbelNoise(x: number, keys: number, steps: number): number;
   attention(
     ...args: [q: number, k: number, v: number, ...settings: AttentionSettings]

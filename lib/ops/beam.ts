@@ -18,6 +18,9 @@ export interface BeamState {
 export type EarlyStopping = boolean | 'never';
 
 export interface BeamStepOptions {
+  /** [R] int32 each, written: what each row reads next, and which row it goes on from. */
+  tokens: Tensor;
+  sources: Tensor;
   /** [E] int32 */
   ends: Tensor;
   padTokenId: number;
@@ -33,24 +36,21 @@ export interface BeamStepOptions {
  *
  * @param scores [P, K · V] float32: sums of log-probabilities, the candidate token's included.
  * @param candidates [P, C] int32: entries of a row of scores.
- * @returns tokens and sources [P, K] int32: what each beam reads next, and which row it goes on from.
  */
-export function beamStep(
-  scores: Tensor,
-  candidates: Tensor,
-  state: BeamState,
-  { ends, padTokenId, rowsPerProblem, firstRow, earlyStopping, lengthPenalty, maxSteps }: BeamStepOptions,
-): { tokens: Tensor; sources: Tensor } {
+export function beamStep(scores: Tensor, candidates: Tensor, state: BeamState, options: BeamStepOptions): void {
   const name = 'beamStep';
-  const [tokens, sources] = native.beamStep(
+  const { rowsPerProblem, firstRow, padTokenId, earlyStopping, lengthPenalty, maxSteps } = options;
+  native.beamStep(
     unwrap(name, 'scores', scores),
     unwrap(name, 'candidates', candidates),
-    unwrap(name, 'ends', ends),
+    unwrap(name, 'ends', options.ends),
     unwrap(name, 'sums', state.sums),
     unwrap(name, 'hypotheses', state.hypotheses),
     unwrap(name, 'counts', state.counts),
     unwrap(name, 'done', state.done),
     unwrap(name, 'steps', state.steps),
+    unwrap(name, 'tokens', options.tokens),
+    unwrap(name, 'sources', options.sources),
     rowsPerProblem,
     firstRow,
     padTokenId,
@@ -58,16 +58,15 @@ export function beamStep(
     lengthPenalty,
     maxSteps,
   );
-  return { tokens: wrap(tokens), sources: wrap(sources) };
 }
 
 /**
  * For decoding loops: x [B, V] float32 with Gumbel noise, so that its k largest are k draws without replacement from
- * softmax(x) (Kool et al., 2019). Keys [B, 3] and steps [B] as those of sampling.
+ * softmax(x) (Kool et al., 2019). Keys [B, 3] as those of sampling; step [1] int32.
  */
-export function gumbelNoise(x: Tensor, keys: Tensor, steps: Tensor): Tensor {
+export function gumbelNoise(x: Tensor, keys: Tensor, step: Tensor): Tensor {
   const name = 'gumbelNoise';
-  return wrap(native.gumbelNoise(unwrap(name, 'x', x), unwrap(name, 'keys', keys), unwrap(name, 'steps', steps)));
+  return wrap(native.gumbelNoise(unwrap(name, 'x', x), unwrap(name, 'keys', keys), unwrap(name, 'step', step)));
 }
 
 /** For decoding loops: x [R, C] int32 becomes x[sources], in place; sources are within groups of rows. */

@@ -223,8 +223,8 @@ Napi::Value advance_lengths(const Call& c) {
 
 /// (sources, group, block table, lengths)
 Napi::Value reorder_cache(const Call& c) {
-  return c.publish(reorder_cache(c.runtime(), ReorderCache{c.tensor(0, "sources"), c.integer(1), c.tensor(2, "cache"),
-                                                           c.tensor(3, "cache")}));
+  return c.publish(reorder_cache(
+      c.runtime(), ReorderCache{c.tensor(0, "sources"), c.integer(1), c.tensor(2, "cache"), c.tensor(3, "cache")}));
 }
 
 Napi::Value copy_pages(const Call& c) {
@@ -243,30 +243,19 @@ Napi::Value append_tokens(const Call& c) {
   return c.undefined();
 }
 
-/// (scores, candidates, ends, sums, hypotheses, counts, done, steps, rows per problem, first row, pad, early stopping,
-/// length penalty, max steps)
+/// (scores, candidates, ends, sums, hypotheses, counts, done, steps, tokens, sources, rows per problem, first row, pad,
+/// early stopping, length penalty, max steps)
 Napi::Value beam_step(const Call& c) {
-  const BeamStep op{c.tensor(0, "scores"),
-                    c.tensor(1, "candidates"),
-                    c.tensor(2, "ends"),
-                    c.tensor(3, "sums"),
-                    c.tensor(4, "hypotheses"),
-                    c.tensor(5, "counts"),
-                    c.tensor(6, "done"),
-                    c.tensor(7, "steps"),
-                    c.integer(8),
-                    c.integer(9),
-                    static_cast<int32_t>(c.integer(10)),
-                    static_cast<EarlyStopping>(c.integer(11)),
-                    c.number(12),
-                    c.integer(13)};
-  const BeamChoice choice = beam_step(c.runtime(), op);
-  return publish_all(c, {choice.tokens, choice.sources});
+  beam_step(c.runtime(), {c.tensor(0, "scores"), c.tensor(1, "candidates"), c.tensor(2, "ends"), c.tensor(3, "sums"),
+                          c.tensor(4, "hypotheses"), c.tensor(5, "counts"), c.tensor(6, "done"), c.tensor(7, "steps"),
+                          c.tensor(8, "tokens"), c.tensor(9, "sources"), c.integer(10), c.integer(11),
+                          static_cast<int32_t>(c.integer(12)), static_cast<EarlyStopping>(c.integer(13)), c.number(14),
+                          c.integer(15)});
+  return c.undefined();
 }
 
 Napi::Value gumbel_noise(const Call& c) {
-  return c.publish(
-      gumbel_noise(c.runtime(), GumbelNoise{c.tensor(0, "x"), c.tensor(1, "keys"), c.tensor(2, "steps")}));
+  return c.publish(gumbel_noise(c.runtime(), GumbelNoise{c.tensor(0, "x"), c.tensor(1, "keys"), c.tensor(2, "steps")}));
 }
 
 /// Five arguments from `first` on: code (Int32Array; undefined: no mask) and what its pieces name.

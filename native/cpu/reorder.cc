@@ -15,8 +15,8 @@ void run(const ReorderCache& op, KernelContext& context) {
   const Scratch<int32_t> old_table(context.allocator, rows * pages);
   std::copy_n(table, rows * pages, old_table.get());
   const auto group_at = [&](int64_t first) {
-    return ReorderGroup{first, op.group, pages, op.sources->data<int32_t>() + first, old_table.get() + first * pages,
-                        lengths + first};
+    return ReorderGroup{
+        first, op.group, pages, op.sources->data<int32_t>() + first, old_table.get() + first * pages, lengths + first};
   };
   for (int64_t first = 0; first < rows; first += op.group) {
     const ReorderGroup group = group_at(first);

@@ -26,8 +26,8 @@ beam_step(HEDDLE_PARAMETER BeamProblem first, int64_t problems, int64_t rows_per
     problem.hypotheses += p * first.beams * 4;
     problem.count += p;
     problem.done += p;
-    problem.tokens += p * first.beams;
-    problem.sources += p * first.beams;
+    problem.tokens += p * rows_per_problem;
+    problem.sources += p * rows_per_problem;
     for (int64_t i = 0; i < first.num_candidates; ++i) {
       problem.candidates[i] = candidates[p * first.num_candidates + i];
     }
@@ -37,12 +37,12 @@ beam_step(HEDDLE_PARAMETER BeamProblem first, int64_t problems, int64_t rows_per
 }
 
 HEDDLE_KERNEL(kElementThreads)
-add_noise(int64_t width, const uint32_t* all_keys, const uint32_t* steps, const float* x, float* out) {
+add_noise(int64_t width, const uint32_t* all_keys, const uint32_t* step, const float* x, float* out) {
   const int64_t row = block_y();
   const uint32_t* const keys = all_keys + row * 3;
   for_each<int64_t>(ceil_div(width, 4), [&](int64_t block) {
     const PhiloxWords words =
-        philox(keys[0], keys[1], steps[row], keys[2], static_cast<uint32_t>(block), PhiloxUse::kGumbel);
+        philox(keys[0], keys[1], *step, keys[2], static_cast<uint32_t>(block), PhiloxUse::kGumbel);
     HEDDLE_UNROLL
     for (int j = 0; j < 4; ++j) {
       const int64_t at = row * width + 4 * block + j;
@@ -75,10 +75,10 @@ Status run(const BeamStep& op, CudaContext& context) {
                           op.hypotheses->data<int32_t>(),
                           op.counts->data<int32_t>(),
                           op.done->data<int32_t>(),
-                          op.tokens->data<int32_t>(),
-                          op.sources->data<int32_t>()};
-  return launch(beam_step, {1, kThreads}, context, first, problems, op.rows_per_problem,
-                op.candidates->data<int32_t>(), op.steps->data<int32_t>(), context.failure);
+                          op.tokens->data<int32_t>() + op.first_row,
+                          op.sources->data<int32_t>() + op.first_row};
+  return launch(beam_step, {1, kThreads}, context, first, problems, op.rows_per_problem, op.candidates->data<int32_t>(),
+                op.steps->data<int32_t>(), context.failure);
 }
 
 Status run(const GumbelNoise& op, CudaContext& context) {

@@ -93,17 +93,16 @@ Status run(const ReorderCache& op, CudaContext& context) {
   Status status;
   const int32_t* const old_table = copy_of(op.block_table, context, status);
   if (status != kSuccess) return status;
-  return launch(reorder_groups, {op.lengths->numel() / op.group, kThreads}, context, op.group,
-                op.block_table->shape[1], op.sources->data<int32_t>(), old_table, op.block_table->data<int32_t>(),
-                op.lengths->data<int32_t>(), op.copies->data<int32_t>(), context.failure);
+  return launch(reorder_groups, {op.lengths->numel() / op.group, kThreads}, context, op.group, op.block_table->shape[1],
+                op.sources->data<int32_t>(), old_table, op.block_table->data<int32_t>(), op.lengths->data<int32_t>(),
+                op.copies->data<int32_t>(), context.failure);
 }
 
 Status run(const CopyPages& op, CudaContext& context) {
   const auto size = static_cast<int64_t>(size_of(op.pages->dtype));
   const int64_t bytes = op.pages->shape[1] * op.pages->shape[2] * size;
   return launch(copy_pages, {ceil_div(bytes, 16 * 4 * kThreads), kThreads, op.copies->shape[0]}, context, bytes,
-                op.copies->data<int32_t>(),
-                static_cast<char*>(op.pages->storage->data) + op.pages->offset * size);
+                op.copies->data<int32_t>(), static_cast<char*>(op.pages->storage->data) + op.pages->offset * size);
 }
 
 Status run(const ReorderRows& op, CudaContext& context) {

@@ -24,7 +24,7 @@ void check_float32(const char* function, const char* name, const Tensor* x) {
 
 }  // namespace
 
-BeamChoice beam_step(Runtime& runtime, BeamStep op) {
+void beam_step(Runtime& runtime, BeamStep op) {
   const char* const function = BeamStep::kName;
   check_float32(function, "sums", op.sums);
   check_dense(function, "sums", op.sums);
@@ -46,11 +46,14 @@ BeamChoice beam_step(Runtime& runtime, BeamStep op) {
   check_int32_vector(function, "counts", op.counts, problems);
   check_int32_vector(function, "done", op.done, problems);
   check_int32_vector(function, "steps", op.steps, 1);
+  check_int32_vector(function, "tokens", op.tokens, problems * op.rows_per_problem);
+  check_int32_vector(function, "sources", op.sources, problems * op.rows_per_problem);
+  if (op.first_row < 0 || op.first_row + beams > op.rows_per_problem) {
+    throw_range_error("[", function, "] rows ", op.first_row, " to ", op.first_row + beams - 1, " must be among the ",
+                      op.rows_per_problem, " of a prompt");
+  }
   op.scores = dense(runtime, op.scores);
-  op.tokens = runtime.make(op.scores, DType::kInt32, Shape{problems, beams});
-  op.sources = runtime.make(op.scores, DType::kInt32, Shape{problems, beams});
   runtime.submit(op);
-  return {op.tokens, op.sources};
 }
 
 void BeamStep::fail(int64_t problem) const {
@@ -66,7 +69,7 @@ Tensor* gumbel_noise(Runtime& runtime, GumbelNoise op) {
   check_dtype(function, "keys", op.keys, DType::kInt32);
   check_shape(function, "keys", op.keys, Shape{rows, 3});
   check_dense(function, "keys", op.keys);
-  check_int32_vector(function, "steps", op.steps, rows);
+  check_int32_vector(function, "steps", op.steps, 1);
   op.x = dense(runtime, op.x);
   op.out = runtime.make(op.x, DType::kFloat32, op.x->shape);
   runtime.submit(op);

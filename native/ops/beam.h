@@ -27,10 +27,10 @@ enum class EarlyStopping : int32_t {
 ///   counts      [P] int32, in place: hypotheses held
 ///   done        [P] int32, in place: 1 where the problem is done
 ///   steps       [1] int32, in place: how many steps were done before
-///   tokens      [P, K] int32: what each beam reads next; `pad` where the problem is done
-///   sources     [P, K] int32: which row each beam goes on from; its own where the problem is done
+///   tokens      [R] int32, written in the problems' rows: what each beam reads next; `pad` where the problem is done
+///   sources     [R] int32, the same: which row each beam goes on from; its own where the problem is done
 ///
-/// Row numbers of problem p are p · rows_per_problem + first_row + beam: groups of one prompt lie side by side.
+/// The rows of problem p are p · rows_per_problem + first_row + beam: groups of one prompt lie side by side.
 /// A hypothesis' score is its sum over (its new tokens, end token included) ^ length_penalty. An end token counts only
 /// among the first K candidates. K hypotheses are kept: a better one replaces the worst. A problem is done by the rule
 /// of `early_stopping`, where max_steps is what kNever counts with.
@@ -46,14 +46,14 @@ struct BeamStep {
   Tensor* counts;
   Tensor* done;
   Tensor* steps;
+  Tensor* tokens;
+  Tensor* sources;
   int64_t rows_per_problem;
   int64_t first_row;
   int32_t pad;
   EarlyStopping early_stopping;
   double length_penalty;
   int64_t max_steps;
-  Tensor* tokens = nullptr;
-  Tensor* sources = nullptr;
 
   std::array<const Tensor*, 8> reads() const {
     return {scores, candidates, ends, sums, hypotheses, counts, done, steps};
@@ -63,18 +63,15 @@ struct BeamStep {
   [[noreturn]] void fail(int64_t problem) const;
 };
 
-struct BeamChoice {
-  Tensor* tokens;
-  Tensor* sources;
-};
 /// Throws RangeError where there are too few candidates, and for shapes that do not fit.
-BeamChoice beam_step(Runtime& runtime, BeamStep op);
+void beam_step(Runtime& runtime, BeamStep op);
 
 /// out = x + Gumbel noise: the k largest of a row are k draws without replacement from softmax(x) (Kool et al., 2019,
 /// section 2.3).
 ///
 ///   x, out  [B, V] float32
-///   keys    [B, 3] int32 and steps [B] int32: as Sample's
+///   keys    [B, 3] int32: as Sample's
+///   steps   [1] int32: the counter
 struct GumbelNoise {
   static constexpr const char* kName = "gumbel_noise";
   const Tensor* x;

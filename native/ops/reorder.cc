@@ -44,8 +44,8 @@ void ReorderCache::fail(Fault fault, int64_t row, int64_t value) const {
   if (fault == Fault::kIndex) fail_source(kName, row, value, group);
   throw Error(ErrorKind::kRange, "INDEX_OUT_OF_RANGE",
               concat("[", kName, "] the rows of a group must hold what their sources hold, at most, and these equally ",
-                     "much, from 0 to the ", block_table->shape[1] * kPageKeys, " keys of their pages: row ", row, " holds ",
-                     value));
+                     "much, from 0 to the ", block_table->shape[1] * kPageKeys, " keys of their pages: row ", row,
+                     " holds ", value));
 }
 
 void copy_pages(Runtime& runtime, const CopyPages& op) {
