@@ -142,6 +142,7 @@ export interface Native {
   cachedAttention(
     ...args: [
       ...[q: number, cuSeqlens: number, pages: number, blockTable: number, lengths: number, valueWidth: number],
+      cross: boolean,
       ...settings: AttentionSettings,
     ]
   ): [output: number, lse: number, ...scores: number[]];

@@ -10,6 +10,7 @@ import { describeModel, type InfoOptions, type ModelInfo } from './models/info';
 import { loadNetwork, readConfig, type LoadOptions } from './models/load';
 import type { Network } from './models/recipe';
 import { Decoder } from './nn/decoder';
+import { EncoderDecoder } from './nn/encoder-decoder';
 import { piecesOf, Row, wholeText, type FinishReason, type Piece } from './pieces';
 import { resolvePrompt, type ManyPrompts, type OnePrompt, type Prompt, type PromptRow } from './prompt';
 import { scoreRow, type Scored } from './score';
@@ -204,9 +205,8 @@ export class Model implements AsyncDisposable {
   /** For what only a decoder can do. */
   #decoder(name: string): Decoder {
     if (this.#network instanceof Decoder) return this.#network;
-    throw new TypeError(
-      `[${name}] ${this.#architecture} is an encoder, which has no next token: it has forward() only`,
-    );
+    const what = this.#network instanceof EncoderDecoder ? 'an encoder-decoder' : 'an encoder, which has no next token';
+    throw new TypeError(`[${name}] ${this.#architecture} is ${what}: it has forward() only`);
   }
 
   #prepare(name: string, prompt: unknown, options: GenerationOptions) {

@@ -37,12 +37,18 @@ export function checkRows(name: string, argument: string, value: unknown, limit:
   return { rows, many };
 }
 
-/** A mask for rows of ids: of the same shape, 0 and 1; all 1 where absent. */
-export function checkMask(name: string, mask: unknown, rows: readonly Ids[]): readonly Ids[] {
+/** A mask for rows of ids: of the same shape, 0 and 1; all 1 where absent. `argument` and `of` are their names. */
+export function checkMask(
+  name: string,
+  mask: unknown,
+  rows: readonly Ids[],
+  argument = 'mask',
+  of = 'ids',
+): readonly Ids[] {
   if (mask === undefined) return rows.map((row) => new Int32Array(row.length).fill(1));
-  const masks = checkRows(name, 'mask', mask, 2).rows;
+  const masks = checkRows(name, argument, mask, 2).rows;
   if (masks.length !== rows.length || masks.some((row, b) => row.length !== rows[b]?.length)) {
-    throw rangeError(name, 'mask', `of the shape of ids (rows of ${rows.map((row) => row.length).join(', ')})`, mask);
+    throw rangeError(name, argument, `of the shape of ${of} (rows of ${rows.map((row) => row.length).join(', ')})`, mask);
   }
   return masks;
 }

@@ -341,11 +341,13 @@ Napi::Value attention(const Call& c) {
                               wish_of(c, 3 + kNumSettings)));
 }
 
-/// (q, cuSeqlens, cache: 4, settings)
+/// (q, cuSeqlens, cache: 4, cross, settings)
 Napi::Value cached_attention(const Call& c) {
   const Tensor* q = as_row(c, c.tensor(0, "q"), "q");
-  AttentionResult result = attention(c.runtime(), q, c.tensor(1, "cuSeqlens"), cache_of(c, 2, q->shape[3]),
-                                     setting_of(c, 6), wish_of(c, 6 + kNumSettings));
+  AttentionSetting setting = setting_of(c, 7);
+  setting.cross = c.flag(6);
+  AttentionResult result = attention(c.runtime(), q, c.tensor(1, "cuSeqlens"), cache_of(c, 2, q->shape[3]), setting,
+                                     wish_of(c, 7 + kNumSettings));
   const int64_t tokens = q->shape[1], heads = q->shape[2];
   result.out = reshape(c.runtime(), result.out, Shape{tokens, heads, result.out->shape[3]});
   if (result.lse) result.lse = reshape(c.runtime(), result.lse, Shape{tokens, heads});
