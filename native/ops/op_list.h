@@ -14,6 +14,7 @@
 #include "ops/linear_attention.h"
 #include "ops/mask.h"
 #include "ops/matmul.h"
+#include "ops/process_logits.h"
 #include "ops/random.h"
 #include "ops/reduce.h"
 #include "ops/rms_norm.h"
@@ -21,6 +22,7 @@
 #include "ops/sample.h"
 #include "ops/scatter.h"
 #include "ops/softmax.h"
+#include "ops/token_report.h"
 #include "ops/top_k.h"
 
 /// Every op that has a kernel on each device: the registration table.
@@ -51,6 +53,7 @@
   X(Matmul)             \
   X(Orthogonalize)      \
   X(PackPanels)         \
+  X(ProcessLogits)      \
   X(Random)             \
   X(Reduce)             \
   X(RmsNorm)            \
@@ -60,5 +63,6 @@
   X(ScatterRows)        \
   X(Softmax)            \
   X(TensorScatter)      \
+  X(TokenReport)        \
   X(TopK)               \
   X(Where)
