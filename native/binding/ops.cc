@@ -181,9 +181,38 @@ Napi::Value cross_entropy(const Call& c) {
 
 Napi::Value argmax(const Call& c) { return c.publish(argmax(c.runtime(), Argmax{c.tensor(0, "x")})); }
 
+/// (logits, keys, steps, mu, target surprise, learning rate, whether log-probabilities are wanted)
 Napi::Value sample(const Call& c) {
-  return c.publish(sample(c.runtime(), Sample{c.tensor(0, "logits"), c.tensor(1, "keys"), c.tensor(2, "steps"),
-                                              c.real(3), c.real(4), c.integer(5)}));
+  Sample op{c.tensor(0, "logits"), c.tensor(1, "keys"), c.tensor(2, "steps")};
+  op.mu = c.optional_tensor(3, "mu");
+  op.target_surprise = c.real(4);
+  op.learning_rate = c.real(5);
+  const Sample done = sample(c.runtime(), op, c.flag(6));
+  return publish_all(c, {done.out, done.log_probs});
+}
+
+/// (logits, code (Int32Array), rows, history, lengths, prompt lengths, greatest lengths, source, its lengths, tokens of
+/// the groups before, keys, steps, mu)
+Napi::Value process_logits(const Call& c) {
+  ProcessLogits op{c.tensor(0, "logits")};
+  op.rows = c.optional_tensor(2, "rows");
+  op.history = c.optional_tensor(3, "history");
+  op.lengths = c.optional_tensor(4, "lengths");
+  op.prompt_lengths = c.optional_tensor(5, "promptLengths");
+  op.max_lengths = c.optional_tensor(6, "maxLengths");
+  op.source = c.optional_tensor(7, "source");
+  op.source_lengths = c.optional_tensor(8, "sourceLengths");
+  op.group_tokens = c.optional_tensor(9, "groupTokens");
+  op.keys = c.optional_tensor(10, "keys");
+  op.steps = c.optional_tensor(11, "steps");
+  op.mu = c.optional_tensor(12, "mu");
+  const auto code = c.value(1).As<Napi::Int32Array>();
+  return c.publish(process_logits(c.runtime(), op, code.Data(), static_cast<int64_t>(code.ElementLength())));
+}
+
+/// (logits, tokens, number of alternatives)
+Napi::Value token_report(const Call& c) {
+  return c.publish(token_report(c.runtime(), TokenReport{c.tensor(0, "logits"), c.tensor(1, "tokens"), c.integer(2)}));
 }
 
 Napi::Value end_of_sequence(const Call& c) {
@@ -430,6 +459,8 @@ constexpr Export kOps[] = {
     {"crossEntropy", "cross_entropy", cross_entropy},
     {"argmax", "argmax", argmax},
     {"sample", "sample", sample},
+    {"processLogits", "process_logits", process_logits},
+    {"tokenReport", "token_report", token_report},
     {"endOfSequence", "end_of_sequence", end_of_sequence},
     {"appendKV", "append_kv", append_kv},
     {"appendTokens", "append_tokens", append_tokens},

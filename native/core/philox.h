@@ -23,7 +23,7 @@ struct PhiloxWords {
 };
 
 /// Who counts: the last word of the counter, so that numbers of one seed for different uses have nothing in common.
-enum class PhiloxUse : uint32_t { kSample, kRandom, kDropout, kMask, kGumbel };
+enum class PhiloxUse : uint32_t { kSample, kRandom, kDropout, kMask, kGumbel, kXtc };
 
 /// Four random words for a key and a counter: Philox 4x32-10 (Salmon et al., 2011, section 4.1). No state is kept, so
 /// that any number can be had on its own, by any thread of any device.

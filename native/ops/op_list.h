@@ -15,6 +15,7 @@
 #include "ops/linear_attention.h"
 #include "ops/mask.h"
 #include "ops/matmul.h"
+#include "ops/process_logits.h"
 #include "ops/random.h"
 #include "ops/reduce.h"
 #include "ops/reorder.h"
@@ -23,6 +24,7 @@
 #include "ops/sample.h"
 #include "ops/scatter.h"
 #include "ops/softmax.h"
+#include "ops/token_report.h"
 #include "ops/top_k.h"
 
 /// Every op that has a kernel on each device: the registration table.
@@ -57,6 +59,7 @@
   X(Matmul)             \
   X(Orthogonalize)      \
   X(PackPanels)         \
+  X(ProcessLogits)      \
   X(Random)             \
   X(Reduce)             \
   X(ReorderCache)       \
@@ -68,5 +71,6 @@
   X(ScatterRows)        \
   X(Softmax)            \
   X(TensorScatter)      \
+  X(TokenReport)        \
   X(TopK)               \
   X(Where)
