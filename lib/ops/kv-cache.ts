@@ -38,7 +38,7 @@ export interface LayerCache {
 /** Keys and values to read, for every layer: what a cache holds, or holds more than once. */
 export class CachedKeys implements Disposable {
   readonly #blockTable: Tensor;
-  readonly #layers: readonly LayerCache[];
+  protected readonly layers: readonly LayerCache[];
 
   /** For the library: see KVCache. */
   constructor(
@@ -49,13 +49,13 @@ export class CachedKeys implements Disposable {
     valueDim: number,
   ) {
     this.#blockTable = blockTable;
-    this.#layers = pages.map((own) => ({ pages: own, blockTable, lengths, valueDim }));
+    this.layers = pages.map((own) => ({ pages: own, blockTable, lengths, valueDim }));
   }
 
   /** @throws RangeError if there is no such layer. */
   layer(index: number): LayerCache {
-    checkInteger('KVCache.layer', 'index', index, 0, this.#layers.length - 1);
-    return this.#layers[index]!;
+    checkInteger('KVCache.layer', 'index', index, 0, this.layers.length - 1);
+    return this.layers[index]!;
   }
 
   /**
@@ -71,16 +71,16 @@ export class CachedKeys implements Disposable {
       const rows = Int32Array.from({ length: batch * times }, (_, row) => Math.floor(row / times));
       const index = tensor(rows, [rows.length], { device: this.lengths.device });
       return {
-        pages: this.#layers.map((layer) => layer.pages.reshape(layer.pages.shape)),
+        pages: this.layers.map((layer) => layer.pages.reshape(layer.pages.shape)),
         blockTable: gatherRows(this.#blockTable, index),
         lengths: gatherRows(this.lengths.reshape([batch, 1]), index).reshape([rows.length]),
       };
     });
-    return new CachedKeys(pages, blockTable, lengths, this.#layers[0]!.valueDim);
+    return new CachedKeys(pages, blockTable, lengths, this.layers[0]!.valueDim);
   }
 
   dispose(): void {
-    for (const { pages } of this.#layers) pages.dispose();
+    for (const { pages } of this.layers) pages.dispose();
     this.#blockTable.dispose();
     this.lengths.dispose();
   }
@@ -143,5 +143,22 @@ export class KVCache extends CachedKeys {
   advance(cuSeqlens: Tensor): void {
     const name = 'KVCache.advance';
     native.advanceLengths(unwrap(name, 'cuSeqlens', cuSeqlens), unwrap(name, 'cache', this.lengths));
+  }
+
+  /**
+   * Row r goes on from what row `sources[r]` holds; rows come in groups of `group`, a source is one of the same group.
+   * Full pages are shared, the page begun is copied where several go on from one.
+   *
+   * @param sources [batch] int32
+   * Sources outside their group, or that hold different numbers of keys, are a RangeError when results are read (code
+   * INDEX_OUT_OF_RANGE).
+   */
+  reorder(sources: Tensor, group: number): void {
+    const name = 'KVCache.reorder';
+    checkInteger(name, 'group', group, 1);
+    const [table, lengths] = [this.layer(0).blockTable, this.lengths].map((part) => unwrap(name, 'cache', part));
+    using copies = wrap(native.reorderCache(unwrap(name, 'sources', sources), group, table!, lengths!));
+    const handle = unwrap(name, 'copies', copies);
+    for (const { pages } of this.layers) native.copyPages(handle, unwrap(name, 'cache', pages));
   }
 }

@@ -15,7 +15,7 @@ interface Cases {
     inputs: Record<string, Stored>;
     outputs: Record<string, { shape: number[]; max_abs: number; noise?: number }>;
   }[];
-  generate: { name: string; inputs: Record<string, number[][]>; params: Record<string, unknown>; sequences: number[][] }[];
+  generate: { name: string; inputs: Record<string, number[][]>; params: Record<string, unknown>; sequences: number[][]; sequences_scores?: number[] }[];
 }
 
 const INPUTS: Record<string, keyof ForwardInput> = {
@@ -41,6 +41,11 @@ const OPTIONS: Record<string, keyof GenerationOptions> = {
   eos_token_id: 'eosTokenId',
   max_new_tokens: 'maxNewTokens',
   max_length: 'maxLength',
+  num_beams: 'numBeams',
+  num_return_sequences: 'numReturnSequences',
+  length_penalty: 'lengthPenalty',
+  early_stopping: 'earlyStopping',
+  num_beam_groups: 'numBeamGroups',
 };
 
 /** How far an output may be off, relative to its largest element: see test/fixtures/README.md. */
@@ -147,15 +152,21 @@ for (const name of fixtureNames('models')) {
     }
 
     if (dtype !== 'float32') return; // ids are those of float32: others may differ
-    for (const { name: caseName, inputs, params, sequences } of fixture.cases.generate) {
+    for (const { name: caseName, inputs, params, sequences, sequences_scores: wanted } of fixture.cases.generate) {
       (known(params, OPTIONS) && known(inputs, INPUTS) ? test : test.skip)(`${name} generate ${caseName}`, async () => {
         const { input_ids: ids, attention_mask: mask } = inputs as { input_ids: number[][]; attention_mask?: number[][] };
         const options = Object.fromEntries(Object.entries(params).map(([key, value]) => [OPTIONS[key]!, value]));
         const results = await model.generate({ ids, ...(mask && { mask }) }, { eosTokenId: null, ...options });
-        const rows = (Array.isArray(results) ? results : [results]).map(({ tokens }, b) => [...ids[b]!, ...tokens]);
+        const { num_return_sequences: perPrompt = 1 } = params as { num_return_sequences?: number };
+        const all = Array.isArray(results) ? results : [results];
+        const rows = all.map(({ tokens }, i) => [...ids[Math.floor(i / perPrompt)]!, ...tokens]);
         const longest = Math.max(...rows.map((row) => row.length));
         const pad = (row: number[]) => [...row, ...new Array<number>(longest - row.length).fill(params.pad_token_id as number)];
         expect(rows.map(pad)).toEqual(sequences);
+        if (wanted) {
+          const scores = all.map(({ score }) => score!);
+          expectClose(scores, wanted, (i) => MODELS.abs + MODELS.rel * Math.abs(wanted[i]!), 'score');
+        }
       });
     }
   });
