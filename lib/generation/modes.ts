@@ -48,8 +48,8 @@ export const ONLY_IN: Readonly<Partial<Record<keyof GenerationOptions, readonly 
   logprobs: ONE_BY_ONE,
   guidanceScale: ONE_BY_ONE,
   negativePrompt: ONE_BY_ONE,
-  processLogits: ['greedy', 'sampling', 'beam', 'beamSampling', 'constrainedBeam', 'contrastive'],
-  allowedTokens: ['greedy', 'sampling', 'beam', 'beamSampling', 'constrainedBeam', 'contrastive'],
+  logitsProcessor: ['greedy', 'sampling', 'beam', 'beamSampling', 'constrainedBeam', 'contrastive'],
+  prefixAllowedTokensFn: ['greedy', 'sampling', 'beam', 'beamSampling', 'constrainedBeam', 'contrastive'],
   returnScores: ONE_BY_ONE,
 };
 
