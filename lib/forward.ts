@@ -138,7 +138,9 @@ function checkBatch(
   const length = rows[0]?.length ?? 0;
   if (length < 1 || length > maxPositions || rows.some((row) => row.length !== length)) {
     const wanted = `rows of one length from 1 to ${maxPositions}`;
-    throw new RangeError(`[${name}] ${argument} must be ${wanted} but have ${rows.map((row) => row.length).join(', ')}`);
+    throw new RangeError(
+      `[${name}] ${argument} must be ${wanted} but have ${rows.map((row) => row.length).join(', ')}`,
+    );
   }
   return rows;
 }

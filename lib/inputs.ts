@@ -45,7 +45,8 @@ export function prepareInput(
   if (hasSource) checkSources(name, network, rows);
   else {
     for (const key of ['decoderIds', 'decoderStartTokenId'] as const) {
-      if (options[key] !== undefined) throw new RangeError(`[${name}] ${key} is for encoder-decoders: this is a decoder`);
+      if (options[key] !== undefined)
+        throw new RangeError(`[${name}] ${key} is for encoder-decoders: this is a decoder`);
     }
   }
   const open: GenerationInput['open'] = (rowsPerPrompt) =>
@@ -72,7 +73,8 @@ function targetsOf(
 ): PromptRow[] {
   const start = options.decoderStartTokenId ?? folderStart ?? decoderStartTokenId;
   checkInteger(name, 'decoderStartTokenId', start, 0, vocabSize - 1);
-  const given = options.decoderIds === undefined ? undefined : checkRows(name, 'decoderIds', options.decoderIds, vocabSize);
+  const given =
+    options.decoderIds === undefined ? undefined : checkRows(name, 'decoderIds', options.decoderIds, vocabSize);
   if (given?.many && given.rows.length !== batch) {
     throw rangeError(name, 'decoderIds', `one row, or ${batch}, one a prompt`, options.decoderIds);
   }

@@ -277,7 +277,9 @@ export class Model implements AsyncDisposable {
   #generator(name: string): Decoder | EncoderDecoder {
     const network = this.#network;
     if (network instanceof Decoder || network instanceof EncoderDecoder) return network;
-    throw new TypeError(`[${name}] ${this.#architecture} is an encoder, which has no next token: it has forward() only`);
+    throw new TypeError(
+      `[${name}] ${this.#architecture} is an encoder, which has no next token: it has forward() only`,
+    );
   }
 
   /** For what only a decoder can do. */
@@ -351,7 +353,10 @@ interface Job extends Prepared {
 }
 
 /** Of each prompt's sequences those with the best mean log-probability, best first. */
-function bestOf(results: readonly Generated[], { numSequences, numReturnSequences, wantsLogprobs }: GenerationSettings) {
+function bestOf(
+  results: readonly Generated[],
+  { numSequences, numReturnSequences, wantsLogprobs }: GenerationSettings,
+) {
   const mean = ({ logprobs = [] }: Generated) =>
     logprobs.reduce((sum, { logProb }) => sum + logProb, 0) / Math.max(1, logprobs.length);
   const best: Generated[] = [];

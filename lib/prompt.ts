@@ -48,7 +48,12 @@ export function checkMask(
   if (mask === undefined) return rows.map((row) => new Int32Array(row.length).fill(1));
   const masks = checkRows(name, argument, mask, 2).rows;
   if (masks.length !== rows.length || masks.some((row, b) => row.length !== rows[b]?.length)) {
-    throw rangeError(name, argument, `of the shape of ${of} (rows of ${rows.map((row) => row.length).join(', ')})`, mask);
+    throw rangeError(
+      name,
+      argument,
+      `of the shape of ${of} (rows of ${rows.map((row) => row.length).join(', ')})`,
+      mask,
+    );
   }
   return masks;
 }

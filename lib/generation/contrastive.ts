@@ -66,7 +66,10 @@ export class ContrastiveSearch implements Disposable {
           Array.from({ length: longest }, (_, i) => cu[b]! + Math.max(0, i - (longest - row.length))),
         );
         const padded = gatherRows(directions(output.hidden!), int32(device, places));
-        const last = int32(device, cu.slice(1).map((end) => end - 1));
+        const last = int32(
+          device,
+          cu.slice(1).map((end) => end - 1),
+        );
         return [padded.reshape([prompts.length, longest, -1]), gatherRows(output.logits, last)] as const;
       }),
     );
@@ -114,7 +117,12 @@ export class ContrastiveSearch implements Disposable {
     const batch = chosen.length;
     const next = scope(() => {
       const picked = int32(rows.model.device, chosen);
-      rows.reorder(int32(rows.model.device, Int32Array.from({ length: rows.count }, (_, row) => chosen[Math.floor(row / rows.perPrompt)]!)));
+      rows.reorder(
+        int32(
+          rows.model.device,
+          Int32Array.from({ length: rows.count }, (_, row) => chosen[Math.floor(row / rows.perPrompt)]!),
+        ),
+      );
       const context = concat([this.#context!, gatherRows(hidden, picked).reshape([batch, 1, -1])], { axis: 1 });
       return [context, gatherRows(logits, picked)] as const;
     });

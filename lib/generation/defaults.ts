@@ -28,7 +28,8 @@ const snakeCase = (key: string): string => key.replace(/[A-Z]/g, (letter) => `_$
 
 /** Ids that are none of the vocabulary are left out: such a token never comes. */
 function known(value: unknown, vocabSize: number): unknown {
-  if (!Array.isArray(value)) return Number.isInteger(value) && ((value as number) < 0 || (value as number) >= vocabSize) ? undefined : value;
+  if (!Array.isArray(value))
+    return Number.isInteger(value) && ((value as number) < 0 || (value as number) >= vocabSize) ? undefined : value;
   const lists = (value as unknown[]).map((one) => known(one, vocabSize)).filter((one) => one !== undefined);
   return lists.filter((one) => !Array.isArray(one) || one.length > 0);
 }

@@ -5,10 +5,12 @@ import { scope } from '../tensor/scope';
 import { tensor, type Tensor } from '../tensor/tensor';
 import { readTokenReport, type TokenFacts } from '../ops/token-report';
 import { BeamSearch, type Hypothesis } from './beams';
+import { ConstrainedBeams } from './constrained';
 import { ContrastiveSearch } from './contrastive';
 import { decode, type Run, type Steps, type Task } from './loop';
 import { int32, type DecoderModel } from './model';
 import type { GenerationSettings } from './options';
+import { prefill } from './prefill';
 import { Rows, type RowsOptions } from './rows';
 import { Scoring } from './scoring';
 import { TokenChoice, type Strategy } from './strategy';
@@ -242,6 +244,65 @@ class BeamTask extends GenerationTask<Hypothesis[][]> {
   }
 }
 
+/** Beams that must bring words in: chosen in JavaScript, step by step. */
+class ConstrainedTask extends GenerationTask<Hypothesis[][]> {
+  readonly strategy = undefined;
+  readonly done = false;
+  readonly #beams: ConstrainedBeams[];
+
+  constructor(input: GenerationInput, settings: GenerationSettings) {
+    super(input, settings);
+    this.#beams = input.prompts.map(({ padded }) => new ConstrainedBeams(padded, settings.forceWords, settings));
+  }
+
+  protected override score(logits: Tensor): Tensor {
+    return this.scoring.apply(logSoftmax(logits));
+  }
+
+  async *run({ channel, signal, maxSteps, deadline, prefillChunkSize }: Run<Hypothesis[][]>): Steps {
+    const { rows, model } = this;
+    const { device } = model;
+    let logits = await prefill(rows, prefillChunkSize, channel);
+    for (let step = 0; step < maxSteps; ++step) {
+      signal?.throwIfAborted();
+      using before = logits;
+      using scores = this.process ? await this.process(before) : channel.guard(() => scope(() => this.score(before)));
+      const values = await scores.data();
+      const width = values.length / this.#beams.length;
+      const choices = this.#beams.map((beams, b) => beams.step(values.subarray(b * width, (b + 1) * width)));
+      const enough = step === maxSteps - 1 || performance.now() >= deadline;
+      if (enough || this.#beams.every((beams) => beams.done)) break;
+      logits = channel.guard(() =>
+        scope(() => {
+          const tokens = int32(
+            device,
+            choices.flatMap((choice) => choice.tokens),
+          );
+          rows.reorder(
+            int32(
+              device,
+              choices.flatMap(({ sources }, b) => sources.map((source) => b * rows.perPrompt + source)),
+            ),
+          );
+          rows.remember(tokens);
+          const { cache, single: cuSeqlens } = rows;
+          return model.forward({ ids: tokens, positions: cache.lengths, cuSeqlens, cache }).logits;
+        }),
+      );
+    }
+    logits.dispose();
+    yield new Int32Array(0); // all comes at the end
+  }
+
+  receive(): Iterable<Hypothesis[][]> {
+    return [];
+  }
+
+  finish(): Promise<Iterable<Hypothesis[][]>> {
+    return Promise.resolve([this.#beams.map((beams) => beams.results())]);
+  }
+}
+
 /** Rows that go on by themselves. `end` is told of those of which no more is wanted. */
 export function continueRows(
   input: GenerationInput,
@@ -255,7 +316,8 @@ export function continueRows(
 
 /** Beam search: the best hypotheses of each prompt, best first. */
 export async function searchBeams(input: GenerationInput, settings: GenerationSettings): Promise<Hypothesis[][]> {
-  const begin = () => new BeamTask(input, settings);
+  const Kind = settings.mode === 'constrainedBeam' ? ConstrainedTask : BeamTask;
+  const begin = () => new Kind(input, settings);
   for await (const found of decode(input.device, begin, settings)) return found;
   throw new Error('beam search has no results');
 }

@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import { checkBoolean, checkInteger, checkNumber, checkOptions, rangeError, typeError } from '../check';
 import type { EarlyStopping } from '../ops/beam';
 import type { LogitsProcessor } from '../ops/logits-processors';
+import type { Word } from './constraints';
 import { stepsOf, type GenerationLimits } from './limits';
 import { ASKS_FOR_SAMPLING, checkMode, isFor, modeOf, type Mode } from './modes';
 import { PROCESSOR_OPTIONS, processorsOf, type ProcessorOptions, type ProcessorOrder } from './processors';
@@ -110,7 +111,7 @@ export interface GenerationSettings {
   numBeamGroups: number;
   lengthPenalty: number;
   earlyStopping: EarlyStopping;
-  forceWords: readonly (readonly (readonly number[])[])[];
+  forceWords: readonly Word[];
   contrastive: { alpha: number; topK: number };
   /** Keys of the random generator: of rows, or of prompts where beams are sampled; undefined where nothing is drawn. */
   keys: readonly { seed: number; sequence: number }[] | undefined;
@@ -315,17 +316,19 @@ function forceWordsOf(name: string, words: unknown, vocabSize: number): (readonl
   return (words as unknown[]).map((word, i) => {
     const items = list(`${key}[${i}]`, word);
     if (!items.some(Array.isArray)) return [tokenIds(name, `${key}[${i}]`, items, vocabSize)];
-    return items.map((one, j) => tokenIds(name, `${key}[${i}][${j}]`, list(`${key}[${i}][${j}]`, one), vocabSize));
+    const lists = items.map((one, j) =>
+      tokenIds(name, `${key}[${i}][${j}]`, list(`${key}[${i}][${j}]`, one), vocabSize),
+    );
+    const begins = (a: number[], b: number[]) => a !== b && a.length <= b.length && a.every((id, at) => b[at] === id);
+    if (lists.some((a) => lists.some((b) => begins(a, b)))) {
+      throw rangeError(name, `${key}[${i}]`, 'lists of which none begins another', items);
+    }
+    return lists;
   });
 }
 
 /** Keys of `perPrompt` rows for each prompt. */
-function keysOf(
-  name: string,
-  seed: unknown,
-  batch: number,
-  perPrompt: number,
-): { seed: number; sequence: number }[] {
+function keysOf(name: string, seed: unknown, batch: number, perPrompt: number): { seed: number; sequence: number }[] {
   const rows = Array.from({ length: batch * perPrompt }, (_, row) => row);
   if (Array.isArray(seed)) {
     const seeds = seed as unknown[];

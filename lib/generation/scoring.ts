@@ -42,7 +42,10 @@ export class Scoring implements Disposable {
     this.#chain = [...processors, ...warpers];
     this.keys = keys && samplingKeys(keys, device);
     if (!rows.history) return;
-    this.#maxLengths = int32(device, Int32Array.from(rows.given, (padded) => padded.length + maxSteps));
+    this.#maxLengths = int32(
+      device,
+      Int32Array.from(rows.given, (padded) => padded.length + maxSteps),
+    );
     const longest = Math.max(...sources.map((row) => row.length));
     const tokens = new Int32Array(sources.length * longest);
     sources.forEach((row, b) => {
@@ -50,7 +53,10 @@ export class Scoring implements Disposable {
     });
     this.#source = {
       tokens: tensor(tokens, [sources.length, longest], { device }),
-      lengths: int32(device, Int32Array.from(sources, (row) => row.length)),
+      lengths: int32(
+        device,
+        Int32Array.from(sources, (row) => row.length),
+      ),
     };
   }
 
