@@ -145,7 +145,8 @@ function checkBatch(
   return rows;
 }
 
-function checkCapture(name: string, capture: unknown, known: readonly string[]): readonly string[] {
+/** Paths that a model knows. */
+export function checkCapture(name: string, capture: unknown, known: readonly string[]): readonly string[] {
   if (capture === undefined) return [];
   if (!Array.isArray(capture)) throw typeError(name, 'capture', 'an array of paths', capture);
   capture.forEach((path, index) => {
