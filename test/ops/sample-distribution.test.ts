@@ -14,7 +14,7 @@ import { Random } from '../support/random';
 
 const WIDTH = 40;
 // A simulated device takes its time.
-const DRAWS = defaultDevice() === 'cpu' ? 200_000 : 4_000;
+const DRAWS = defaultDevice() === 'cpu' ? 200_000 : 1_000;
 const LIMIT = 1e-4;
 
 /** ln Γ(a), by Lanczos' approximation (Numerical Recipes, section 6.1). */
