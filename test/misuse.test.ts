@@ -137,6 +137,19 @@ const table: Row[] = [
   ...(['temperature', 'topK', 'topP', 'seed', 'step'] as const).flatMap((option) =>
     [nan, -1, '1', null, Infinity].flatMap((value) => rows(option, call('sample', x, { [option]: value }))),
   ),
+  ...(['minP', 'typicalP', 'epsilonCutoff', 'etaCutoff', 'topNSigma'] as const).flatMap((option) =>
+    [nan, -1, '1', null, Infinity].flatMap((value) => rows(option, call('sample', x, { [option]: value }))),
+  ),
+  ...rows('logits', call('processLogits', 1, []), call('processLogits', gone, []), call('processLogits', ids, [])),
+  ...rows('logits', call('processLogits', floats(2, 0), []), call('processLogits', packed, [])),
+  ...rows('chain', call('processLogits', x), call('processLogits', x, null), call('processLogits', x, [1])),
+  ...rows('options', call('processLogits', x, [], 1), call('processLogits', x, [], x)),
+  ...(['rows', 'lengths', 'promptLengths', 'maxLengths', 'steps'] as const).flatMap((key) =>
+    [1, null, gone, x].flatMap((value) => rows(key, call('processLogits', x, [], { [key]: value }))),
+  ),
+  ...(['history', 'source', 'groupTokens', 'keys', 'mu'] as const).flatMap((key) =>
+    ['1', null, gone, packed].flatMap((value) => rows(key, call('processLogits', x, [], { [key]: value }))),
+  ),
   ...rows('temperature', call('sample', x, { temperature: 0 }), call('sample', x, { temperature: 1e-60 })),
   ...rows('topP', call('sample', x, { topP: 0 }), call('sample', x, { topP: 1.1 })),
   ...rows('topK', call('sample', x, { topK: 1.5 })),

@@ -206,7 +206,7 @@ const BUILDERS = {
     }
     const pairs: unknown = Array.isArray(logitBias)
       ? logitBias
-      : Object.entries(logitBias).map(([id, bias]) => [Number(id), bias]);
+      : Object.entries(logitBias).map(([id, bias]: [string, unknown]) => [Number(id), bias]);
     return biasOf(
       pairsOf(name, 'logitBias', pairs).map(([id, bias], index) => [
         sequenceOf(name, `logitBias[${index}]`, [id]),

@@ -42,22 +42,12 @@ struct SoloTeam {
     return largest(wrong) > 0 ? __builtin_nanf("") : largest(most);
   }
 
-  /// Summed in float32 over a run of blocks, then in float64.
-  double weigh(const float* x, float top, int64_t n, float* weights) const {
-    constexpr int64_t kRun = 64 * Vec::kWidth;
-    const Vec shift = Vec::set(top), zero = Vec::set(0.0f);
-    double mass = 0;
-    for (int64_t begin = 0; begin < n; begin += kRun) {
-      Vec total = zero;
-      for (int64_t i = begin; i < std::min(n, begin + kRun); i += Vec::kWidth) {
-        const int lanes = lanes_at(i, n);
-        const Vec w = exp(Vec::load(x + i, lanes) - shift);
-        w.store(weights + i, lanes);
-        total = total + select(Vec::first(lanes), w, zero);
-      }
-      mass += static_cast<double>(sum(total));
+  void weigh(const float* x, float top, int64_t n, float* weights) const {
+    const Vec shift = Vec::set(top);
+    for (int64_t i = 0; i < n; i += Vec::kWidth) {
+      const int lanes = lanes_at(i, n);
+      exp(Vec::load(x + i, lanes) - shift).store(weights + i, lanes);
     }
-    return mass;
   }
 
   /// Digit by digit; only those that share the digits found so far are looked at again.

@@ -51,12 +51,8 @@ struct BlockTeam {
         n, -kInfinity, [=](int64_t i) { return x[i]; }, larger);
   }
 
-  HEDDLE_DEVICE double weigh(const float* x, float top, int64_t n, float* weights) const {
-    const auto weight = [=](int64_t i) {
-      weights[i] = expf(x[i] - top);
-      return static_cast<double>(weights[i]);
-    };
-    return reduce<double>(n, 0, weight, Sum{});
+  HEDDLE_DEVICE void weigh(const float* x, float top, int64_t n, float* weights) const {
+    each(n, [=](int64_t i) { weights[i] = expf(x[i] - top); });
   }
 
   HEDDLE_DEVICE uint64_t find(const uint32_t* keys, const float* weights, int64_t n, Weight target) const {

@@ -15,7 +15,7 @@ class Runtime;
 ///   out     [N, 2 + 2n] int32, floats as their bits: ln p of the token, the entropy -Σ p ln p in nats, and for each of
 ///           the n best tokens, best first and of equals the lower id first, its id and its ln p
 ///
-/// Sums are float32 within runs, then float64, in an order fixed by V. All floats of a row with NaN, or whose largest
+/// Sums are float64, in an order fixed by V. All floats of a row with NaN, or whose largest
 /// logit is not finite, are NaN. A token outside the vocabulary fails when the op runs.
 struct TokenReport {
   static constexpr const char* kName = "token_report";

@@ -14,7 +14,7 @@
 //   each(n, f)                          calls f(i) for all i in [0, n), by any member; then all have
 //   reduce(n, zero, f, combine)         combines all f(i), in an order fixed by n
 //   top_of(x, n)                        the largest; NaN if there is one
-//   weigh(x, top, n, weights)           weights[i] = e^(x[i] - top); their sum
+//   weigh(x, top, n, weights)           weights[i] = e^(x[i] - top)
 //   find(keys, weights, n, target)      the place, key and index as one number, at which the sum of weights in fixed
 //                                       point, in rising order of places, first exceeds `target`. Without keys the
 //                                       order is that of the indices, without weights each weighs 1
@@ -49,7 +49,9 @@ template <typename Team>
 HEDDLE_TEAM bool weigh(const Team& team, const float* scores, int64_t count, float* weights, Normalizer& n) {
   n.top = team.top_of(scores, count);
   if (!(fabsf(n.top) < -kRemoved)) return false;
-  n.mass = team.weigh(scores, n.top, count, weights);
+  team.weigh(scores, n.top, count, weights);
+  const auto weight = [=](int64_t i) { return static_cast<double>(weights[i]); };
+  n.mass = team.template reduce<double>(count, 0, weight, Add{});
   n.log_mass = log(n.mass);
   return true;
 }

@@ -14,6 +14,8 @@ import {
   mask,
   matmul,
   packWeight,
+  processLogits,
+  processorsOf,
   rmsNorm,
   rope,
   setNumThreads,
@@ -24,6 +26,8 @@ import {
   type FloatDType,
   type Tensor,
 } from '#lib/index';
+import { drawTokens } from '#lib/ops/sample';
+import { tokenReport } from '#lib/ops/token-report';
 import { FLOATS, HALVES, numbersOf, rounded } from './dtype';
 import { expectAsGoodAsPlain } from './naive';
 import * as naive from './naive';
@@ -167,6 +171,73 @@ async function cachedAttention(length: number, dtype: FloatDType): Promise<void>
   });
 }
 
+/** Processors of logits, what is drawn from the scores, and what is told of it. */
+async function choices(width: number): Promise<void> {
+  const random = new Random(width);
+  const history = Int32Array.from({ length: BATCH * 30 }, () => random.integer(Math.min(width, 20)));
+  const x = tensor(random.normals(BATCH * width, 2), [BATCH, width]);
+  const chain = processorsOf({
+    ...{
+      repetitionPenalty: 1.2,
+      frequencyPenalty: 0.3,
+      dryMultiplier: 0.5,
+      noRepeatNgramSize: width > 1 ? 3 : 0,
+      temperature: 0.9,
+    },
+    ...{
+      topNSigma: 3,
+      topP: 0.98,
+      minP: 0.001,
+      typicalP: 0.97,
+      etaCutoff: 1e-4,
+      xtcProbability: 0.5,
+      xtcThreshold: 0.01,
+    },
+    ...{ dynatempRange: 0.2, mirostat: 2, renormalizeLogits: true },
+  });
+  /** Rows from `begin` to `end`, as sequences of their own. */
+  const choose = async (begin: number, end: number, seed = 3): Promise<Buffer> => {
+    const rows = Array.from({ length: end - begin }, (_, i) => begin + i);
+    const state = {
+      history: tensor(history.slice(begin * 30, end * 30), [rows.length, 30]),
+      lengths: int32(rows.map((row) => 23 + row)),
+      promptLengths: int32(rows.map((row) => row)),
+      keys: tensor(Int32Array.from(rows.flatMap((row) => [seed, 0, row])), [rows.length, 3]),
+      steps: int32(rows.map(() => 11)),
+      mu: tensor(rows.map((row) => 5 + row)),
+    };
+    const scores = processLogits(x.slice(0, begin, end), chain, state);
+    const draw = { mirostat: { mu: state.mu, tau: 5, eta: 0.1 }, returnLogProbs: true };
+    const { tokens, logProbs } = drawTokens(scores, state.keys, state.steps, draw);
+    const told = tokenReport(scores, tokens, Math.min(width, 5));
+    return Buffer.concat(await Promise.all([scores, tokens, logProbs!, state.mu, told].map(bytesOf)));
+  };
+  /** Tensors of pieces of the batch, put together row by row. */
+  const inPieces = async (size: number): Promise<Buffer> => {
+    const rowBytes: Buffer[] = [];
+    for (let begin = 0; begin < BATCH; begin += size) {
+      const whole = await choose(begin, Math.min(BATCH, begin + size));
+      const count = Math.min(BATCH, begin + size) - begin;
+      const widths = [width * 4, 4, 4, 4, 4 * (2 + 2 * Math.min(width, 5))];
+      for (let r = 0; r < count; ++r) {
+        let at = 0;
+        for (const bytes of widths) {
+          rowBytes.push(whole.subarray(at + r * bytes, at + (r + 1) * bytes));
+          at += count * bytes;
+        }
+      }
+    }
+    return Buffer.concat(rowBytes);
+  };
+  await same(`choices of ${width} tokens`, {
+    batch: () => inPieces(BATCH),
+    alone: () => inPieces(1),
+    'by three': () => inPieces(3),
+  });
+  const [first, other] = [await choose(0, BATCH), await choose(0, BATCH, 4)];
+  if (width > 100 && first.equals(other)) differences.push(`choices of ${width} tokens: another seed, the same tokens`);
+}
+
 /** Tokens t … t + counts[b] - 1 of x, for each sequence b. */
 async function tokens(x: Tensor, t: number, counts: readonly number[]): Promise<Tensor> {
   const parts: number[] = [];
@@ -233,6 +304,7 @@ async function main(): Promise<void> {
     await right(dtype);
   }
   for (const dtype of HALVES) await conversions(dtype);
+  for (const width of [1, 17, 300, 40_000]) await choices(width);
   console.log(JSON.stringify({ instructionSet: devices()[0]?.instructionSet, differences }));
 }
 void main();

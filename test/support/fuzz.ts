@@ -113,7 +113,19 @@ const functions = [
   'gelu',
   'layerNorm',
   'linear',
-].concat(['cast', 'gated', 'rmsNorm', 'rope', 'logSoftmax', 'packWeight', 'sample', 'scope', 'softmax', 'tensor']);
+].concat([
+  'cast',
+  'gated',
+  'rmsNorm',
+  'rope',
+  'logSoftmax',
+  'packWeight',
+  'processLogits',
+  'sample',
+  'scope',
+  'softmax',
+  'tensor',
+]);
 const methods = ['bytes', 'data', 'dispose', 'reshape', 'slice', 'transpose'];
 
 /** One call, and its name. */
