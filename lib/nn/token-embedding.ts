@@ -6,7 +6,7 @@ import { linear } from '../ops/linear';
 import { scope } from '../tensor/scope';
 import { shapeOf, tensor, type FloatDType, type Tensor } from '../tensor/tensor';
 import { checkDropout, drawsOf, drop, PASS_KEYS, type PassOptions } from './dropout';
-import { join, type ParameterSource } from './parameters';
+import { checkSource, join, type ParameterSource } from './parameters';
 import { sinusoidalPositions } from './positions';
 
 const POSITIONS = ['none', 'learned', 'sinusoidal'] as const;
@@ -55,6 +55,7 @@ export class TokenEmbedding implements Disposable {
     path: string,
     readonly options: TokenEmbeddingOptions,
   ) {
+    checkSource(NAME, source, path);
     checkOptions(NAME, options, ['vocabSize', 'width', 'scaled', 'positions', 'maxPositions', 'dropout']);
     const { vocabSize, width, scaled = false, positions = 'none', maxPositions, dropout = 0 } = options ?? {};
     checkInteger(NAME, 'vocabSize', vocabSize, 1, 2 ** 31 - 1);
