@@ -24,6 +24,20 @@ void Loop::run(Stream& stream) const {
 }
 
 void Emit::run(Stream& stream) const {
+  try {
+    send(stream);
+  } catch (const std::bad_alloc&) {
+    fail(stream, stream.out_of_memory(kName));
+  }
+}
+
+void Emit::fail(Stream& stream, const std::shared_ptr<const Error>& error) const {
+  stream.observe(error);
+  channel->stop();
+  channel->tell([&](ChannelNews& news) { news.error = error; });
+}
+
+void Emit::send(Stream& stream) const {
   const size_t rows = static_cast<size_t>(tokens->numel());
   std::vector<int32_t> ids(rows), ends(rows);
   const auto copy = [&](const Tensor* tensor, int32_t* to) {
@@ -37,12 +51,7 @@ void Emit::run(Stream& stream) const {
     if (!poison && !tensor->storage->data) {
       poison = std::make_shared<Error>(ErrorKind::kRuntime, "NO_VALUE", "[emit] the tokens have no value yet");
     }
-    if (poison) {
-      stream.observe(poison);
-      channel->stop();
-      channel->tell([&](ChannelNews& news) { news.error = poison; });
-      return;
-    }
+    if (poison) return fail(stream, poison);
   }
   const auto add = [&](ChannelNews& news) {
     news.tokens.insert(news.tokens.end(), ids.begin(), ids.end());
