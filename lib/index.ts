@@ -33,7 +33,7 @@ export { concat, type ConcatOptions } from './ops/concat';
 export { crossEntropy, type CrossEntropyOptions } from './ops/cross-entropy';
 export { embedding } from './ops/embedding';
 export { gatherRows } from './ops/gather-rows';
-export { KVCache, type KVCacheOptions, type LayerCache } from './ops/kv-cache';
+export { KVCache, type CachedKeys, type KVCacheOptions, type LayerCache } from './ops/kv-cache';
 export {
   linearAttention,
   recurrentAttention,
@@ -66,7 +66,22 @@ export { matmul } from './ops/matmul';
 export { logSumExp, mean, sum, type ReduceOptions } from './ops/reduce';
 export { rmsNorm, type RmsNormOptions } from './ops/rms-norm';
 export { rope, rotate, type RopeOptions, type RotateOptions } from './ops/rope';
+export {
+  LogitsProcessor,
+  logitsProcessors,
+  type DryOptions,
+  type FrequencyPenaltyOptions,
+  type TokenBias,
+} from './ops/logits-processors';
+export { processLogits, type ProcessorState } from './ops/process-logits';
+export {
+  processorsOf,
+  type ProcessorContext,
+  type ProcessorOptions,
+  type ProcessorOrder,
+} from './generation/processors';
 export { sample, type SampleOptions, type SamplingOptions } from './ops/sample';
+export type { WarperOptions } from './ops/warpers';
 export { scatterRows, tensorScatter, type TensorScatterOptions } from './ops/scatter';
 export { logSoftmax, softmax, type SoftmaxOptions } from './ops/softmax';
 export { topK, type TopKOptions } from './ops/top-k';

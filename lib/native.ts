@@ -110,7 +110,18 @@ export interface Native {
   logSumExp(x: number, axis: number | undefined, keepAxis: boolean): number;
   crossEntropy(logits: number, labels: number, ignored: number, smoothing: number, mean: boolean): number;
   argmax(x: number): number;
-  sample(logits: number, keys: number, steps: number, temperature: number, topP: number, topK: number): number;
+  /** `logProbs` is 0 unless it is asked for. */
+  sample(
+    logits: number,
+    keys: number,
+    steps: number,
+    mu: number,
+    targetSurprise: number,
+    learningRate: number,
+    returnLogProbs: boolean,
+  ): [tokens: number, logProbs: number];
+  processLogits(logits: number, code: Int32Array, rows: number, ...state: ProcessorHandles): number;
+  tokenReport(logits: number, tokens: number, alternatives: number): number;
   endOfSequence(chosen: number, ends: number, pad: number, tokens: number, finished: number): void;
   appendKV(
     k: number,
@@ -122,12 +133,27 @@ export interface Native {
     valueWidth: number,
   ): void;
   advanceLengths(cuSeqlens: number, lengths: number): void;
+  reorderCache(sources: number, group: number, blockTable: number, lengths: number): number;
+  copyPages(copies: number, pages: number): void;
+  reorderRows(sources: number, group: number, x: number): void;
+  appendTokens(tokens: number, history: number, lengths: number): void;
+  beamStep(
+    ...args: [
+      ...[scores: number, candidates: number, ends: number],
+      ...[sums: number, hypotheses: number, counts: number, done: number, steps: number],
+      ...[tokens: number, sources: number],
+      ...[rowsPerProblem: number, firstRow: number, pad: number],
+      ...[earlyStopping: number, lengthPenalty: number, maxSteps: number],
+    ]
+  ): void;
+  gumbelNoise(x: number, keys: number, steps: number): number;
   attention(
     ...args: [q: number, k: number, v: number, ...settings: AttentionSettings]
   ): [output: number, lse: number, ...scores: number[]];
   cachedAttention(
     ...args: [
       ...[q: number, cuSeqlens: number, pages: number, blockTable: number, lengths: number, valueWidth: number],
+      cross: boolean,
       ...settings: AttentionSettings,
     ]
   ): [output: number, lse: number, ...scores: number[]];
@@ -223,6 +249,13 @@ export interface Native {
     as: DType,
   ): number;
 }
+
+/** What processors of logits may read of their sequences; 0 for what is absent. */
+export type ProcessorHandles = [
+  ...[history: number, lengths: number, promptLengths: number, maxLengths: number],
+  ...[source: number, sourceLengths: number, groupTokens: number],
+  ...[keys: number, steps: number, mu: number],
+];
 
 /** A mask's code (undefined: every key) and the tensors that its pieces name. */
 export type MaskHandles = [code: Int32Array | undefined, data0: number, data1: number, data2: number, data3: number];

@@ -48,6 +48,14 @@ export class Row {
     }
     return text;
   }
+
+  /** No more tokens come. @returns the text that was held back. */
+  end(): string {
+    if (this.finishReason !== null) return '';
+    const text = this.#stop.push(this.#detokenizer?.flush() ?? '');
+    this.finishReason = this.#stop.stopped ? 'stop' : 'length';
+    return text + this.#stop.flush();
+  }
 }
 
 /** What whole steps [steps × rows] of tokens bring to each row. */
@@ -62,4 +70,21 @@ export function* piecesOf(rows: readonly Row[], steps: Int32Array): Generator<Pi
     }
     if (piece.tokens.length > 0) yield piece;
   }
+}
+
+/** The text of a sequence that is there as a whole. */
+export function wholeText(
+  tokenizer: Tokenizer | undefined,
+  tokens: readonly number[],
+  settings: GenerationSettings,
+): { text: string; tokens: number[]; finishReason: FinishReason } {
+  const row = new Row(tokenizer, settings);
+  const kept: number[] = [];
+  let text = '';
+  for (const token of tokens) {
+    if (row.finishReason !== null) break;
+    kept.push(token);
+    text += row.push(token);
+  }
+  return { text: text + row.end(), tokens: kept, finishReason: row.finishReason ?? 'length' };
 }

@@ -1,15 +1,18 @@
 import { readdir } from 'node:fs/promises';
 import * as path from 'node:path';
 import { forward, type ForwardInput, type ForwardResult } from './forward';
-import { decode } from './generation/loop';
+import type { Hypothesis } from './generation/beams';
+import { continueRows, searchBeams } from './generation/generate';
+import type { DecoderModel } from './generation/model';
 import { readDefaults, resolveOptions, type GenerationOptions, type GenerationSettings } from './generation/options';
 import { readJson } from './json';
 import { describeModel, type InfoOptions, type ModelInfo } from './models/info';
 import { loadNetwork, readConfig, type LoadOptions } from './models/load';
 import type { Network } from './models/recipe';
 import { Decoder } from './nn/decoder';
-import { piecesOf, Row, type FinishReason, type Piece } from './pieces';
-import { resolvePrompt, type ManyPrompts, type OnePrompt, type Prompt } from './prompt';
+import { EncoderDecoder } from './nn/encoder-decoder';
+import { piecesOf, Row, wholeText, type FinishReason, type Piece } from './pieces';
+import { resolvePrompt, type ManyPrompts, type OnePrompt, type Prompt, type PromptRow } from './prompt';
 import { scoreRow, type Scored } from './score';
 import { checkOneOf, checkOptions, rangeError, typeError } from './check';
 import { findDevice, sync, type Device, type DeviceName } from './tensor/device';
@@ -23,6 +26,8 @@ export interface Generated {
   /** The new tokens, an end token included. */
   tokens: number[];
   finishReason: FinishReason;
+  /** Of beam search: the sum of log-probabilities over length ^ lengthPenalty. */
+  score?: number;
 }
 
 export interface ScoreOptions {
@@ -87,14 +92,28 @@ export class Model implements AsyncDisposable {
   async generate(prompt: Prompt, options?: GenerationOptions): Promise<Generated | Generated[]>;
   async generate(prompt: Prompt, options: GenerationOptions = {}): Promise<Generated | Generated[]> {
     const { rows, many, settings } = this.#prepare('Model.generate', prompt, options);
-    const results = rows.map((): Generated => ({ text: '', tokens: [], finishReason: 'length' }));
+    const results = await this.#generate(rows, settings);
+    return many || settings.numReturnSequences > 1 ? results : results[0]!;
+  }
+
+  async #generate(rows: PromptRow[], settings: GenerationSettings): Promise<Generated[]> {
+    if (settings.numBeams > 1) {
+      const hypotheses: Hypothesis[][] = [];
+      for await (const found of this.#decode('Model.generate', searchBeams, rows, settings)) hypotheses.push(...found);
+      return hypotheses.flat().map(({ tokens, score }) => ({ ...wholeText(this.tokenizer, tokens, settings), score }));
+    }
+    const results = Array.from({ length: rows.length }, (): Generated => ({
+      text: '',
+      tokens: [],
+      finishReason: 'length',
+    }));
     for await (const { index, text, tokens, finishReason } of this.#run('Model.generate', rows, settings)) {
-      const result = results[index] as Generated;
+      const result = results[index]!;
       result.text += text;
       result.tokens.push(...tokens);
       if (finishReason !== null) result.finishReason = finishReason;
     }
-    return many ? results : (results[0] as Generated);
+    return results;
   }
 
   /**
@@ -123,7 +142,7 @@ export class Model implements AsyncDisposable {
     const decoder = this.#decoder(name);
     const { rows, many } = resolvePrompt(name, prompt, this.tokenizer, this.vocabSize);
     const { maxPositions } = decoder;
-    rows.forEach((row, b) => {
+    rows.forEach(({ tokens: row }, b) => {
       if (row.length - 1 > maxPositions) {
         const which = many ? `[${b}]` : '';
         throw new RangeError(
@@ -132,7 +151,7 @@ export class Model implements AsyncDisposable {
       }
     });
     const scores: Scored[] = [];
-    for (const row of rows) {
+    for (const { tokens: row } of rows) {
       this.#checkAlive(name);
       scores.push(await scoreRow(decoder, row, options.signal));
     }
@@ -186,9 +205,8 @@ export class Model implements AsyncDisposable {
   /** For what only a decoder can do. */
   #decoder(name: string): Decoder {
     if (this.#network instanceof Decoder) return this.#network;
-    throw new TypeError(
-      `[${name}] ${this.#architecture} is an encoder, which has no next token: it has forward() only`,
-    );
+    const what = this.#network instanceof EncoderDecoder ? 'an encoder-decoder' : 'an encoder, which has no next token';
+    throw new TypeError(`[${name}] ${this.#architecture} is ${what}: it has forward() only`);
   }
 
   #prepare(name: string, prompt: unknown, options: GenerationOptions) {
@@ -196,7 +214,7 @@ export class Model implements AsyncDisposable {
     const { maxPositions } = this.#decoder(name);
     const { vocabSize, contextLength } = this;
     const { rows, many } = resolvePrompt(name, prompt, this.tokenizer, vocabSize);
-    const promptLength = Math.max(...rows.map((row) => row.length));
+    const promptLength = Math.max(...rows.map(({ tokens }) => tokens.length));
     const limits = { vocabSize, contextLength, maxPositions, batch: rows.length, promptLength };
     const settings = resolveOptions(name, options, this.#defaults, limits);
     if (settings.stopStrings.length > 0 && !this.tokenizer) {
@@ -207,9 +225,27 @@ export class Model implements AsyncDisposable {
 
   async *#run(
     name: string,
-    prompts: Int32Array[],
+    prompts: PromptRow[],
     settings: GenerationSettings,
   ): AsyncGenerator<Piece, void, undefined> {
+    const rows = prompts.map(() => new Row(this.tokenizer, settings));
+    for await (const steps of this.#decode(name, continueRows, prompts, settings)) {
+      yield* piecesOf(rows, steps);
+      if (rows.every((row) => row.finishReason !== null)) return;
+    }
+  }
+
+  /** Runs a way of decoding, which ends when the signal, or the model's end, says so. */
+  async *#decode<T>(
+    name: string,
+    run: (
+      model: DecoderModel,
+      prompts: readonly PromptRow[],
+      settings: GenerationSettings,
+    ) => AsyncGenerator<T, void, undefined>,
+    prompts: PromptRow[],
+    settings: GenerationSettings,
+  ): AsyncGenerator<T, void, undefined> {
     this.#checkAlive(name);
     // One controller a generation, not AbortSignal.any: a long-lived signal would remember every call.
     const generation = new AbortController();
@@ -221,11 +257,7 @@ export class Model implements AsyncDisposable {
     given?.addEventListener('abort', abort);
     this.#running.add(generation);
     try {
-      const rows = prompts.map(() => new Row(this.tokenizer, settings));
-      for await (const steps of decode(this.#decoder(name), prompts, { ...settings, signal: generation.signal })) {
-        yield* piecesOf(rows, steps);
-        if (rows.every((row) => row.finishReason !== null)) return;
-      }
+      yield* run(this.#decoder(name), prompts, { ...settings, signal: generation.signal });
     } finally {
       given?.removeEventListener('abort', abort);
       this.#running.delete(generation);

@@ -15,9 +15,10 @@ const layers: [part: string, mayImport: string[]][] = [
   ['lib/models/', ['lib/tensor/', 'lib/ops/', 'lib/nn/', 'lib/weights/', 'lib/generation/']],
   ['native/core/', []],
   ['native/ops/', ['native/core/']],
+  ['native/scores/', ['native/core/', 'native/ops/']],
   ['native/weights/', ['native/core/', 'native/ops/']],
-  ['native/cpu/', ['native/core/', 'native/ops/']],
-  ['native/cuda/', ['native/core/', 'native/ops/', 'cuda']],
+  ['native/cpu/', ['native/core/', 'native/ops/', 'native/scores/']],
+  ['native/cuda/', ['native/core/', 'native/ops/', 'native/scores/', 'cuda']],
   ['native/binding/', ['native/core/', 'native/ops/', 'native/weights/', 'napi.h', 'node_api.h']],
 ];
 
@@ -40,7 +41,7 @@ const importOf = { ts: /(?:\bfrom|\bimport|\brequire)\s*\(?\s*'([^']+)'/g, cc: /
 
 function* imports(file: string): Generator<string> {
   const isNative = file.startsWith('native/');
-  const inTree = isNative ? /^(core|ops|weights|cpu|cuda|binding)\// : /^\.\.?\//;
+  const inTree = isNative ? /^(core|ops|scores|weights|cpu|cuda|binding)\// : /^\.\.?\//;
   const folder = isNative ? 'native' : posix.dirname(file);
   for (const [, name] of readFileSync(join(root, file), 'utf8').matchAll(importOf[isNative ? 'cc' : 'ts'])) {
     yield inTree.test(name!) ? posix.join(folder, name!) : name!;

@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { checkBoolean, checkInteger, checkOptions, rangeError, typeError } from '../check';
+import type { EarlyStopping } from '../ops/beam';
 import { checkSampling, type SamplingOptions } from '../ops/sample';
 
 /** How to continue a prompt. Defaults come from the folder's generation_config.json, then from here. */
@@ -14,6 +15,16 @@ export interface GenerationOptions extends SamplingOptions {
   padTokenId?: number | undefined;
   /** Sample (true) or take the best token (false). Default: sample if an option of sampling is given. */
   doSample?: boolean | undefined;
+  /** Beams of beam search; 1: none. Default 1. */
+  numBeams?: number | undefined;
+  /** Groups of beams that must differ (Vijayakumar et al., 2018). Default 1. */
+  numBeamGroups?: number | undefined;
+  /** Continuations to return for each prompt. Default 1. */
+  numReturnSequences?: number | undefined;
+  /** A beam's score is its sum of log-probabilities over its length to the power of this. Default 1. */
+  lengthPenalty?: number | undefined;
+  /** When beam search ends. Default false. */
+  earlyStopping?: boolean | 'never' | undefined;
   /** Makes sampling repeatable; one for all rows, or one a row. Default: random. */
   seed?: number | readonly number[] | undefined;
   /** Texts that end a sequence; they are not part of the result. */
@@ -36,6 +47,11 @@ const NAMES = [
   'padTokenId',
   'doSample',
   'seed',
+  'numBeams',
+  'numBeamGroups',
+  'numReturnSequences',
+  'lengthPenalty',
+  'earlyStopping',
   'stopStrings',
   'skipSpecialTokens',
   'prefillChunkSize',
@@ -51,7 +67,12 @@ export interface GenerationSettings {
   /** Undefined: take the best token. */
   sampling: Required<SamplingOptions> | undefined;
   /** Keys of the random generator, one a row. */
-  rows: readonly { seed: number; sequence: number }[];
+  keys: readonly { seed: number; sequence: number }[];
+  numBeams: number;
+  numBeamGroups: number;
+  numReturnSequences: number;
+  lengthPenalty: number;
+  earlyStopping: EarlyStopping;
   stopStrings: readonly string[];
   skipSpecialTokens: boolean;
   prefillChunkSize: number;
@@ -92,7 +113,14 @@ export function resolveOptions(
     eosTokenIds,
     padTokenId,
     sampling: samplingOf(name, options),
-    rows: seedsOf(name, options.seed, limits.batch),
+    ...{
+      numBeams: options.numBeams ?? 1,
+      numBeamGroups: options.numBeamGroups ?? 1,
+      numReturnSequences: options.numReturnSequences ?? 1,
+      lengthPenalty: options.lengthPenalty ?? 1,
+      earlyStopping: options.earlyStopping ?? false,
+    },
+    keys: seedsOf(name, options.seed, limits.batch),
     stopStrings: stopStringsOf(name, options.stopStrings),
     skipSpecialTokens,
     prefillChunkSize,

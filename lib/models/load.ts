@@ -5,6 +5,7 @@ import type { DeviceName } from '../tensor/device';
 import { Channel } from '../tensor/program';
 import type { FloatDType } from '../tensor/tensor';
 import { WeightFolder } from '../weights/folder';
+import { bart } from './bart';
 import { bert } from './bert';
 import { bloom } from './bloom';
 import { Checkpoint } from './checkpoint';
@@ -12,9 +13,12 @@ import { Config } from './config';
 import { gpt2 } from './gpt2';
 import { llama } from './llama';
 import { longformer } from './longformer';
+import { marian } from './marian';
+import { pegasus } from './pegasus';
 import type { Network, Recipe } from './recipe';
+import { t5 } from './t5';
 
-const RECIPES: readonly Recipe[] = [gpt2, llama, bloom, bert, longformer];
+const RECIPES: readonly Recipe[] = [gpt2, llama, bloom, bert, longformer, t5, marian, bart, pegasus];
 
 /** Architectures that can be loaded. */
 export const architectures: readonly string[] = RECIPES.flatMap((recipe) => recipe.architectures);

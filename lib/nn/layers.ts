@@ -1,4 +1,6 @@
 import type { Activation } from '../ops/activation';
+import { mul } from '../ops/arithmetic';
+import { cast } from '../ops/cast';
 import { embedding } from '../ops/embedding';
 import { layerNorm } from '../ops/layer-norm';
 import { linear } from '../ops/linear';
@@ -75,4 +77,9 @@ export class Embedding implements Disposable {
   [Symbol.dispose](): void {
     this.table.dispose();
   }
+}
+
+/** x · factor, which is float32: the product is rounded once. */
+export function scaleBy(x: Tensor, factor: number): Tensor {
+  return factor === 1 ? x : cast(mul(cast(x, 'float32'), factor), x.dtype);
 }

@@ -1,31 +1,22 @@
 import { native } from '../native';
-import { checkInteger, checkNumber, checkOptions, rangeError } from '../check';
+import { checkBoolean, checkInteger, checkNumber, checkOptions, rangeError } from '../check';
 import type { DeviceName } from '../tensor/device';
-import { shapeOf, tensor, unwrap, wrap, type Tensor } from '../tensor/tensor';
+import { scope } from '../tensor/scope';
+import { shapeOf, tensor, unwrap, unwrapOptional, wrap, type Tensor } from '../tensor/tensor';
+import { processLogits } from './process-logits';
+import { WARPER_NAMES, warpersOf, type SamplingOptions, type WarperOptions } from './warpers';
 
-/** How a token is drawn from logits. */
-export interface SamplingOptions {
-  /** Logits are divided by it; above 0. Default 1. */
-  temperature?: number | undefined;
-  /** Only the k best tokens (and what equals the k-th); 0: all. Default 0. */
-  topK?: number | undefined;
-  /** Only the best tokens that together hold this mass, in (0, 1]. Default 1. */
-  topP?: number | undefined;
-}
+export type { SamplingOptions } from './warpers';
 
-export interface SampleOptions extends SamplingOptions {
+export interface SampleOptions extends WarperOptions {
   /** A whole number from 0 to 2^53 - 1. Default 0. */
   seed?: number | undefined;
   /** Which draw of the sequence this is, for all rows. Default 0. */
   step?: number | undefined;
 }
 
-export function checkSampling(name: string, { temperature = 1, topK = 0, topP = 1 }: SamplingOptions): void {
-  checkNumber(name, 'temperature', temperature);
-  if (temperature <= 0) throw rangeError(name, 'temperature', 'above 0', temperature);
-  checkInteger(name, 'topK', topK, 0, 2 ** 31 - 1);
-  checkNumber(name, 'topP', topP);
-  if (topP <= 0 || topP > 1) throw rangeError(name, 'topP', 'in (0, 1]', topP);
+export function checkSampling(name: string, options: SamplingOptions): void {
+  warpersOf(name, options);
 }
 
 /** Keys of the random generator for rows of sequences: [rows, 3] int32 (seed's low and high half, sequence). */
@@ -35,16 +26,17 @@ export function samplingKeys(rows: readonly { seed: number; sequence: number }[]
 }
 
 /**
- * Draws a token per row from softmax(logits / temperature), cut by topK and then topP (Holtzman et al., 2019).
- * Random numbers come from Philox 4x32-10 (Salmon et al., 2011), keyed by seed, row and step.
+ * Draws a token per row from softmax(logits), shaped by the options in the order temperature, topNSigma, topK, topP, minP,
+ * typicalP, epsilonCutoff, etaCutoff: see `logitsProcessors` for each. Random numbers come from Philox 4x32-10 (Salmon et
+ * al., 2011), keyed by seed, row and step.
  *
  * @param logits [B, V] float32; `cast` others.
  * @returns [B] int32. A row with NaN or without a finite maximum is a RangeError when the result is read (NO_CHOICE).
  * @throws TypeError, RangeError for dtypes, shapes and options that do not fit.
  */
 export function sample(logits: Tensor, options: SampleOptions = {}): Tensor {
-  checkOptions('sample', options, ['temperature', 'topK', 'topP', 'seed', 'step']);
-  checkSampling('sample', options);
+  checkOptions('sample', options, [...WARPER_NAMES, 'seed', 'step']);
+  const chain = warpersOf('sample', options);
   const { seed = 0, step = 0 } = options;
   checkInteger('sample', 'seed', seed, 0);
   checkInteger('sample', 'step', step, 0, 2 ** 31 - 1);
@@ -52,27 +44,53 @@ export function sample(logits: Tensor, options: SampleOptions = {}): Tensor {
   if (shape.length !== 2) throw rangeError('sample', 'logits', 'of shape [B, V]', shape);
   const rows = shape[0] ?? 0;
   const { device } = logits;
-  using keys = samplingKeys(
-    Array.from({ length: rows }, (_, sequence) => ({ seed, sequence })),
-    device,
-  );
-  using steps = tensor(new Int32Array(rows).fill(step), [rows], { device });
-  return sampleStep(logits, keys, steps, options);
+  return scope(() => {
+    const keys = samplingKeys(
+      Array.from({ length: rows }, (_, sequence) => ({ seed, sequence })),
+      device,
+    );
+    const steps = tensor(new Int32Array(rows).fill(step), [rows], { device });
+    return drawTokens(chain.length > 0 ? processLogits(logits, chain) : logits, keys, steps).tokens;
+  });
 }
 
-/** For decoding loops: the same with keys [B, 3] and steps [B] on the device, and options already checked. */
-export function sampleStep(logits: Tensor, keys: Tensor, steps: Tensor, options: SamplingOptions): Tensor {
-  const { temperature = 1, topK = 0, topP = 1 } = options;
-  return wrap(
-    native.sample(
-      unwrap('sample', 'logits', logits),
-      unwrap('sample', 'keys', keys),
-      unwrap('sample', 'steps', steps),
-      temperature,
-      topP,
-      topK,
-    ),
+/** For decoding loops: the same with keys [B, 3] and steps [B] on the device. */
+export function sampleStep(logits: Tensor, keys: Tensor, steps: Tensor, options: WarperOptions): Tensor {
+  const chain = warpersOf('sample', options);
+  return drawTokens(chain.length > 0 ? processLogits(logits, chain) : logits, keys, steps).tokens;
+}
+
+export interface DrawOptions {
+  /** Mirostat's state [B] float32, which is changed in place, and its target (bits) and learning rate. */
+  mirostat?: { mu: Tensor; tau: number; eta: number } | undefined;
+  /** Tell ln p of the tokens drawn, too. Default false. */
+  returnLogProbs?: boolean | undefined;
+}
+
+/**
+ * For decoding loops: draws from softmax(scores [B, V]), with keys [B, 3] and steps [B] as `samplingKeys` makes them.
+ * Tokens are [B] int32, their log-probabilities [B] float32.
+ */
+export function drawTokens(
+  scores: Tensor,
+  keys: Tensor,
+  steps: Tensor,
+  { mirostat, returnLogProbs = false }: DrawOptions = {},
+): { tokens: Tensor; logProbs?: Tensor } {
+  const { mu, tau = 0, eta = 0 } = mirostat ?? {};
+  checkNumber('sample', 'mirostatTau', tau);
+  checkNumber('sample', 'mirostatEta', eta);
+  checkBoolean('sample', 'returnLogProbs', returnLogProbs);
+  const [tokens, logProbs] = native.sample(
+    unwrap('sample', 'logits', scores),
+    unwrap('sample', 'keys', keys),
+    unwrap('sample', 'steps', steps),
+    unwrapOptional('sample', 'mu', mu),
+    tau,
+    eta,
+    returnLogProbs,
   );
+  return { tokens: wrap(tokens), ...(returnLogProbs && { logProbs: wrap(logProbs) }) };
 }
 
 /**

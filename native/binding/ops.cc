@@ -181,9 +181,38 @@ Napi::Value cross_entropy(const Call& c) {
 
 Napi::Value argmax(const Call& c) { return c.publish(argmax(c.runtime(), Argmax{c.tensor(0, "x")})); }
 
+/// (logits, keys, steps, mu, target surprise, learning rate, whether log-probabilities are wanted)
 Napi::Value sample(const Call& c) {
-  return c.publish(sample(c.runtime(), Sample{c.tensor(0, "logits"), c.tensor(1, "keys"), c.tensor(2, "steps"),
-                                              c.real(3), c.real(4), c.integer(5)}));
+  Sample op{c.tensor(0, "logits"), c.tensor(1, "keys"), c.tensor(2, "steps")};
+  op.mu = c.optional_tensor(3, "mu");
+  op.target_surprise = c.real(4);
+  op.learning_rate = c.real(5);
+  const Sample done = sample(c.runtime(), op, c.flag(6));
+  return publish_all(c, {done.out, done.log_probs});
+}
+
+/// (logits, code (Int32Array), rows, history, lengths, prompt lengths, greatest lengths, source, its lengths, tokens of
+/// the groups before, keys, steps, mu)
+Napi::Value process_logits(const Call& c) {
+  ProcessLogits op{c.tensor(0, "logits")};
+  op.rows = c.optional_tensor(2, "rows");
+  op.history = c.optional_tensor(3, "history");
+  op.lengths = c.optional_tensor(4, "lengths");
+  op.prompt_lengths = c.optional_tensor(5, "promptLengths");
+  op.max_lengths = c.optional_tensor(6, "maxLengths");
+  op.source = c.optional_tensor(7, "source");
+  op.source_lengths = c.optional_tensor(8, "sourceLengths");
+  op.group_tokens = c.optional_tensor(9, "groupTokens");
+  op.keys = c.optional_tensor(10, "keys");
+  op.steps = c.optional_tensor(11, "steps");
+  op.mu = c.optional_tensor(12, "mu");
+  const auto code = c.value(1).As<Napi::Int32Array>();
+  return c.publish(process_logits(c.runtime(), op, code.Data(), static_cast<int64_t>(code.ElementLength())));
+}
+
+/// (logits, tokens, number of alternatives)
+Napi::Value token_report(const Call& c) {
+  return c.publish(token_report(c.runtime(), TokenReport{c.tensor(0, "logits"), c.tensor(1, "tokens"), c.integer(2)}));
 }
 
 Napi::Value end_of_sequence(const Call& c) {
@@ -219,6 +248,43 @@ Napi::Value append_kv(const Call& c) {
 Napi::Value advance_lengths(const Call& c) {
   advance_lengths(c.runtime(), AdvanceLengths{c.tensor(0, "cuSeqlens"), c.tensor(1, "lengths")});
   return c.undefined();
+}
+
+/// (sources, group, block table, lengths)
+Napi::Value reorder_cache(const Call& c) {
+  return c.publish(reorder_cache(
+      c.runtime(), ReorderCache{c.tensor(0, "sources"), c.integer(1), c.tensor(2, "cache"), c.tensor(3, "cache")}));
+}
+
+Napi::Value copy_pages(const Call& c) {
+  copy_pages(c.runtime(), CopyPages{c.tensor(0, "copies"), c.tensor(1, "cache")});
+  return c.undefined();
+}
+
+/// (sources, group, x)
+Napi::Value reorder_rows(const Call& c) {
+  reorder_rows(c.runtime(), ReorderRows{c.tensor(0, "sources"), c.integer(1), c.tensor(2, "x")});
+  return c.undefined();
+}
+
+Napi::Value append_tokens(const Call& c) {
+  append_tokens(c.runtime(), AppendTokens{c.tensor(0, "tokens"), c.tensor(1, "history"), c.tensor(2, "lengths")});
+  return c.undefined();
+}
+
+/// (scores, candidates, ends, sums, hypotheses, counts, done, steps, tokens, sources, rows per problem, first row, pad,
+/// early stopping, length penalty, max steps)
+Napi::Value beam_step(const Call& c) {
+  beam_step(c.runtime(), {c.tensor(0, "scores"), c.tensor(1, "candidates"), c.tensor(2, "ends"), c.tensor(3, "sums"),
+                          c.tensor(4, "hypotheses"), c.tensor(5, "counts"), c.tensor(6, "done"), c.tensor(7, "steps"),
+                          c.tensor(8, "tokens"), c.tensor(9, "sources"), c.integer(10), c.integer(11),
+                          static_cast<int32_t>(c.integer(12)), static_cast<EarlyStopping>(c.integer(13)), c.number(14),
+                          c.integer(15)});
+  return c.undefined();
+}
+
+Napi::Value gumbel_noise(const Call& c) {
+  return c.publish(gumbel_noise(c.runtime(), GumbelNoise{c.tensor(0, "x"), c.tensor(1, "keys"), c.tensor(2, "steps")}));
 }
 
 /// Five arguments from `first` on: code (Int32Array; undefined: no mask) and what its pieces name.
@@ -304,11 +370,13 @@ Napi::Value attention(const Call& c) {
                               wish_of(c, 3 + kNumSettings)));
 }
 
-/// (q, cuSeqlens, cache: 4, settings)
+/// (q, cuSeqlens, cache: 4, cross, settings)
 Napi::Value cached_attention(const Call& c) {
   const Tensor* q = as_row(c, c.tensor(0, "q"), "q");
-  AttentionResult result = attention(c.runtime(), q, c.tensor(1, "cuSeqlens"), cache_of(c, 2, q->shape[3]),
-                                     setting_of(c, 6), wish_of(c, 6 + kNumSettings));
+  AttentionSetting setting = setting_of(c, 7);
+  setting.cross = c.flag(6);
+  AttentionResult result = attention(c.runtime(), q, c.tensor(1, "cuSeqlens"), cache_of(c, 2, q->shape[3]), setting,
+                                     wish_of(c, 7 + kNumSettings));
   const int64_t tokens = q->shape[1], heads = q->shape[2];
   result.out = reshape(c.runtime(), result.out, Shape{tokens, heads, result.out->shape[3]});
   if (result.lse) result.lse = reshape(c.runtime(), result.lse, Shape{tokens, heads});
@@ -391,8 +459,16 @@ constexpr Export kOps[] = {
     {"crossEntropy", "cross_entropy", cross_entropy},
     {"argmax", "argmax", argmax},
     {"sample", "sample", sample},
+    {"processLogits", "process_logits", process_logits},
+    {"tokenReport", "token_report", token_report},
     {"endOfSequence", "end_of_sequence", end_of_sequence},
     {"appendKV", "append_kv", append_kv},
+    {"appendTokens", "append_tokens", append_tokens},
+    {"beamStep", "beam_step", beam_step},
+    {"copyPages", "copy_pages", copy_pages},
+    {"gumbelNoise", "gumbel_noise", gumbel_noise},
+    {"reorderCache", "reorder_cache", reorder_cache},
+    {"reorderRows", "reorder_rows", reorder_rows},
     {"advanceLengths", "advance_lengths", advance_lengths},
     {"attention", "attention", attention},
     {"maskToArray", "mask", mask_to_array},

@@ -128,7 +128,7 @@ Napi::Value let_go(const Call& c) {
 Napi::Value emit(const Call& c) {
   const Emit op{c.tensor(0, "tokens"), c.tensor(1, "finished"), channel_of(c, 2)};
   check_int32_vector(Emit::kName, "tokens", op.tokens, op.tokens->numel());
-  check_int32_vector(Emit::kName, "finished", op.finished, op.tokens->numel());
+  check_int32_vector(Emit::kName, "finished", op.finished, op.finished->numel());
   c.runtime().submit(op);
   return c.undefined();
 }

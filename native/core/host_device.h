@@ -6,3 +6,11 @@
 #else
 #define HEDDLE_HOST_DEVICE inline
 #endif
+
+/// Before a template that kernels of both devices have in common and that does its work through a team (scores/row.h):
+/// each device instantiates it with a team of its own.
+#if defined(__CUDACC__)
+#define HEDDLE_TEAM __device__ __forceinline__
+#else
+#define HEDDLE_TEAM inline
+#endif

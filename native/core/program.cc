@@ -38,13 +38,12 @@ void Emit::fail(Stream& stream, const std::shared_ptr<const Error>& error) const
 }
 
 void Emit::send(Stream& stream) const {
-  const size_t rows = static_cast<size_t>(tokens->numel());
-  std::vector<int32_t> ids(rows), ends(rows);
-  const auto copy = [&](const Tensor* tensor, int32_t* to) {
-    if (tensor->storage->data) stream.copy_out(to, tensor->data<int32_t>(), rows * sizeof(int32_t));
+  const auto copy = [&](const Tensor* tensor) {
+    std::vector<int32_t> values(static_cast<size_t>(tensor->numel()));
+    if (tensor->storage->data) stream.copy_out(values.data(), tensor->data<int32_t>(), values.size() * sizeof(int32_t));
+    return values;
   };
-  copy(tokens, ids.data());
-  copy(finished, ends.data());
+  const std::vector<int32_t> ids = copy(tokens), ends = copy(finished);
   stream.settle();
   for (const Tensor* tensor : reads()) {
     auto poison = stream.error_of(*tensor->storage);

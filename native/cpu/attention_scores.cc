@@ -99,7 +99,8 @@ void write_scores(const AttentionScores& op, KernelContext& context) {
 
 void run(const AttentionScores& op, KernelContext& context) {
   const Tensor* q = op.scores.q;
-  check_values(AttentionScores::kName, op.scores.cu_seqlens, q->shape[0] * q->shape[1], op.scores.cache, INT32_MIN);
+  check_values(AttentionScores::kName, op.scores.cu_seqlens, q->shape[0] * q->shape[1], op.scores.cache, INT32_MIN,
+               op.scores.cross);
   with_float_type(q->dtype, [&](auto type) { write_scores<decltype(type)>(op, context); });
 }
 

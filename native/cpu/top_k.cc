@@ -5,21 +5,20 @@
 #include <type_traits>
 
 #include "core/allocator.h"
+#include "core/rank.h"
 #include "cpu/kernels.h"
 
 namespace heddle::cpu::HEDDLE_ISA {
 namespace {
 
-/// Rises with the number: -0 as 0, NaN above all.
+/// NaN above all.
 template <typename T>
-uint32_t rank_of(T value) {
+uint32_t rank_of_element(T value) {
   if constexpr (std::is_same_v<T, int32_t>) {
     return static_cast<uint32_t>(value) ^ 0x80000000u;
   } else {
     const float x = to_float(value);
-    if (x != x) return UINT32_MAX;
-    const uint32_t bits = bits_of_float(x + 0.0f);
-    return bits >> 31 ? ~bits : bits | 0x80000000u;
+    return x != x ? UINT32_MAX : rank_of(x);
   }
 }
 
@@ -35,7 +34,7 @@ void find(const TopK& op, KernelContext& context) {
     // lower comes first.
     uint64_t* const order = scratch.get() + worker * width;
     for (int64_t i = 0; i < width; ++i) {
-      const uint32_t rank = rank_of(x[row * width + i]);
+      const uint32_t rank = rank_of_element(x[row * width + i]);
       order[i] = static_cast<uint64_t>(op.largest ? rank : ~rank) << 32 | ~static_cast<uint32_t>(i);
     }
     std::nth_element(order, order + k - 1, order + width, std::greater<>());

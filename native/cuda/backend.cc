@@ -179,6 +179,16 @@ template <typename Op>
 [[noreturn]] void fail(const TensorScatter& op, const Failure& failure) { op.fail(failure.index, failure.value); }
 [[noreturn]] void fail(const AdvanceLengths& op, const Failure& failure) { op.fail(failure.index, failure.value); }
 [[noreturn]] void fail(const Sample& op, const Failure& failure) { op.fail(failure.index); }
+[[noreturn]] void fail(const AppendTokens& op, const Failure& failure) { op.fail(failure.index, failure.value); }
+[[noreturn]] void fail(const BeamStep& op, const Failure& failure) { op.fail(failure.index); }
+[[noreturn]] void fail(const ReorderRows& op, const Failure& failure) { op.fail(failure.index, failure.value); }
+[[noreturn]] void fail(const ReorderCache& op, const Failure& failure) {
+  op.fail(failure.fault, failure.index, failure.value);
+}
+[[noreturn]] void fail(const TokenReport& op, const Failure& failure) { op.fail(failure.index, failure.value); }
+[[noreturn]] void fail(const ProcessLogits& op, const Failure& failure) {
+  op.fail(failure.fault, failure.index, failure.value);
+}
 [[noreturn]] void fail(const AppendKV& op, const Failure& failure) {
   fail_values(AppendKV::kName, failure.fault, failure.index, failure.value, op.k->shape[0] * op.k->shape[1], op.cache);
 }

@@ -91,6 +91,10 @@ HEDDLE_DEVICE void wait_copies() {
 
 HEDDLE_DEVICE void atomic_min(unsigned long long* at, unsigned long long value) { atomicMin(at, value); }
 HEDDLE_DEVICE void atomic_add(unsigned long long* at, unsigned long long value) { atomicAdd(at, value); }
+HEDDLE_DEVICE void atomic_max(uint32_t* at, uint32_t value) { atomicMax(at, value); }
+/// These return what was there.
+HEDDLE_DEVICE uint32_t atomic_add(uint32_t* at, uint32_t value) { return atomicAdd(at, value); }
+HEDDLE_DEVICE uint32_t atomic_exchange(uint32_t* at, uint32_t value) { return atomicExch(at, value); }
 
 HEDDLE_DEVICE uint32_t bits_of(float value) { return __float_as_uint(value); }
 HEDDLE_DEVICE float float_from(uint32_t bits) { return __uint_as_float(bits); }

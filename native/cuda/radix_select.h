@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/rank.h"
 #include "cuda/device.h"
 
 namespace heddle::cuda {
@@ -8,12 +9,6 @@ constexpr int kDigitBits = 8;
 constexpr int kDigits = 1 << kDigitBits;
 using Weight = unsigned long long;
 using Histogram = Weight[kDigits];
-
-/// Rises with the number, -0 as 0.
-HEDDLE_DEVICE uint32_t rank_of(float x) {
-  const uint32_t bits = bits_of(x + 0.0f);
-  return bits >> 31 ? ~bits : bits | 0x80000000u;
-}
 
 /// The key of the element at which the sum of weights, in rising order of the keys, first exceeds `target`. Keys have
 /// `bits` bits and are all different; the weights sum to more than `target`. A radix select, digit by digit from the

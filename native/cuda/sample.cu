@@ -1,106 +1,43 @@
-#include "core/philox.h"
 #include "cuda/failure.h"
 #include "cuda/kernels.h"
-#include "cuda/radix_select.h"
-#include "cuda/reduce.h"
+#include "cuda/team.h"
 #include "ops/sample.h"
+#include "scores/choice.h"
 
 namespace heddle::cuda {
 namespace {
 
 constexpr int kThreads = 512;
-/// The most that a token weighs, in fixed point: sums of up to 2^18 weights are exact and need no order.
-constexpr double kWeightOne = 0x1p45;
 
 struct Draw {
   int64_t count;
-  float temperature;
-  float top_p;
-  int64_t top_k;
-  const float* logits;
+  float target_surprise;
+  float learning_rate;
+  const float* scores;
   const int32_t* keys;
   const int32_t* steps;
+  float* weights;
+  float* mu;
   int32_t* out;
+  float* log_probs;
 };
 
-/// One row of logits, and which of its tokens are kept: those of at least `lowest`, (rank, id) taken as one number.
-struct Row {
-  const float* logits;
-  int64_t count;
-  float temperature;
-  float top;
-  uint64_t lowest;
-
-  HEDDLE_DEVICE float scaled(int64_t i) const { return logits[i] / temperature; }
-  /// The later of equals is the better: top-p drops the earlier, as the reference's stable ascending sort does.
-  HEDDLE_DEVICE uint64_t order(int64_t i) const {
-    return static_cast<uint64_t>(rank_of(scaled(i))) << 32 | static_cast<uint32_t>(i);
-  }
-  HEDDLE_DEVICE bool kept(int64_t i) const { return order(i) >= lowest; }
-  HEDDLE_DEVICE Weight weight(int64_t i) const {
-    return static_cast<Weight>(exp(static_cast<double>(scaled(i) - top)) * kWeightOne + 0.5);
-  }
-};
-
-HEDDLE_KERNEL(kThreads) draw(Draw p, unsigned long long* failure) {
-  HEDDLE_SHARED(WarpSlots<float>, slots);
-  HEDDLE_SHARED(WarpSlots<Weight>, weight_slots);
-  HEDDLE_SHARED(Histogram, histogram);
-  Row row{p.logits + block_x() * p.count, p.count, p.temperature, -kInfinity, 0};
-
-  bool wrong = false;
-  float top = -kInfinity;
-  for (int64_t i = thread_index(); i < p.count; i += kThreads) {
-    const float x = row.scaled(i);
-    wrong = wrong || x != x;
-    top = fmaxf(top, x);
-  }
-  row.top = reduce_block(top, slots, Largest{});
-  if (any_of_block(wrong) || fabsf(row.top) == kInfinity) {
-    if (thread_index() > 0) return;
-    report(failure, Fault::kIndex, block_x(), 0);
-    p.out[block_x()] = 0;
+/// A block a row.
+HEDDLE_KERNEL(kThreads) draw_tokens(Draw p, unsigned long long* failure) {
+  HEDDLE_SHARED(TeamMemory, memory);
+  const BlockTeam team{memory};
+  const int64_t row = block_x();
+  const double uniform = scores::uniform_of(p.keys + row * 3, p.steps[row], PhiloxUse::kSample);
+  const scores::Drawn drawn = scores::draw(team, p.scores + row * p.count, p.count, uniform, p.weights + row * p.count);
+  if (thread_index() > 0) return;
+  if (drawn.token < 0) {
+    report(failure, Fault::kIndex, row, 0);
+    p.out[row] = 0;
     return;
   }
-
-  const auto kept_weight = [&](int64_t i) { return row.kept(i) ? row.weight(i) : 0; };
-  const auto mass_of = [&] {
-    Weight mass = 0;
-    for (int64_t i = thread_index(); i < p.count; i += kThreads) mass += kept_weight(i);
-    return reduce_block(mass, weight_slots, Sum{});
-  };
-  // The best are looked for from above: their order turned round.
-  const auto from_above = [&](int64_t i) { return ~row.order(i); };
-  if (p.top_k > 0 && p.top_k < p.count) {
-    const auto one = [](int64_t) { return Weight{1}; };
-    const uint64_t last = ~radix_select(p.count, 64, static_cast<Weight>(p.top_k - 1), histogram, from_above, one);
-    row.lowest = last >> 32 << 32;  // and what equals the k-th
-  }
-  Weight mass = mass_of();
-  if (p.top_p < 1) {
-    // Kept are those before which there is less than this: the last of them is where the sum reaches it.
-    const double wanted = ceil(static_cast<double>(p.top_p) * static_cast<double>(mass));
-    const Weight target = wanted > 1 ? static_cast<Weight>(wanted) - 1 : 0;
-    row.lowest = ~radix_select(p.count, 64, target < mass ? target : mass - 1, histogram, from_above, kept_weight);
-    mass = mass_of();
-  }
-
-  const int32_t* const keys = p.keys + block_x() * 3;
-  const PhiloxWords words =
-      philox(static_cast<uint32_t>(keys[0]), static_cast<uint32_t>(keys[1]), static_cast<uint32_t>(p.steps[block_x()]),
-             static_cast<uint32_t>(keys[2]), 0, PhiloxUse::kSample);
-  const double wanted = words.uniform() * static_cast<double>(mass);
-  const Weight target = static_cast<Weight>(wanted) < mass ? static_cast<Weight>(wanted) : mass - 1;
-  // As on the CPU: top-p lays the kept out from the worst to the best, else they stand in order of their ids.
-  uint64_t chosen;
-  if (p.top_p < 1) {
-    const auto rising = [&](int64_t i) { return row.order(i); };
-    chosen = radix_select(p.count, 64, target, histogram, rising, kept_weight) & 0xffffffffu;
-  } else {
-    const auto id = [](int64_t i) { return static_cast<uint64_t>(i); };
-    chosen = radix_select(p.count, 32, target, histogram, id, kept_weight);
-  }
-  if (thread_index() == 0) p.out[block_x()] = static_cast<int32_t>(chosen);
+  p.out[row] = drawn.token;
+  if (p.log_probs) p.log_probs[row] = static_cast<float>(drawn.log_probability);
+  if (p.mu) p.mu[row] -= scores::surprise_error(drawn, p.target_surprise) * p.learning_rate;
 }
 
 HEDDLE_KERNEL(kThreads)
@@ -122,15 +59,22 @@ end_rows(int64_t rows, int64_t num_ends, int32_t pad, const int32_t* chosen, con
 }  // namespace
 
 Status run(const Sample& op, CudaContext& context) {
-  const Draw parameters{op.logits->shape[1],
-                        op.temperature,
-                        op.top_p,
-                        op.top_k,
-                        op.logits->data<float>(),
+  const int64_t rows = op.scores->shape[0], count = op.scores->shape[1];
+  if (rows == 0) return kSuccess;
+  auto* const weights =
+      static_cast<float*>(context.allocate(context.owner, static_cast<size_t>(rows * count) * sizeof(float)));
+  if (!weights) return kOutOfMemory;
+  const Draw parameters{count,
+                        op.target_surprise,
+                        op.learning_rate,
+                        op.scores->data<float>(),
                         op.keys->data<int32_t>(),
                         op.steps->data<int32_t>(),
-                        op.out->data<int32_t>()};
-  return launch(draw, {op.logits->shape[0], kThreads}, context, parameters, context.failure);
+                        weights,
+                        op.mu ? op.mu->data<float>() : nullptr,
+                        op.out->data<int32_t>(),
+                        op.log_probs ? op.log_probs->data<float>() : nullptr};
+  return launch(draw_tokens, {rows, kThreads}, context, parameters, context.failure);
 }
 
 Status run(const EndOfSequence& op, CudaContext& context) {

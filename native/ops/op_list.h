@@ -2,6 +2,7 @@
 
 #include "ops/activation.h"
 #include "ops/attention.h"
+#include "ops/beam.h"
 #include "ops/concat.h"
 #include "ops/cross_entropy.h"
 #include "ops/elementwise.h"
@@ -14,13 +15,16 @@
 #include "ops/linear_attention.h"
 #include "ops/mask.h"
 #include "ops/matmul.h"
+#include "ops/process_logits.h"
 #include "ops/random.h"
 #include "ops/reduce.h"
+#include "ops/reorder.h"
 #include "ops/rms_norm.h"
 #include "ops/rope.h"
 #include "ops/sample.h"
 #include "ops/scatter.h"
 #include "ops/softmax.h"
+#include "ops/token_report.h"
 #include "ops/top_k.h"
 
 /// Every op that has a kernel on each device: the registration table.
@@ -28,13 +32,16 @@
   X(Activate)           \
   X(AdvanceLengths)     \
   X(AppendKV)           \
+  X(AppendTokens)       \
   X(Argmax)             \
   X(Attention)          \
   X(AttentionScores)    \
+  X(BeamStep)           \
   X(Binary)             \
   X(Cast)               \
   X(Concat)             \
   X(Copy)               \
+  X(CopyPages)          \
   X(CountMaskTiles)     \
   X(CrossEntropy)       \
   X(Dropout)            \
@@ -44,6 +51,7 @@
   X(FavorFeatures)      \
   X(Gated)              \
   X(GatherRows)         \
+  X(GumbelNoise)        \
   X(LayerNorm)          \
   X(Linear)             \
   X(LinearAttention)    \
@@ -51,8 +59,11 @@
   X(Matmul)             \
   X(Orthogonalize)      \
   X(PackPanels)         \
+  X(ProcessLogits)      \
   X(Random)             \
   X(Reduce)             \
+  X(ReorderCache)       \
+  X(ReorderRows)        \
   X(RmsNorm)            \
   X(Rope)               \
   X(Rotate)             \
@@ -60,5 +71,6 @@
   X(ScatterRows)        \
   X(Softmax)            \
   X(TensorScatter)      \
+  X(TokenReport)        \
   X(TopK)               \
   X(Where)

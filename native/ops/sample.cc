@@ -1,32 +1,32 @@
 #include "ops/sample.h"
 
-#include <cmath>
-
 #include "ops/checks.h"
 #include "ops/elementwise.h"
 
 namespace heddle {
 
-Tensor* sample(Runtime& runtime, Sample op) {
-  check_strided(Sample::kName, "logits", op.logits);
-  check_dtype(Sample::kName, "logits", op.logits, DType::kFloat32);
-  check_rank(Sample::kName, "logits", op.logits, 2, 2);
-  const int64_t rows = op.logits->shape[0];
-  if (op.logits->shape[1] == 0) throw_range_error("[sample] logits have no tokens: shape ", op.logits->shape);
+Sample sample(Runtime& runtime, Sample op, bool wants_log_probs) {
+  check_strided(Sample::kName, "logits", op.scores);
+  check_dtype(Sample::kName, "logits", op.scores, DType::kFloat32);
+  check_rank(Sample::kName, "logits", op.scores, 2, 2);
+  const int64_t rows = op.scores->shape[0];
+  if (op.scores->shape[1] == 0) throw_range_error("[sample] logits have no tokens: shape ", op.scores->shape);
   check_strided(Sample::kName, "keys", op.keys);
   check_dtype(Sample::kName, "keys", op.keys, DType::kInt32);
   check_shape(Sample::kName, "keys", op.keys, Shape{rows, 3});
   check_dense(Sample::kName, "keys", op.keys);
   check_int32_vector(Sample::kName, "steps", op.steps, rows);
-  if (!(op.temperature > 0) || std::isinf(op.temperature)) {
-    throw_range_error("[sample] temperature must be a finite number above 0 but got ", op.temperature);
+  if (op.mu) {
+    check_strided(Sample::kName, "mu", op.mu);
+    check_dtype(Sample::kName, "mu", op.mu, DType::kFloat32);
+    check_shape(Sample::kName, "mu", op.mu, Shape{rows});
+    check_dense(Sample::kName, "mu", op.mu);
   }
-  if (!(op.top_p > 0 && op.top_p <= 1)) throw_range_error("[sample] topP must be in (0, 1] but got ", op.top_p);
-  if (op.top_k < 0) throw_range_error("[sample] topK must be at least 0 (0: off) but got ", op.top_k);
-  op.logits = dense(runtime, op.logits);
-  op.out = runtime.make(op.logits, DType::kInt32, Shape{rows});
+  op.scores = dense(runtime, op.scores);
+  op.out = runtime.make(op.scores, DType::kInt32, Shape{rows});
+  if (wants_log_probs) op.log_probs = runtime.make(op.scores, DType::kFloat32, Shape{rows});
   runtime.submit(op);
-  return op.out;
+  return op;
 }
 
 void Sample::fail(int64_t row) const {

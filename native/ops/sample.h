@@ -8,35 +8,40 @@ namespace heddle {
 
 class Runtime;
 
-/// Draws one token per row from softmax(logits / temperature), cut to the best.
+/// Draws one token per row from softmax(scores).
 ///
-///   logits  [B, V] float32, V ≥ 1
-///   keys    [B, 3] int32: low and high half of the seed, and the sequence's number
-///   steps   [B] int32: the counter; one draw a step
-///   out     [B] int32
+///   scores     [N, V] float32, V ≥ 1
+///   keys       [N, 3] int32: low and high half of the seed, and the sequence's number
+///   steps      [N] int32: the counter; one draw a step
+///   mu         [N] float32 or absent, in place: mirostat's (Basu et al., 2021, algorithm 2) μ -= η · (-log2 p - τ),
+///              with the p of the token that is drawn
+///   out        [N] int32
+///   log_probs  [N] float32 or absent: ln p of that token
 ///
-/// `top_k` > 0 keeps the k best (and what equals the k-th). `top_p` < 1 then keeps the best tokens until those before
-/// hold that mass, at least one (Holtzman et al., 2019, section 3.1). The draw is a number from Philox 4x32-10 (Salmon
-/// et al., 2011), keyed by seed and counted by (step, sequence): a row draws the same alone and among others. A row
-/// with no finite logit fails when the op runs: NO_CHOICE.
+/// Tokens stand in the order of their ids, and the one is drawn at which the sum of their weights first exceeds a part
+/// u of all. Weights are in fixed point, 2^40 for the best token; one of less than 2^-40 of that, -∞ among them, is
+/// never drawn. u is a number of Philox 4x32-10 (Salmon et al., 2011), keyed by seed and counted by (step, sequence): a
+/// row draws the same alone and among others. A row with NaN or no finite largest score fails when the op runs:
+/// NO_CHOICE.
 struct Sample {
   static constexpr const char* kName = "sample";
-  const Tensor* logits;
+  const Tensor* scores;
   const Tensor* keys;
   const Tensor* steps;
-  float temperature;
-  float top_p;
-  int64_t top_k;
+  Tensor* mu = nullptr;
+  float target_surprise = 0;  // τ, in bits
+  float learning_rate = 0;    // η
   Tensor* out = nullptr;
+  Tensor* log_probs = nullptr;
 
-  std::array<const Tensor*, 3> reads() const { return {logits, keys, steps}; }
-  std::array<Tensor*, 1> writes() const { return {out}; }
+  std::array<const Tensor*, 4> reads() const { return {scores, keys, steps, mu}; }
+  std::array<Tensor*, 3> writes() const { return {out, log_probs, mu}; }
 
   /// For kernels: no token of `row` can be drawn.
   [[noreturn]] void fail(int64_t row) const;
 };
-/// Throws RangeError unless temperature > 0, 0 < top_p ≤ 1 and top_k ≥ 0.
-Tensor* sample(Runtime& runtime, Sample op);
+/// The op with its results, of which `log_probs` is there if it is wanted.
+Sample sample(Runtime& runtime, Sample op, bool wants_log_probs);
 
 /// Ends rows at their end token: where finished[b] is set, tokens[b] becomes `pad`; else, if tokens[b] is one of
 /// `ends`, finished[b] is set.

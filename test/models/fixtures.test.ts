@@ -15,7 +15,7 @@ interface Cases {
     inputs: Record<string, Stored>;
     outputs: Record<string, { shape: number[]; max_abs: number; noise?: number }>;
   }[];
-  generate: { name: string; inputs: Record<string, number[][]>; params: Record<string, unknown>; sequences: number[][] }[];
+  generate: { name: string; inputs: Record<string, number[][]>; params: Record<string, unknown>; sequences: number[][]; sequences_scores?: number[] }[];
 }
 
 const INPUTS: Record<string, keyof ForwardInput> = {
@@ -24,6 +24,8 @@ const INPUTS: Record<string, keyof ForwardInput> = {
   position_ids: 'positions',
   token_type_ids: 'tokenTypes',
   global_attention_mask: 'globalMask',
+  decoder_input_ids: 'decoderIds',
+  decoder_attention_mask: 'decoderMask',
 };
 /** Outputs by name; the others are captured. */
 const OUTPUTS: Record<string, Exclude<keyof ForwardResult, 'captured'>> = {
@@ -32,29 +34,38 @@ const OUTPUTS: Record<string, Exclude<keyof ForwardResult, 'captured'>> = {
   end_logits: 'endLogits',
   last_hidden_state: 'lastHiddenState',
   pooler_output: 'poolerOutput',
+  encoder_last_hidden_state: 'encoderLastHiddenState',
 };
 const OPTIONS: Record<string, keyof GenerationOptions> = {
   pad_token_id: 'padTokenId',
   eos_token_id: 'eosTokenId',
   max_new_tokens: 'maxNewTokens',
   max_length: 'maxLength',
+  num_beams: 'numBeams',
+  num_return_sequences: 'numReturnSequences',
+  length_penalty: 'lengthPenalty',
+  early_stopping: 'earlyStopping',
+  num_beam_groups: 'numBeamGroups',
 };
 
 /** How far an output may be off, relative to its largest element: see test/fixtures/README.md. */
 const HALF_TOLERANCE = { float16: 5e-2, bfloat16: 1e-1 };
 
-/** Encoders: normalized behind each layer, so that there is no norm at the end. */
-const isEncoder = (architecture: string) => /^(Bert|Longformer)/.test(architecture);
+/** Normalized behind each layer, so that there is no norm at the end. */
+const isPostNorm = (architecture: string) => /^(Bert|Longformer|Marian|Bart)/.test(architecture);
 
 /** The path at which `capture` has what the reference calls `output`; undefined: nowhere. */
 function pathOf(output: string, { forward, architecture }: { forward: Cases['forward'][number]; architecture: string }): string | undefined {
-  const [, kind, number] = /^(hidden_states|attentions|global_attentions)\/(\d+)$/.exec(output) ?? [];
+  const [, side = '', kind, number] =
+    /^(encoder_|decoder_|cross_|)(hidden_states|attentions|global_attentions)\/(\d+)$/.exec(output) ?? [];
   if (number === undefined) return undefined;
-  if (kind === 'attentions') return `layers.${number}.attention.weights`;
+  if (side === 'cross_') return `decoder.layers.${number}.crossAttention.weights`;
+  const stack = side.replace('_', '.');
+  if (kind === 'attentions') return `${stack}layers.${number}.attention.weights`;
   if (kind === 'global_attentions') return `layers.${number}.attention.globalWeights`;
-  if (number === '0') return 'embeddings';
-  const isLast = !(`hidden_states/${Number(number) + 1}` in forward.outputs);
-  return isLast && !isEncoder(architecture) ? 'norm' : `layers.${Number(number) - 1}`;
+  if (number === '0') return `${stack}embeddings`;
+  const isLast = !(`${side}hidden_states/${Number(number) + 1}` in forward.outputs);
+  return isLast && !isPostNorm(architecture) ? `${stack}norm` : `${stack}layers.${Number(number) - 1}`;
 }
 
 /** Of which dtype forward() gives an output. */
@@ -115,7 +126,10 @@ for (const name of fixtureNames('models')) {
           ) as { ids: number[][] }),
           capture: supported.flatMap((output) => place(output) ?? []),
         });
-        const mask = fixture.value(inputs.attention_mask ?? []).data;
+        const maskOf = (output: string) => {
+          const ofTarget = 'decoder_input_ids' in inputs && !output.startsWith('encoder_');
+          return fixture.value(inputs[ofTarget ? 'decoder_attention_mask' : 'attention_mask'] ?? []).data;
+        };
         const globalMask = fixture.value(inputs.global_attention_mask ?? []).data;
         for (const output of supported) {
           const path = place(output);
@@ -124,7 +138,7 @@ for (const name of fixtureNames('models')) {
           expect([tensor.shape, tensor.dtype]).toEqual([shape, dtypeOf(output, dtype)]);
           const expected = fixture.tensor(`${caseName}/${output}`).data;
           const actual = await tensor.data();
-          const kept = (_: number, i: number) => hasMeaning(output, shape, i, { mask, globalMask });
+          const kept = (_: number, i: number) => hasMeaning(output, shape, i, { mask: maskOf(output), globalMask });
           const tolerance = (value: number) =>
             dtype === 'float32'
               ? Math.max(MODELS.abs + MODELS.rel * Math.abs(value), 20 * noise)
@@ -136,15 +150,21 @@ for (const name of fixtureNames('models')) {
     }
 
     if (dtype !== 'float32') return; // ids are those of float32: others may differ
-    for (const { name: caseName, inputs, params, sequences } of fixture.cases.generate) {
+    for (const { name: caseName, inputs, params, sequences, sequences_scores: wanted } of fixture.cases.generate) {
       (known(params, OPTIONS) && known(inputs, INPUTS) ? test : test.skip)(`${name} generate ${caseName}`, async () => {
         const { input_ids: ids, attention_mask: mask } = inputs as { input_ids: number[][]; attention_mask?: number[][] };
         const options = Object.fromEntries(Object.entries(params).map(([key, value]) => [OPTIONS[key]!, value]));
         const results = await model.generate({ ids, ...(mask && { mask }) }, { eosTokenId: null, ...options });
-        const rows = (Array.isArray(results) ? results : [results]).map(({ tokens }, b) => [...ids[b]!, ...tokens]);
+        const { num_return_sequences: perPrompt = 1 } = params as { num_return_sequences?: number };
+        const all = Array.isArray(results) ? results : [results];
+        const rows = all.map(({ tokens }, i) => [...ids[Math.floor(i / perPrompt)]!, ...tokens]);
         const longest = Math.max(...rows.map((row) => row.length));
         const pad = (row: number[]) => [...row, ...new Array<number>(longest - row.length).fill(params.pad_token_id as number)];
         expect(rows.map(pad)).toEqual(sequences);
+        if (wanted) {
+          const scores = all.map(({ score }) => score!);
+          expectClose(scores, wanted, (i) => MODELS.abs + MODELS.rel * Math.abs(wanted[i]!), 'score');
+        }
       });
     }
   });

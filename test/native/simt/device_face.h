@@ -97,6 +97,17 @@ inline void mma(float (&sums)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t 
 
 inline void atomic_min(unsigned long long* at, unsigned long long value) { *at = value < *at ? value : *at; }
 inline void atomic_add(unsigned long long* at, unsigned long long value) { *at += value; }
+inline void atomic_max(uint32_t* at, uint32_t value) { *at = value > *at ? value : *at; }
+inline uint32_t atomic_add(uint32_t* at, uint32_t value) {
+  const uint32_t old = *at;
+  *at += value;
+  return old;
+}
+inline uint32_t atomic_exchange(uint32_t* at, uint32_t value) {
+  const uint32_t old = *at;
+  *at = value;
+  return old;
+}
 
 inline uint32_t bits_of(float value) { return bits_of_float(value); }
 inline float float_from(uint32_t bits) { return float_of_bits(bits); }

@@ -1,0 +1,78 @@
+#pragma once
+
+#include "cuda/context.h"
+#include "cuda/radix_select.h"
+#include "cuda/reduce.h"
+#include "scores/row.h"
+
+namespace heddle::cuda {
+
+/// Shared memory of a team.
+struct TeamMemory {
+  WarpSlots<float> floats;
+  WarpSlots<double> doubles;
+  WarpSlots<Weight> weights;
+  Histogram histogram;
+};
+
+/// A row's scratch on the device, for each of `rows`: weights and keys of each token. Null where there is no memory.
+struct ScoreScratch {
+  float* weights;
+  uint32_t* keys;
+
+  static ScoreScratch of(CudaContext& context, int64_t rows, int64_t count) {
+    const auto take = [&] { return context.allocate(context.owner, static_cast<size_t>(rows * count) * 4); };
+    return {static_cast<float*>(take()), static_cast<uint32_t*>(take())};
+  }
+  bool exists() const { return weights && keys; }
+};
+
+/// A block as a team: see scores/row.h.
+struct BlockTeam {
+  TeamMemory& memory;
+
+  template <typename F>
+  HEDDLE_DEVICE void each(int64_t n, const F& f) const {
+    for (int64_t i = thread_index(); i < n; i += num_threads()) f(i);
+    sync_block();
+  }
+
+  template <typename T, typename F, typename Combine>
+  HEDDLE_DEVICE T reduce(int64_t n, T zero, const F& f, const Combine& combine) const {
+    T own = zero;
+    for (int64_t i = thread_index(); i < n; i += num_threads()) own = combine(own, f(i));
+    return reduce_block(own, slots(T{}), combine);
+  }
+
+  HEDDLE_DEVICE float top_of(const float* x, int64_t n) const {
+    // Once there is a NaN it stays.
+    const auto larger = [](float a, float b) { return a >= b || a != a ? a : b; };
+    return reduce<float>(
+        n, -kInfinity, [=](int64_t i) { return x[i]; }, larger);
+  }
+
+  HEDDLE_DEVICE double weigh(const float* x, float top, int64_t n, float* weights) const {
+    const auto weight = [=](int64_t i) {
+      weights[i] = expf(x[i] - top);
+      return static_cast<double>(weights[i]);
+    };
+    return reduce<double>(n, 0, weight, Sum{});
+  }
+
+  HEDDLE_DEVICE uint64_t find(const uint32_t* keys, const float* weights, int64_t n, Weight target) const {
+    const auto weigh = [=](int64_t i) { return weights ? scores::fixed_point(weights[i]) : Weight{1}; };
+    const auto place = [=](int64_t i) { return scores::place_of(keys ? keys[i] : 0, i); };
+    return radix_select(n, keys ? 64 : 32, target, memory.histogram, place, weigh);
+  }
+
+  HEDDLE_DEVICE uint32_t add_to(uint32_t* at, uint32_t value) const { return atomic_add(at, value); }
+  HEDDLE_DEVICE void raise_to(uint32_t* at, uint32_t value) const { atomic_max(at, value); }
+  HEDDLE_DEVICE uint32_t take(uint32_t* at) const { return atomic_exchange(at, 0u); }
+
+ private:
+  HEDDLE_DEVICE float* slots(float) const { return memory.floats; }
+  HEDDLE_DEVICE double* slots(double) const { return memory.doubles; }
+  HEDDLE_DEVICE Weight* slots(Weight) const { return memory.weights; }
+};
+
+}  // namespace heddle::cuda

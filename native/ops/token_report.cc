@@ -1,0 +1,32 @@
+#include "ops/token_report.h"
+
+#include "ops/checks.h"
+#include "ops/elementwise.h"
+
+namespace heddle {
+
+Tensor* token_report(Runtime& runtime, TokenReport op) {
+  constexpr auto kName = TokenReport::kName;
+  check_strided(kName, "logits", op.logits);
+  check_dtype(kName, "logits", op.logits, DType::kFloat32);
+  check_rank(kName, "logits", op.logits, 2, 2);
+  const int64_t rows = op.logits->shape[0], vocabulary = op.logits->shape[1];
+  if (vocabulary == 0) throw_range_error("[token_report] logits have no tokens: shape ", op.logits->shape);
+  check_int32_vector(kName, "tokens", op.tokens, rows);
+  const int64_t most = std::min(vocabulary, TokenReport::kMaxAlternatives);
+  if (op.alternatives < 0 || op.alternatives > most) {
+    throw_range_error("[token_report] alternatives must be from 0 to ", most, " but got ", op.alternatives);
+  }
+  op.logits = dense(runtime, op.logits);
+  op.out = runtime.make(op.logits, DType::kInt32, Shape{rows, 2 + 2 * op.alternatives});
+  runtime.submit(op);
+  return op.out;
+}
+
+void TokenReport::fail(int64_t row, int32_t token) const {
+  throw Error(ErrorKind::kRange, "INDEX_OUT_OF_RANGE",
+              concat("[token_report] tokens[", row, "] = ", token, " is outside the vocabulary of ", logits->shape[1],
+                     " tokens"));
+}
+
+}  // namespace heddle
