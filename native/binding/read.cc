@@ -88,6 +88,7 @@ class Promise : public Completion {
     try {
       perform(stream);
     } catch (const std::bad_alloc&) {
+      stream.settle();  // what was to be copied has come
       error_ = stream.out_of_memory("data");
     }
   }

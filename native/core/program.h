@@ -64,7 +64,7 @@ struct Emit {
   void run(Stream& stream) const;
 
  private:
-  void send(Stream& stream) const;
+  void send(Stream& stream, std::vector<int32_t>& ids, std::vector<int32_t>& ends) const;
   void fail(Stream& stream, const std::shared_ptr<const Error>& error) const;
 };
 

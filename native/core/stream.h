@@ -145,7 +145,6 @@ class Stream {
   void count_freed(size_t bytes) { freed_bytes_.fetch_add(bytes, std::memory_order_relaxed); }
   /// Ops between run only while `channel` is not aborted; null ends that.
   void set_abort_source(Channel* channel) { abort_source_ = channel; }
-  Channel* abort_source() const { return abort_source_; }
   bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
 
   /// The oldest failure that no read has reported, or null; forgets the others too.

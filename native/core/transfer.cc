@@ -28,6 +28,7 @@ void Send::run(Stream& stream) const {
   } catch (const Error& error) {
     parcel->error = stream.share(error);
   } catch (const std::bad_alloc&) {
+    stream.settle();  // what was to be copied has come
     parcel->error = stream.out_of_memory("to");
   }
   parcel->there.store(true, std::memory_order_release);
