@@ -1,3 +1,7 @@
+#include <cstring>
+#include <iterator>
+#include <numeric>
+
 #include "ops/op_list.h"
 #include "ops/view.h"
 #include "stress/life.h"
@@ -200,11 +204,8 @@ Results draws(Life& life) {
   Tensor *const seed = life.ints(Shape{2}, 1 << 20), *const step = life.ints(Shape{1}, 100);
   Tensor* const normal =
       random(life.runtime, {seed, step, Distribution::kNormal, 0.0f, 1.0f}, dtype, Shape{batch, width});
-  Tensor* const logits = cast(life.runtime, {normal}, DType::kFloat32);
-  Tensor* const keys = life.ints(Shape{batch, 3}, 1000);
   return {normal, dropout(life.runtime, {normal, seed, step, 0.3}),
-          random(life.runtime, {seed, step, Distribution::kUniform, -1.0f, 1.0f}, dtype, Shape{width}),
-          sample(life.runtime, {logits, keys, life.ints(Shape{batch}, 50), 0.8f, 0.9f, life.pick(40)})};
+          random(life.runtime, {seed, step, Distribution::kUniform, -1.0f, 1.0f}, dtype, Shape{width})};
 }
 
 Results turns(Life& life) {
@@ -216,13 +217,92 @@ Results turns(Life& life) {
                  {x, life.floats(table), life.floats(table), life.ints(Shape{2, tokens}, 50), life.chance()})};
 }
 
+// ---- decoding
+
+int32_t bits_of(float value) {
+  int32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+
+/// Tokens drawn from scores that went through processors, and what is told of them.
+Results chooses(Life& life) {
+  const int rows = 1 + life.pick(4), vocabulary = 8 + life.pick(400), length = 12;
+  Tensor *const logits = life.floats(Shape{rows, vocabulary}), *const keys = life.ints(Shape{rows, 3}, 1000);
+  Tensor* const steps = life.ints(Shape{rows}, 50);
+  const auto number = [](ProcessorKind kind) { return static_cast<int32_t>(kind); };
+  const int32_t code[] = {number(ProcessorKind::kRepetitionPenalty),
+                          2,
+                          bits_of(1.3f),
+                          0,
+                          number(ProcessorKind::kNoRepeatNgram),
+                          1,
+                          2,
+                          number(ProcessorKind::kTemperature),
+                          1,
+                          bits_of(0.8f),
+                          number(ProcessorKind::kTypical),
+                          2,
+                          bits_of(0.9f),
+                          1,
+                          number(ProcessorKind::kTopK),
+                          1,
+                          40,
+                          number(ProcessorKind::kTopP),
+                          2,
+                          bits_of(0.1f),
+                          1,
+                          number(ProcessorKind::kXtc),
+                          2,
+                          bits_of(0.5f),
+                          bits_of(0.1f)};
+  ProcessLogits op{logits};
+  op.history = life.ints(Shape{rows, length}, vocabulary);
+  op.lengths = life.ints(Shape{rows}, length + 1);
+  op.keys = keys;
+  op.steps = steps;
+  Tensor* const scores = process_logits(life.runtime, op, code, static_cast<int64_t>(std::size(code)));
+  const Sample drawn = sample(life.runtime, {scores, keys, steps}, true);
+  return {scores, drawn.out, drawn.log_probs, token_report(life.runtime, {logits, drawn.out, 3}),
+          gumbel_noise(life.runtime, {logits, keys, life.ints({3})})};
+}
+
+/// A step of beam search, and the cache and the history that go on from it.
+Results searches(Life& life) {
+  const int problems = 1 + life.pick(3), beams = 1 + life.pick(4), rows = problems * beams;
+  const int vocabulary = 20 + life.pick(100), pages = 2, held = 1 + life.pick(2 * 64);
+  Tensor* const scores = life.floats(Shape{problems, beams * vocabulary});
+  Tensor* const sums = life.floats(Shape{problems, beams});
+  Tensor* const hypotheses = life.ints(Shape{problems, beams, 4}, 1);
+  Tensor *const counts = life.ints(Shape{problems}, 1), *const done = life.ints(Shape{problems}, 1);
+  Tensor *const steps = life.ints({0}), *const tokens = life.ints(Shape{rows}, 1);
+  Tensor* const sources = life.ints(Shape{rows}, 1);
+  const TopKResult best = top_k(life.runtime, {scores, 2 * beams, true, false}, -1);
+  beam_step(life.runtime, {scores, best.indices, life.ints({1}), sums, hypotheses, counts, done, steps, tokens, sources,
+                           beams, 0, 0, EarlyStopping::kNo, 1.0, 20});
+  std::vector<int32_t> own(static_cast<size_t>(rows * pages));  // pages, none twice
+  std::iota(own.begin(), own.end(), 0);
+  Tensor* const table = reshape(life.runtime, life.ints(own), Shape{rows, pages});
+  Tensor* const lengths = life.ints(std::vector<int32_t>(static_cast<size_t>(rows), held));
+  Tensor* const copies = reorder_cache(life.runtime, {sources, beams, table, lengths});
+  Tensor* const cache = life.floats(Shape{rows * pages, 2, PageShape{8, 8}.elements()}, life.float_dtype());
+  copy_pages(life.runtime, {copies, cache});
+  Tensor *const history = life.ints(Shape{rows, 12}, vocabulary), *const said = life.ints(Shape{rows}, 12);
+  reorder_rows(life.runtime, {sources, beams, history});
+  append_tokens(life.runtime, {tokens, history, said});
+  Tensor* const finished = life.ints(Shape{rows}, 2);
+  end_of_sequence(life.runtime, {tokens, life.ints({1, 2}), 0, tokens, finished});
+  return {sums, hypotheses, counts, done, steps, tokens, sources, table, copies, cache, history, said, finished};
+}
+
 }  // namespace
 
 const std::vector<Computation> kComputations = {
     {"elements", elements}, {"moves", moves},       {"rows", rows},
     {"norms", norms},       {"products", products}, {"attends", attends},
     {"decodes", decodes},   {"masks", masks},       {"linear attention", linear_attends},
-    {"draws", draws},       {"turns", turns},
+    {"draws", draws},       {"turns", turns},       {"chooses", chooses},
+    {"searches", searches},
 };
 
 }  // namespace heddle::stress
