@@ -138,12 +138,15 @@ function checkBatch(
   const length = rows[0]?.length ?? 0;
   if (length < 1 || length > maxPositions || rows.some((row) => row.length !== length)) {
     const wanted = `rows of one length from 1 to ${maxPositions}`;
-    throw new RangeError(`[${name}] ${argument} must be ${wanted} but have ${rows.map((row) => row.length).join(', ')}`);
+    throw new RangeError(
+      `[${name}] ${argument} must be ${wanted} but have ${rows.map((row) => row.length).join(', ')}`,
+    );
   }
   return rows;
 }
 
-function checkCapture(name: string, capture: unknown, known: readonly string[]): readonly string[] {
+/** Paths that a model knows. */
+export function checkCapture(name: string, capture: unknown, known: readonly string[]): readonly string[] {
   if (capture === undefined) return [];
   if (!Array.isArray(capture)) throw typeError(name, 'capture', 'an array of paths', capture);
   capture.forEach((path, index) => {

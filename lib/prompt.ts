@@ -48,7 +48,12 @@ export function checkMask(
   if (mask === undefined) return rows.map((row) => new Int32Array(row.length).fill(1));
   const masks = checkRows(name, argument, mask, 2).rows;
   if (masks.length !== rows.length || masks.some((row, b) => row.length !== rows[b]?.length)) {
-    throw rangeError(name, argument, `of the shape of ${of} (rows of ${rows.map((row) => row.length).join(', ')})`, mask);
+    throw rangeError(
+      name,
+      argument,
+      `of the shape of ${of} (rows of ${rows.map((row) => row.length).join(', ')})`,
+      mask,
+    );
   }
   return masks;
 }
@@ -59,6 +64,8 @@ export interface PromptRow {
   readonly tokens: Int32Array;
   /** The same with the padding that the caller gave. */
   readonly padded: Int32Array;
+  /** Of what is padded, 1: a token, 0: padding; undefined: nothing is. */
+  readonly mask: Int32Array | undefined;
 }
 
 /** Prompts in rows; whether the caller gave many. */
@@ -82,13 +89,21 @@ function readPrompt(name: string, prompt: unknown, tokenizer: Tokenizer | undefi
     if (!tokenizer) throw new TypeError(`[${name}] this model has no tokenizer: give token ids instead of text`);
     const rows = texts.map((text) => Int32Array.from(tokenizer.encode(text)));
     checkRows(name, 'tokens of prompt', rows, vocabSize);
-    return { rows: rows.map((tokens) => ({ tokens, padded: tokens })), many: prompt === texts };
+    return { rows: rows.map((tokens) => ({ tokens, padded: tokens, mask: undefined })), many: prompt === texts };
   }
   const masked = typeof prompt === 'object' && prompt !== null && 'ids' in prompt;
   if (masked) checkOptions(name, prompt, ['ids', 'mask']);
   const { ids, mask } = masked ? (prompt as { ids: unknown; mask?: unknown }) : { ids: prompt, mask: undefined };
   const { rows, many } = checkRows(name, masked ? 'prompt.ids' : 'prompt', ids, vocabSize);
   const masks = checkMask(name, mask, rows);
-  const padded = rows.map((row) => Int32Array.from(row));
-  return { rows: padded.map((row, b) => ({ tokens: row.filter((_, i) => masks[b]?.[i] !== 0), padded: row })), many };
+  return {
+    many,
+    rows: rows.map((row, b) => {
+      const padded = Int32Array.from(row);
+      const own = Int32Array.from(masks[b]!);
+      return own.includes(0)
+        ? { padded, mask: own, tokens: padded.filter((_, i) => own[i] !== 0) }
+        : { padded, mask: undefined, tokens: padded };
+    }),
+  };
 }

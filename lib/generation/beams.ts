@@ -1,14 +1,13 @@
 import { add } from '../ops/arithmetic';
 import { beamStep, gumbelNoise, type BeamState, type EarlyStopping } from '../ops/beam';
 import { concat } from '../ops/concat';
-import { gatherRows } from '../ops/gather-rows';
 import { logSoftmax } from '../ops/softmax';
-import { samplingKeys } from '../ops/sample';
 import { topK } from '../ops/top-k';
 import type { Channel } from '../tensor/program';
 import { tensor, type Tensor } from '../tensor/tensor';
 import { int32 } from './model';
 import type { Rows } from './rows';
+import type { Scoring } from './scoring';
 import type { Strategy } from './strategy';
 
 export interface BeamSettings {
@@ -22,8 +21,6 @@ export interface BeamSettings {
   earlyStopping: EarlyStopping;
   lengthPenalty: number;
   maxSteps: number;
-  /** Keys of the random generator, one a prompt; undefined: take the best candidates. */
-  keys: readonly { seed: number; sequence: number }[] | undefined;
 }
 
 /** A finished beam. */
@@ -33,12 +30,6 @@ export interface Hypothesis {
   /** Sum of log-probabilities over length ^ lengthPenalty. */
   score: number;
 }
-
-/**
- * What is done to log-probabilities [N, V] of a group's beams before they are compared: row i is row `rows[i]` of the
- * model; `earlier` [B, K'] int32, a view, are the tokens that earlier groups have just chosen.
- */
-export type BeamProcessors = (scores: Tensor, rows: Tensor | undefined, earlier: Tensor) => Tensor;
 
 /** A running beam of a score that no other beats: all but the first start so, since all beams of a group are equal. */
 const HOPELESS = -1e9;
@@ -74,46 +65,44 @@ class Group implements Disposable {
 
 /**
  * Beam search (Sutskever et al., 2014, section 3.2), diverse beam search (Vijayakumar et al., 2018) where there are
- * groups, and beams that are sampled (Kool et al., 2019) where there are keys. Sends [tokens, sources] of all rows.
+ * groups, and beams that are sampled (Kool et al., 2019) where the scoring has keys. Sends [tokens, sources] of all rows.
  */
 export class BeamSearch implements Strategy {
   readonly #groups: Group[];
   readonly #ends: Tensor;
   /** [R] int32: which row each row goes on from. */
   readonly #sources: Tensor;
-  readonly #keys: Tensor | undefined;
-  /** Once finished: the best hypotheses of each prompt, best first. */
-  results: Hypothesis[][] = [];
   /** Of each step: tokens and sources of all rows. */
   readonly #steps: Int32Array[] = [];
 
   constructor(
     readonly rows: Rows,
+    readonly scoring: Scoring,
     readonly settings: BeamSettings,
-    readonly processors: BeamProcessors | undefined,
   ) {
     const { device } = rows.model;
-    const { numBeams, numBeamGroups, eosTokenIds, keys } = settings;
+    const { numBeams, numBeamGroups, eosTokenIds } = settings;
     this.#groups = Array.from(
       { length: numBeamGroups },
       (_, index) => new Group(rows, index, numBeams / numBeamGroups),
     );
     this.#ends = int32(device, eosTokenIds);
     this.#sources = int32(device, new Int32Array(rows.count));
-    this.#keys = keys && samplingKeys(keys, device);
   }
 
-  get rowsPerPrompt(): number {
-    return this.settings.numBeams;
-  }
   get newsWidth(): number {
     return 2 * this.rows.count;
   }
 
-  choose(logits: Tensor, channel: Channel): void {
+  /** Log-probabilities, processed; but groups wait for those before them. */
+  process(logits: Tensor): Tensor {
+    return this.#groups.length > 1 ? logits : this.scoring.apply(logSoftmax(logits));
+  }
+
+  pick(scores: Tensor, _: Tensor, channel: Channel): void {
     const { rows } = this;
     this.#groups.forEach((group, index) => {
-      this.#chooseOf(group, index, logits);
+      this.#pickOf(group, index, group.rows ? this.#processGroup(scores, group.rows, index) : scores);
     });
     const done = this.#groups.map(({ state }) => state.done);
     rows.reorder(this.#sources);
@@ -121,17 +110,22 @@ export class BeamSearch implements Strategy {
     channel.emit(concat([rows.tokens, this.#sources]), done.length === 1 ? done[0]! : concat(done));
   }
 
-  #chooseOf(group: Group, index: number, logits: Tensor): void {
+  /** Logits of all rows → processed log-probabilities of a group's. */
+  #processGroup(logits: Tensor, rows: Tensor, index: number): Tensor {
+    const { tokens, prompts, perPrompt } = this.rows;
+    const chosen = tokens.reshape([prompts.length, perPrompt]).slice(1, 0, (index * perPrompt) / this.#groups.length);
+    return this.scoring.apply(logSoftmax(logits), { rows, groupTokens: concat([chosen]) });
+  }
+
+  /** Picks among the scores [B · K, V] of a group. */
+  #pickOf(group: Group, index: number, scores: Tensor): void {
     const { rows, settings } = this;
     const { eosTokenIds, padTokenId, earlyStopping, lengthPenalty, maxSteps } = settings;
     const { sums, steps } = group.state;
     const [problems = 0, beams = 0] = sums.shape;
-    const scores = logSoftmax(group.rows ? gatherRows(logits, group.rows) : logits);
-    const earlier = rows.tokens.reshape([problems, -1]).slice(1, 0, index * beams);
-    const processed = this.processors?.(scores, group.rows, earlier) ?? scores;
-    const total = add(processed.reshape([problems, beams, -1]), sums.reshape([problems, beams, 1]));
+    const total = add(scores.reshape([problems, beams, -1]), sums.reshape([problems, beams, 1]));
     const flat = total.reshape([problems, -1]); // [B, K · V]
-    const ranked = this.#keys ? gumbelNoise(flat, this.#keys, steps) : flat;
+    const ranked = this.scoring.keys ? gumbelNoise(flat, this.scoring.keys, steps) : flat;
     const candidates = topK(ranked, Math.max(2, 1 + eosTokenIds.length) * beams).indices;
     beamStep(flat, candidates, group.state, {
       tokens: rows.tokens,
@@ -151,10 +145,11 @@ export class BeamSearch implements Strategy {
     for (let at = 0; at < news.length; at += this.newsWidth) this.#steps.push(news.slice(at, at + this.newsWidth));
   }
 
-  async finish(): Promise<void> {
+  /** After the last step: the best hypotheses of each prompt, best first. */
+  async results(): Promise<Hypothesis[][]> {
     const { rows, settings } = this;
     const found = await Promise.all(this.#groups.map((group, index) => this.#hypothesesOf(group, index)));
-    this.results = rows.prompts.map((_, prompt) =>
+    return rows.prompts.map((_, prompt) =>
       found
         .flatMap((ofGroup) => ofGroup[prompt]!)
         .sort((a, b) => b.score - a.score || b.step - a.step)
@@ -206,6 +201,6 @@ export class BeamSearch implements Strategy {
 
   [Symbol.dispose](): void {
     for (const group of this.#groups) group[Symbol.dispose]();
-    for (const part of [this.#ends, this.#sources, this.#keys]) part?.dispose();
+    for (const part of [this.#ends, this.#sources]) part.dispose();
   }
 }

@@ -1,4 +1,4 @@
-import { checkInteger, rangeError } from '../check';
+import { rangeError } from '../check';
 import type { GenerationOptions } from './options';
 
 /** What a model and its prompts leave room for. */
@@ -13,8 +13,6 @@ export interface GenerationLimits {
   promptLength: number;
   /** The same, padding counted. */
   paddedLength: number;
-  /** A source is read by an encoder; what is generated begins anew. */
-  hasSource: boolean;
 }
 
 /**
@@ -35,9 +33,7 @@ export function stepsOf(
       `[${name}] a prompt of ${promptLength} tokens does not fit the context of ${maxPositions} tokens`,
     );
   }
-  if (maxLength !== undefined) checkInteger(name, 'maxLength', maxLength, 1);
   if (maxNewTokens !== undefined) {
-    checkInteger(name, 'maxNewTokens', maxNewTokens, 1);
     if (maxNewTokens > room) {
       const wanted = `at most ${room}: the room that the prompt leaves in the context`;
       throw rangeError(name, 'maxNewTokens', wanted, maxNewTokens);

@@ -15,30 +15,54 @@ export interface LoopSettings {
   maxSteps: number;
   /** Prompts are read in pieces of so many tokens a row. */
   prefillChunkSize: number;
+  /** Milliseconds after which no step begins. */
+  maxTime: number;
   signal: AbortSignal | undefined;
 }
 
-/** What a generation runs: made once there is room for it. */
-export interface Task extends Disposable {
+/** What a generation runs. */
+export interface Task<Output> extends Disposable {
   readonly rows: Rows;
-  readonly strategy: Strategy;
-  /** Where JavaScript has a say in every step: what becomes of logits [R, V] before they are chosen from. */
-  readonly onLogits?: ((logits: Tensor) => Promise<Tensor>) | undefined;
+  readonly strategy: Strategy | undefined;
+  /** A way of its own to run, where there is no strategy: yields what `receive` takes. */
+  run?(run: Run<Output>): Steps;
+  /**
+   * Where JavaScript has a say in every step: logits [R, V] → the scores that the strategy picks from, instead of its
+   * own `process`.
+   */
+  readonly process?: ((logits: Tensor) => Promise<Tensor>) | undefined;
+  /** Before the prompts are read. */
+  start?(channel: Channel): Promise<void>;
+  /** What the numbers that steps sent say: of whole steps. */
+  receive(news: Int32Array): Iterable<Output>;
+  /** Nothing more is wanted. */
+  readonly done: boolean;
+  /** Once no more steps come, while the tensors are there. */
+  finish(): Promise<Iterable<Output>>;
+}
+
+/** A generation on its way. */
+export interface Run<Output> extends LoopSettings {
+  task: Task<Output>;
+  channel: Channel;
+  deadline: number;
 }
 
 /**
- * Runs a task: yields what its steps send, that of whole steps, as it comes. The prompts run eagerly; then one recorded
- * step is replayed by native loops, so that JavaScript is not waited for. Ending the iteration early ends the work.
+ * Runs a task: yields what comes of its steps, as it comes. The prompts run eagerly; then one recorded step is replayed
+ * by native loops, so that JavaScript is not waited for, or step by step where JavaScript has a say. Ending the
+ * iteration early ends the work.
  *
- * @param begin makes the task, which is disposed of at the end.
+ * @param begin makes the task, once there is room for it; it is disposed of at the end.
  * @throws the signal's reason; whatever made an op fail.
  */
-export async function* decode<T extends Task>(
+export async function* decode<Output>(
   device: DeviceName,
-  begin: () => T,
+  begin: () => Task<Output>,
   settings: LoopSettings,
-): AsyncGenerator<{ task: T; news: Int32Array }, void, undefined> {
-  const { signal, maxSteps, prefillChunkSize } = settings;
+): AsyncGenerator<Output, void, undefined> {
+  const { signal, maxTime } = settings;
+  const deadline = performance.now() + maxTime;
   // Also a turn of the microtasks: the caller may stand in a scope, which would take the tensors made here.
   do await roomInQueue(device);
   while (isBusy(device));
@@ -49,10 +73,15 @@ export async function* decode<T extends Task>(
   };
   signal?.addEventListener('abort', abort);
   try {
-    using task = begin();
-    const run = task.onLogits ? stepwise : replay;
-    for await (const news of run(task, prefillChunkSize, maxSteps, channel, signal)) yield { task, news };
-    await task.strategy.finish?.();
+    using task = channel.guard(begin);
+    await task.start?.(channel);
+    const run = { ...settings, task, channel, deadline };
+    const steps = task.run?.(run) ?? (task.process ? stepwise(run) : replay(run));
+    for await (const news of steps) {
+      yield* task.receive(news);
+      if (task.done) break;
+    }
+    yield* await task.finish();
   } catch (error) {
     signal?.throwIfAborted(); // what it made fail is not the news
     throw error;
@@ -62,39 +91,44 @@ export async function* decode<T extends Task>(
   }
 }
 
-type Steps = AsyncGenerator<Int32Array, void, undefined>;
+export type Steps = AsyncGenerator<Int32Array, void, undefined>;
 
 /** Reads the prompts and replays a recorded step. */
-async function* replay(
-  { rows, strategy }: Task,
-  prefillChunkSize: number,
-  maxSteps: number,
-  channel: Channel,
-  signal: AbortSignal | undefined,
-): Steps {
+async function* replay<Output>(run: Run<Output>): Steps {
+  const { channel, signal, maxSteps, deadline } = run;
+  const { rows } = run.task;
+  const strategy = run.task.strategy!;
+  const choose = (logits: Tensor) => {
+    strategy.pick(strategy.process(logits), logits, channel);
+  };
   {
-    using logits = await prefill(rows, prefillChunkSize, channel);
+    using logits = await prefill(rows, run.prefillChunkSize, channel);
     channel.guard(() => {
       scope(() => {
-        strategy.choose(logits, channel);
+        choose(logits);
       });
     });
   }
   using program = Program.record(() => {
-    strategy.choose(step(rows), channel);
+    choose(step(rows));
   });
   const loops: number[] = []; // steps asked of each loop in the queue
   let unasked = maxSteps - 1; // steps that no loop was asked for
   let missing = maxSteps * strategy.newsWidth; // numbers yet to come
   for (let done = false; !done && missing > 0;) {
     signal?.throwIfAborted(); // loops queued from here on would run no step, and tell of none that failed
+    if (performance.now() >= deadline) {
+      channel.stop();
+      unasked = 0;
+      done = loops.length === 0; // what was queued still tells what it did
+    }
     while (loops.length < LOOPS_QUEUED && unasked > 0) {
       const count = Math.min(LOOP_STEPS, unasked);
       program.loop(channel, count);
       loops.push(count);
       unasked -= count;
     }
-    for (const news of await channel.take()) {
+    for (const news of done ? [] : await channel.take()) {
       if (news.error) throw news.error;
       // A loop that ran out of its turn gives back what it did not do.
       for (const count of loops.splice(0, news.finishedLoops)) unasked += count;
@@ -106,22 +140,19 @@ async function* replay(
   }
 }
 
-/** Reads the prompts and runs step by step, logits in JavaScript's hands in between. */
-async function* stepwise(
-  { rows, strategy, onLogits }: Task,
-  prefillChunkSize: number,
-  maxSteps: number,
-  channel: Channel,
-  signal: AbortSignal | undefined,
-): Steps {
-  for (let steps = 0, done = false; steps < maxSteps && !done; ++steps) {
+/** Reads the prompts and runs step by step, with the logits in JavaScript's hands in between. */
+async function* stepwise<Output>(run: Run<Output>): Steps {
+  const { channel, signal, maxSteps, deadline, task } = run;
+  const { rows } = task;
+  const strategy = task.strategy!;
+  for (let steps = 0, done = false; steps < maxSteps && !done && performance.now() < deadline; ++steps) {
     signal?.throwIfAborted();
     using logits =
-      steps === 0 ? await prefill(rows, prefillChunkSize, channel) : channel.guard(() => scope(() => step(rows)));
-    using processed = await onLogits!(logits);
+      steps === 0 ? await prefill(rows, run.prefillChunkSize, channel) : channel.guard(() => scope(() => step(rows)));
+    using scores = await task.process!(logits);
     channel.guard(() => {
       scope(() => {
-        strategy.choose(processed, channel);
+        strategy.pick(scores, logits, channel);
       });
     });
     for (let missing = strategy.newsWidth; missing > 0;) {
@@ -135,7 +166,7 @@ async function* stepwise(
   }
 }
 
-/** Runs the model on the tokens that were chosen: logits [R, V]. */
+/** Runs the model on the tokens that were picked: logits [R, V]. */
 function step({ tokens: ids, single: cuSeqlens, cache, model }: Rows): Tensor {
   return model.forward({ ids, positions: cache.lengths, cuSeqlens, cache }).logits;
 }

@@ -2,8 +2,7 @@ import { rangeError } from '../check';
 import type { GenerationOptions } from './options';
 
 /** How the next token is found. */
-export type Mode =
-  'greedy' | 'sampling' | 'contrastive' | 'beam' | 'beamSampling' | 'groupBeam' | 'constrainedBeam';
+export type Mode = 'greedy' | 'sampling' | 'contrastive' | 'beam' | 'beamSampling' | 'groupBeam' | 'constrainedBeam';
 
 /** What each is called, and the options that choose it. */
 export const MODES: Readonly<Record<Mode, string>> = {
@@ -48,8 +47,8 @@ export const ONLY_IN: Readonly<Partial<Record<keyof GenerationOptions, readonly 
   logprobs: ONE_BY_ONE,
   guidanceScale: ONE_BY_ONE,
   negativePrompt: ONE_BY_ONE,
-  processLogits: ['greedy', 'sampling', 'beam', 'beamSampling', 'constrainedBeam', 'contrastive'],
-  allowedTokens: ['greedy', 'sampling', 'beam', 'beamSampling', 'constrainedBeam', 'contrastive'],
+  logitsProcessor: ['greedy', 'sampling', 'beam', 'beamSampling', 'constrainedBeam', 'contrastive'],
+  prefixAllowedTokensFn: ['greedy', 'sampling', 'beam', 'beamSampling', 'constrainedBeam', 'contrastive'],
   returnScores: ONE_BY_ONE,
 };
 
@@ -106,7 +105,8 @@ export function checkMode(name: string, mode: Mode, given: GenerationOptions, op
   if (isBeam && numReturnSequences > numBeams) {
     exclude('numReturnSequences', `at most numBeams ${numBeams}`, numReturnSequences);
   }
-  if (isBeam && given.penaltyAlpha !== undefined) exclude('penaltyAlpha', 'left out with numBeams above 1', penaltyAlpha);
+  if (isBeam && given.penaltyAlpha !== undefined)
+    exclude('penaltyAlpha', 'left out with numBeams above 1', penaltyAlpha);
   if (bestOf !== undefined && bestOf < numReturnSequences) {
     exclude('bestOf', `at least numReturnSequences ${numReturnSequences}`, bestOf);
   }

@@ -14,6 +14,12 @@ export interface History {
   readonly promptLengths: Tensor;
 }
 
+export interface RowsOptions {
+  maxSteps: number;
+  /** What processors look back on: that of every row, one a prompt where its rows always have the same, or nothing. */
+  histories: 'rows' | 'prompts' | 'none';
+}
+
 /** The rows of a model that continue B prompts, `perPrompt` each, side by side: what stays on the device between steps. */
 export class Rows implements Disposable {
   readonly cache: KVCache;
@@ -23,12 +29,14 @@ export class Rows implements Disposable {
   readonly single: Tensor;
   /** Undefined where nobody looks back. */
   readonly history: History | undefined;
+  /** Sequences of a prompt that have a history. */
+  readonly historiesPerPrompt: number;
 
   constructor(
     readonly model: DecoderModel,
     readonly prompts: readonly PromptRow[],
     readonly perPrompt: number,
-    { maxSteps, keepsHistory }: { maxSteps: number; keepsHistory: boolean },
+    { maxSteps, histories }: RowsOptions,
   ) {
     const { device } = model;
     const { count } = this;
@@ -36,7 +44,8 @@ export class Rows implements Disposable {
     this.cache = model.createCache(count, longest + maxSteps);
     this.tokens = int32(device, new Int32Array(count));
     this.single = int32(device, cumulative(new Array<number>(count).fill(1)));
-    this.history = keepsHistory ? this.#startHistory(maxSteps) : undefined;
+    this.historiesPerPrompt = histories === 'prompts' ? 1 : perPrompt;
+    this.history = histories === 'none' ? undefined : this.#startHistory(maxSteps);
   }
 
   /** R */
@@ -44,24 +53,28 @@ export class Rows implements Disposable {
     return this.prompts.length * this.perPrompt;
   }
 
+  /** Of each history: the prompt as it was given. */
+  get given(): Int32Array[] {
+    return this.prompts.flatMap(({ padded }) => new Array<Int32Array>(this.historiesPerPrompt).fill(padded));
+  }
+
   #startHistory(maxSteps: number): History {
     const { device } = this.model;
-    const capacity = Math.max(...this.prompts.map(({ padded }) => padded.length)) + maxSteps;
-    const tokens = new Int32Array(this.count * capacity);
-    const lengths = new Int32Array(this.count);
-    for (let row = 0; row < this.count; ++row) {
-      const { padded } = this.prompts[Math.floor(row / this.perPrompt)]!;
+    const { given } = this;
+    const capacity = Math.max(...given.map((padded) => padded.length)) + maxSteps;
+    const tokens = new Int32Array(given.length * capacity);
+    given.forEach((padded, row) => {
       tokens.set(padded, row * capacity);
-      lengths[row] = padded.length;
-    }
+    });
+    const lengths = given.map((padded) => padded.length);
     return {
-      tokens: tensor(tokens, [this.count, capacity], { device }),
+      tokens: tensor(tokens, [given.length, capacity], { device }),
       lengths: int32(device, lengths),
       promptLengths: int32(device, lengths),
     };
   }
 
-  /** Adds the tokens that were chosen, [R], to the history. */
+  /** Adds the tokens that were chosen, one a history. */
   remember(tokens: Tensor): void {
     if (this.history) appendTokens(tokens, this.history.tokens, this.history.lengths);
   }
@@ -69,7 +82,7 @@ export class Rows implements Disposable {
   /** Rows go on from others of the same prompt: sources [R] int32. */
   reorder(sources: Tensor): void {
     this.cache.reorder(sources, this.perPrompt);
-    if (this.history) reorderRows(sources, this.perPrompt, this.history.tokens);
+    if (this.history && this.historiesPerPrompt > 1) reorderRows(sources, this.perPrompt, this.history.tokens);
   }
 
   /** After the prompts were read, by the first row of each: all rows of a prompt hold it. */

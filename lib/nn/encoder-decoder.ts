@@ -105,7 +105,12 @@ export class EncoderDecoder implements Disposable {
       throw rangeError('EncoderDecoder', 'decoder.width', `that of the encoder, ${encoder.width}`, decoder.width);
     }
     if (sharedTokens && vocabSize !== sourceVocabSize) {
-      throw rangeError('EncoderDecoder', 'vocabSize', `that of the sources, ${sourceVocabSize}, to share it`, vocabSize);
+      throw rangeError(
+        'EncoderDecoder',
+        'vocabSize',
+        `that of the sources, ${sourceVocabSize}, to share it`,
+        vocabSize,
+      );
     }
     const table = (path: string, rows: number, packed: boolean) =>
       packed ? source.matrix(path, [rows, encoder.width]) : source.dense(path, [rows, encoder.width]);

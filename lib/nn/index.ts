@@ -1,5 +1,11 @@
 export { FeedForward, TransformerBlock, type BlockOptions } from './block';
-export { CrossAttention, HeadProjections, SelfAttention, type HeadProjectionsOptions, type Step } from './cached-attention';
+export {
+  CrossAttention,
+  HeadProjections,
+  SelfAttention,
+  type HeadProjectionsOptions,
+  type Step,
+} from './cached-attention';
 export { Capture } from './capture';
 export { Decoder, type DecoderInput, type DecoderOptions, type DecoderOutput } from './decoder';
 export { Draws, type PassOptions } from './dropout';

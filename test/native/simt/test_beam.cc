@@ -146,8 +146,8 @@ void noise() {
   const int64_t width = 4001;
   const Values out(DType::kFloat32, {2, width});
   const Floats x = normals(2 * width, 5);
-  compute(GumbelNoise{Values::of({2, width}, x), Values::of({2, 3}, Ints{1, 2, 3, 1, 2, 4}),
-                      Values::of({1}, Ints{9}), out});
+  compute(GumbelNoise{Values::of({2, width}, x), Values::of({2, 3}, Ints{1, 2, 3, 1, 2, 4}), Values::of({1}, Ints{9}),
+                      out});
   const Floats y = out.floats();
   std::vector<int> bins(20);
   bool differ = false;
