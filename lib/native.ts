@@ -228,8 +228,8 @@ export interface Native {
   abortChannel(channel: number): void;
   disposeChannel(channel: number): boolean;
   emit(tokens: number, finished: number, channel: number): void;
-  /** What is queued on the channel's device from here on runs only while the source, a channel or 0, is not aborted. */
-  setAbortSource(channel: number, source: number): void;
+  /** What is queued on the channel's device from here on runs only while the channel is not aborted; or in any case. */
+  setAbortSource(channel: number, on: boolean): void;
 
   readSafetensorsHeader(file: string): {
     dataStart: number;

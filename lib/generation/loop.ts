@@ -1,7 +1,8 @@
-import { memory, type DeviceName } from '../tensor/device';
+import type { DeviceName } from '../tensor/device';
 import { Channel, Program } from '../tensor/program';
+import { isBusy, roomInQueue } from '../tensor/queue';
 import { scope } from '../tensor/scope';
-import { tensor, type Tensor } from '../tensor/tensor';
+import type { Tensor } from '../tensor/tensor';
 import { prefill } from './prefill';
 import type { Rows } from './rows';
 import type { Strategy } from './strategy';
@@ -9,17 +10,6 @@ import type { Strategy } from './strategy';
 /** Steps a native loop runs at most before it comes back; two loops are kept queued. */
 const LOOP_STEPS = 32;
 const LOOPS_QUEUED = 2;
-
-/** Ops that may wait already when a generation begins; many begin at once in a server. */
-const BUSY_QUEUE = 1024;
-
-/** Resolves once what is queued now has run. */
-async function roomInQueue(device: DeviceName): Promise<void> {
-  await Promise.resolve();
-  if (memory(device).pending <= BUSY_QUEUE) return;
-  using marker = tensor(new Int32Array(0), [0], { device });
-  await marker.ready();
-}
 
 export interface LoopSettings {
   maxSteps: number;
@@ -75,7 +65,7 @@ export async function* decode<Output>(
   const deadline = performance.now() + maxTime;
   // Also a turn of the microtasks: the caller may stand in a scope, which would take the tensors made here.
   do await roomInQueue(device);
-  while (memory(device).pending > BUSY_QUEUE);
+  while (isBusy(device));
   signal?.throwIfAborted();
   using channel = new Channel(device);
   const abort = () => {

@@ -3,6 +3,7 @@ import { show } from '../check';
 import { readJson } from '../json';
 import type { DeviceName } from '../tensor/device';
 import { Channel } from '../tensor/program';
+import { isBusy, roomInQueue } from '../tensor/queue';
 import type { FloatDType } from '../tensor/tensor';
 import { WeightFolder } from '../weights/folder';
 import { bart } from './bart';
@@ -81,6 +82,9 @@ export async function loadNetwork(
   };
   signal?.addEventListener('abort', abort);
   try {
+    do await roomInQueue(device);
+    while (isBusy(device));
+    signal?.throwIfAborted();
     const network = channel.guard(() => recipe.create(checkpoint, config, architecture));
     const total = checkpoint.loaded.reduce((sum, { bytes }) => sum + bytes, 0);
     let loaded = 0;

@@ -6,7 +6,7 @@ import { scope } from '../tensor/scope';
 import { shapeOf, tensor, type FloatDType, type Tensor } from '../tensor/tensor';
 import { checkDropout, drawsOf, drop, PASS_KEYS, type PassOptions } from './dropout';
 import { scaleBy } from './layers';
-import { join, type ParameterSource } from './parameters';
+import { checkSource, join, type ParameterSource } from './parameters';
 import { sinusoidalPositions } from './positions';
 
 const POSITIONS = ['none', 'learned', 'sinusoidal'] as const;
@@ -52,6 +52,7 @@ export class TokenEmbedding implements Disposable {
     path: string,
     readonly options: TokenEmbeddingOptions,
   ) {
+    checkSource(NAME, source, path);
     checkOptions(NAME, options, ['vocabSize', 'width', 'scaled', 'positions', 'maxPositions', 'dropout']);
     const { vocabSize, width, scaled = false, positions = 'none', maxPositions, dropout = 0 } = options ?? {};
     checkInteger(NAME, 'vocabSize', vocabSize, 1, 2 ** 31 - 1);

@@ -133,11 +133,11 @@ Napi::Value emit(const Call& c) {
   return c.undefined();
 }
 
-/// (channel, source or 0): what is queued on the channel's device from here on runs only while the source, a channel
-/// too, is not aborted.
+/// (channel, on): what is queued on the channel's device from here on runs only while it is not aborted; or again in any
+/// case.
 Napi::Value set_abort_source(const Call& c) {
-  Channel* const source = c.integer(1) == 0 ? nullptr : channel_of(c, 1);
-  channel_of(c, 0)->stream.push(Record::of(SetAbortSource{source}));
+  Channel* const channel = channel_of(c, 0);
+  channel->stream.push(Record::of(SetAbortSource{c.flag(1) ? channel : nullptr}));
   return c.undefined();
 }
 

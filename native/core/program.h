@@ -62,6 +62,10 @@ struct Emit {
   std::array<const Tensor*, 2> reads() const { return {tokens, finished}; }
   std::array<Tensor*, 0> writes() const { return {}; }
   void run(Stream& stream) const;
+
+ private:
+  void send(Stream& stream, std::vector<int32_t>& ids, std::vector<int32_t>& ends) const;
+  void fail(Stream& stream, const std::shared_ptr<const Error>& error) const;
 };
 
 }  // namespace heddle

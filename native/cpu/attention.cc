@@ -10,7 +10,7 @@
 namespace heddle::cpu::HEDDLE_ISA {
 namespace {
 
-constexpr float kInfinity = __builtin_inff();
+constexpr float kInfinity = INFINITY;
 constexpr double kNsPerMultiplyAdd = 0.02;
 
 /// One online softmax a row: largest score, sum of exponentials, weighted sum of values (not yet divided).

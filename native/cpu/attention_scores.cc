@@ -11,7 +11,7 @@ namespace {
 
 constexpr double kNsPerKey = 4;
 
-constexpr float kInfinity = __builtin_inff();
+constexpr float kInfinity = INFINITY;
 
 /// scores [count], a multiple of 16, → their exponentials over the sum of those and of the sink's.
 void normalize(float* scores, int64_t count, float sink) {

@@ -125,11 +125,11 @@ class Scorer {
       alignas(64) float added[kPageKeys] = {};
       bias_.add(false, row, key, kPageKeys, added);
       for (int j = 0; j < kPageKeys; ++j) {
-        if (added[j] == -__builtin_inff()) keep &= ~(uint64_t{1} << j);  // whatever the score is, NaN too
+        if (added[j] == -INFINITY) keep &= ~(uint64_t{1} << j);  // whatever the score is, NaN too
         scores[j] += added[j];
       }
     }
-    const Vec minus_infinity = Vec::set(-__builtin_inff());
+    const Vec minus_infinity = Vec::set(-INFINITY);
     for (int64_t j = 0; j < kPageKeys; j += Vec::kWidth) {
       select(Vec::from_bits(keep >> j), Vec::load(scores + j), minus_infinity).store(scores + j);
     }

@@ -93,8 +93,9 @@ void CudaBackend::give_back(void* block) { library_.free(block, stream_); }
 void* CudaBackend::allocate_scratch(void* owner, size_t bytes) {
   auto& self = *static_cast<CudaBackend*>(owner);
   try {
-    return self.scratch_.emplace_back(self.allocator().allocate(bytes));
-  } catch (const Error&) {
+    self.scratch_.emplace_back(nullptr);  // its place first: what is taken must not be lost
+    return self.scratch_.back() = self.allocator().allocate(bytes);
+  } catch (const std::exception&) {
     return nullptr;  // the kernel's launch says so
   }
 }
