@@ -30,6 +30,11 @@ const decoder = {
   ...block,
   ...{ vocabSize: 11, contextLength: 16, numLayers: 1, tiedHead: true, positions: 'learned', attentionScale: () => 1 },
 };
+const stack = { ...decoder, projection: 'separate' };
+const encoderDecoder = {
+  ...{ vocabSize: 11, sourceVocabSize: 11, contextLength: 16, encoder: stack, decoder: stack, sharedTokens: true },
+  ...{ tiedHead: true, headBias: true, headScale: 0.5, decoderStartTokenId: 0 },
+};
 const rotary = { base: 10_000, rotaryWidth: 4, scaling: { kind: 'linear', factor: 2 } };
 const encoder = {
   ...{
@@ -87,6 +92,7 @@ export const VALID: Readonly<Record<string, Valid>> = {
   KVCache: () => [cacheOptions],
   'KVCache.layer': () => [0],
   'KVCache.append': () => [0, floats(4, 1, 4), floats(4, 1, 4), int32([0, 2, 4])],
+  'KVCache.repeat': () => [3],
   'KVCache.advance': () => [int32([0, 2, 4])],
   linearAttention: () => [...qkv(), { features: 'elu+1', causal: true, eps: 1e-6, padding: [4], returnState: true }],
   recurrentAttention: () => [
@@ -257,17 +263,27 @@ export const VALID: Readonly<Record<string, Valid>> = {
   ],
   'nn.HeadProjections': () => [source(), 'attention', block],
   'nn.HeadProjections.project': () => [floats(5, 8)],
+  'nn.HeadProjections.part': () => ['q', floats(5, 8)],
   'nn.HeadProjections.merge': () => [floats(5, 8), floats(5, 8)],
   'nn.SelfAttention': () => [source(), 'attention', 0, block],
   'nn.SelfAttention.forward': () => [floats(5, 8), floats(5, 8), step()],
+  'nn.CrossAttention': () => [source(), 'attention', 0, block],
+  'nn.CrossAttention.append': () => [floats(5, 8), makeCache(), int32([0, 5])],
+  'nn.CrossAttention.forward': () => [floats(5, 8), floats(5, 8), { ...step(), source: makeCache() }],
   'nn.FeedForward': () => [source(), 'feed', block],
   'nn.FeedForward.forward': () => [floats(5, 8), floats(5, 8)],
   'nn.TransformerBlock': () => [source(), 'block', 0, block],
+  'nn.TransformerBlock.appendSource': () => [floats(5, 8), makeCache(), int32([0, 5])],
   'nn.TransformerBlock.forward': () => [floats(5, 8), step()],
   'nn.Decoder': () => [source(), decoder],
   'nn.Decoder.createCache': () => [1, 8],
   'nn.Decoder.positionsOf': () => [[1, 2]],
   'nn.Decoder.forward': () => [{ ids: int32([1, 2, 3, 4, 5]), ...step() }],
+  'nn.EncoderDecoder': () => [source(), encoderDecoder],
+  'nn.EncoderDecoder.encode': () => [{ ids: [[1, 2, 3]], mask: [[1, 1, 0]], wantsHidden: true }],
+  'nn.EncoderDecoder.decoder': () => [new nn.Source(makeCache())],
+  'nn.Source': () => [makeCache()],
+  'nn.Source.repeat': () => [2],
   'nn.BertSelfAttention': () => [
     source(),
     'attention',

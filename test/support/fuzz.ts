@@ -73,9 +73,9 @@ function* targets(exports: object, made: ReturnType<typeof instances>, prefix = 
 /** What recipes and the library call, with arguments of their own making: JavaScript's own TypeErrors will do. */
 const TRUSTING = new RegExp(
   `^(${[
-    'nn.(FeedForward|HeadProjections|SelfAttention|TransformerBlock|Decoder|Encoder|BertSelfAttention)(.\\w+)?',
-    'nn.(LongformerAttention|Capture|Rotary.rotation|Linear.load|Norm.load)(.\\w+)?',
-    '(Mask|Bias).(of|piece|lower)|Tokenizer.checkId|QueueFullError',
+    'nn.(FeedForward|HeadProjections|SelfAttention|CrossAttention|TransformerBlock|Decoder|Encoder|EncoderDecoder)(.\\w+)?',
+    'nn.(BertSelfAttention|LongformerAttention|Source|Capture|Rotary.rotation|Linear.load|Norm.load)(.\\w+)?',
+    '(Mask|Bias|LogitsProcessor).(of|piece|lower)|Tokenizer.checkId|QueueFullError',
   ].join('|')})$`,
 );
 
