@@ -31,6 +31,8 @@ void test_top_k();
 void test_kv_cache();
 void test_attention();
 void test_attention_half();
+void test_process_logits();
+void test_token_report();
 void test_sample();
 void test_end_of_sequence();
 void test_random();
