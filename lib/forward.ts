@@ -1,8 +1,10 @@
 import { checkOptions, rangeError, show, typeError } from './check';
 import { forwardDecoder } from './forward-decoder';
 import { forwardEncoder } from './forward-encoder';
+import { forwardEncoderDecoder } from './forward-encoder-decoder';
 import type { Network } from './models/recipe';
 import { Decoder } from './nn/decoder';
+import { EncoderDecoder } from './nn/encoder-decoder';
 import { checkMask, checkRows, type Ids } from './prompt';
 import { scope } from './tensor/scope';
 import type { Tensor } from './tensor/tensor';
@@ -12,6 +14,10 @@ export interface ForwardInput {
   ids: Ids | readonly Ids[];
   /** 1: a token, 0: padding, of the shape of ids. Default: all tokens. */
   mask?: Ids | readonly Ids[] | undefined;
+  /** Encoder-decoders: what the decoder reads, its start token included, rows of one length; `ids` are the sources. */
+  decoderIds?: Ids | readonly Ids[] | undefined;
+  /** The same as mask, of the shape of decoderIds. */
+  decoderMask?: Ids | readonly Ids[] | undefined;
   /**
    * Of the shape of ids. Default: 0 … T - 1 in every row, padding counted; of Longformer as it counts them. Models with positions relative to others (ALiBi,
    * relative keys) do not look at them.
@@ -28,7 +34,7 @@ export interface ForwardInput {
   capture?: readonly string[] | undefined;
 }
 
-/** Rows of padding are 0 in what a decoder gives; those of an encoder carry no meaning. */
+/** Rows of padding are 0 in what a decoder or an encoder-decoder gives; those of an encoder carry no meaning. */
 export interface ForwardResult {
   /**
    * [B, T, V] float32; of token classifiers [B, T, L], of sequence classifiers [B, L]. Asking a model for them that has
@@ -42,6 +48,8 @@ export interface ForwardResult {
   readonly lastHiddenState?: Tensor;
   /** The same, where there is a pooler: [B, C]. */
   readonly poolerOutput?: Tensor;
+  /** Encoder-decoders, whose logits are of decoderIds: what the encoder gives, [B, T, C] of the model's dtype. */
+  readonly encoderLastHiddenState?: Tensor;
   /**
    * By path: [B, T, C] of the model's dtype, heads side by side; `attention.weights` [B, H, T, T] float32. Longformer's are
    * [B, H, T, G + window + 1], of the G global tokens (rows that have fewer: 0) and then of the window, rows of global
@@ -65,6 +73,7 @@ export interface EncoderBatch extends Batch {
 
 /** What forward() takes. */
 function keysOf(network: Network): string[] {
+  if (network instanceof EncoderDecoder) return ['ids', 'mask', 'decoderIds', 'decoderMask', 'capture'];
   const common = ['ids', 'mask', 'positions', 'capture'];
   if (network instanceof Decoder) return common;
   return [...common, 'tokenTypes', ...(network.options.windows ? ['globalMask'] : [])];
@@ -75,13 +84,9 @@ export function forward(network: Network, input: ForwardInput, architecture: str
   const name = 'Model.forward';
   if (typeof input !== 'object' || input === null) throw typeError(name, 'input', 'an object', input);
   checkOptions(name, input, keysOf(network));
-  const { maxPositions } = network;
-  const { rows: ids } = checkRows(name, 'ids', input.ids, network.options.vocabSize);
-  const length = ids[0]?.length ?? 0;
-  if (length < 1 || length > maxPositions || ids.some((row) => row.length !== length)) {
-    const wanted = `rows of one length from 1 to ${maxPositions}`;
-    throw new RangeError(`[${name}] ids must be ${wanted} but have ${ids.map((row) => row.length).join(', ')}`);
-  }
+  if (network instanceof EncoderDecoder) return forwardBoth(name, network, input);
+  const ids = checkBatch(name, 'ids', input.ids, network.options.vocabSize, network.maxPositions);
+  const length = ids[0]!.length;
   /** Rows of the shape of ids. */
   const alike = (argument: 'positions' | 'tokenTypes' | 'globalMask', limit: number, fallback: (row: Ids) => Ids) => {
     const given = input[argument];
@@ -105,7 +110,43 @@ export function forward(network: Network, input: ForwardInput, architecture: str
   return scope(() => forwardEncoder(network, batch, architecture));
 }
 
-function checkCapture(name: string, capture: unknown, known: readonly string[]): readonly string[] {
+/** One pass of an encoder and its decoder. */
+function forwardBoth(name: string, network: EncoderDecoder, input: ForwardInput): ForwardResult {
+  const { vocabSize, sourceVocabSize } = network.options;
+  const ids = checkBatch(name, 'ids', input.ids, sourceVocabSize, network.maxSourcePositions);
+  const masks = checkMask(name, input.mask, ids);
+  const empty = masks.findIndex((row) => row.every((real) => real === 0));
+  if (empty >= 0) throw rangeError(name, `mask[${empty}]`, 'of at least one token', masks[empty]);
+  const decoderIds = checkBatch(name, 'decoderIds', input.decoderIds, vocabSize, network.maxPositions);
+  if (decoderIds.length !== ids.length) {
+    throw rangeError(name, 'decoderIds', `${ids.length} rows, as ids has`, decoderIds);
+  }
+  const decoderMasks = checkMask(name, input.decoderMask, decoderIds, 'decoderMask', 'decoderIds');
+  const capture = checkCapture(name, input.capture, network.capturePaths);
+  return scope(() => forwardEncoderDecoder(network, { ids, masks, decoderIds, decoderMasks, capture }));
+}
+
+/** Rows of token ids, of one length. */
+function checkBatch(
+  name: string,
+  argument: string,
+  value: unknown,
+  vocabSize: number,
+  maxPositions: number,
+): readonly Ids[] {
+  const { rows } = checkRows(name, argument, value, vocabSize);
+  const length = rows[0]?.length ?? 0;
+  if (length < 1 || length > maxPositions || rows.some((row) => row.length !== length)) {
+    const wanted = `rows of one length from 1 to ${maxPositions}`;
+    throw new RangeError(
+      `[${name}] ${argument} must be ${wanted} but have ${rows.map((row) => row.length).join(', ')}`,
+    );
+  }
+  return rows;
+}
+
+/** Paths that a model knows. */
+export function checkCapture(name: string, capture: unknown, known: readonly string[]): readonly string[] {
   if (capture === undefined) return [];
   if (!Array.isArray(capture)) throw typeError(name, 'capture', 'an array of paths', capture);
   capture.forEach((path, index) => {
@@ -119,7 +160,11 @@ function checkCapture(name: string, capture: unknown, known: readonly string[]):
 
 /** Paths, those of layers but the first left out. */
 function summary(paths: readonly string[]): string {
-  const layers = paths.filter((path) => /^layers\.\d+$/.test(path)).length;
-  const shown = paths.filter((path) => !/^layers\.[1-9]/.test(path));
-  return `${shown.join(', ')}${layers > 1 ? `, and so on up to layers.${layers - 1}` : ''}`;
+  const last = new Map<string, string>(); // of each stack of layers
+  for (const path of paths) {
+    const [, stack] = /^(.*)layers\.[1-9]\d*$/.exec(path) ?? [];
+    if (stack !== undefined) last.set(stack, path);
+  }
+  const shown = paths.filter((path) => !/(^|\.)layers\.[1-9]/.test(path));
+  return `${shown.join(', ')}${last.size > 0 ? `, and so on up to ${[...last.values()].join(' and ')}` : ''}`;
 }

@@ -33,7 +33,7 @@ export { concat, type ConcatOptions } from './ops/concat';
 export { crossEntropy, type CrossEntropyOptions } from './ops/cross-entropy';
 export { embedding } from './ops/embedding';
 export { gatherRows } from './ops/gather-rows';
-export { KVCache, type KVCacheOptions, type LayerCache } from './ops/kv-cache';
+export { KVCache, type CachedKeys, type KVCacheOptions, type LayerCache } from './ops/kv-cache';
 export {
   linearAttention,
   recurrentAttention,

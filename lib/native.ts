@@ -133,12 +133,27 @@ export interface Native {
     valueWidth: number,
   ): void;
   advanceLengths(cuSeqlens: number, lengths: number): void;
+  reorderCache(sources: number, group: number, blockTable: number, lengths: number): number;
+  copyPages(copies: number, pages: number): void;
+  reorderRows(sources: number, group: number, x: number): void;
+  appendTokens(tokens: number, history: number, lengths: number): void;
+  beamStep(
+    ...args: [
+      ...[scores: number, candidates: number, ends: number],
+      ...[sums: number, hypotheses: number, counts: number, done: number, steps: number],
+      ...[tokens: number, sources: number],
+      ...[rowsPerProblem: number, firstRow: number, pad: number],
+      ...[earlyStopping: number, lengthPenalty: number, maxSteps: number],
+    ]
+  ): void;
+  gumbelNoise(x: number, keys: number, steps: number): number;
   attention(
     ...args: [q: number, k: number, v: number, ...settings: AttentionSettings]
   ): [output: number, lse: number, ...scores: number[]];
   cachedAttention(
     ...args: [
       ...[q: number, cuSeqlens: number, pages: number, blockTable: number, lengths: number, valueWidth: number],
+      cross: boolean,
       ...settings: AttentionSettings,
     ]
   ): [output: number, lse: number, ...scores: number[]];
@@ -213,8 +228,8 @@ export interface Native {
   abortChannel(channel: number): void;
   disposeChannel(channel: number): boolean;
   emit(tokens: number, finished: number, channel: number): void;
-  /** What is queued on the channel's device from here on runs only while the source, a channel or 0, is not aborted. */
-  setAbortSource(channel: number, source: number): void;
+  /** What is queued on the channel's device from here on runs only while the channel is not aborted; or in any case. */
+  setAbortSource(channel: number, on: boolean): void;
 
   readSafetensorsHeader(file: string): {
     dataStart: number;

@@ -1,17 +1,29 @@
+import type { TokenNews } from './generation/generate';
 import type { GenerationSettings } from './generation/options';
 import { StopMatcher } from './generation/stop';
+import type { TokenFacts } from './ops/token-report';
 import { Detokenizer } from './tokenizer/detokenizer';
 import type { Tokenizer } from './tokenizer/tokenizer';
 
-/** Why a sequence ended: its end token, a stop string, or the number of tokens. */
-export type FinishReason = 'eos' | 'stop' | 'length';
+/** Why a sequence ended: its end token, a stop string, the number of tokens, or the time. */
+export type FinishReason = 'eos' | 'stop' | 'length' | 'time';
+
+/** What is known of new tokens. */
+export interface NewTokens {
+  /** Safe text: no half characters, and nothing that may turn out to begin a stop string. */
+  text: string;
+  /** An end token included. */
+  tokens: number[];
+  /** Of each token, with the option `logprobs`. */
+  logprobs?: TokenFacts[];
+  /** Of each token, with the option `returnScores`: what it was chosen by, [V]. */
+  scores?: Float32Array[];
+}
 
 /** A part of a continued prompt, as it comes. */
-export interface Piece {
-  /** Of the prompt, where there are many. */
+export interface Piece extends NewTokens {
+  /** Of the prompt, where there are many; of the sequence, where several go on from one. */
   index: number;
-  text: string;
-  tokens: number[];
   /** Null while the sequence goes on. */
   finishReason: FinishReason | null;
 }
@@ -21,7 +33,7 @@ export class Row {
   readonly #tokenizer: Tokenizer | undefined;
   readonly #detokenizer: Detokenizer | undefined;
   readonly #stop: StopMatcher;
-  readonly #ends: readonly number[];
+  readonly #settings: GenerationSettings;
   #steps: number;
   finishReason: FinishReason | null = null;
 
@@ -29,37 +41,41 @@ export class Row {
     this.#tokenizer = tokenizer;
     this.#detokenizer = tokenizer && new Detokenizer(tokenizer, { skipSpecialTokens: settings.skipSpecialTokens });
     this.#stop = new StopMatcher(settings.stopStrings);
-    this.#ends = settings.eosTokenIds;
+    this.#settings = settings;
     this.#steps = settings.maxSteps;
   }
 
+  /** Takes tokens until the sequence ends. */
+  take({ tokens, facts, scores }: Omit<TokenNews, 'row'>): NewTokens {
+    const taken: NewTokens = { text: '', tokens: [] };
+    for (const token of tokens) {
+      if (this.finishReason !== null) break;
+      taken.tokens.push(token);
+      taken.text += this.#push(token);
+    }
+    const { logprobs, returnScores } = this.#settings;
+    if (logprobs !== undefined) taken.logprobs = facts.slice(0, taken.tokens.length);
+    if (returnScores) taken.scores = scores.slice(0, taken.tokens.length);
+    return taken;
+  }
+
   /** @returns the text that is certain now. */
-  push(token: number): string {
+  #push(token: number): string {
     // A model may have more rows than its tokenizer has tokens: such a token has no text.
     const known = this.#tokenizer !== undefined && token < this.#tokenizer.vocabSize;
     let text = this.#stop.push((known && this.#detokenizer?.push(token)) || '');
     this.#steps -= 1;
-    const reason = this.#ends.includes(token) ? 'eos' : this.#steps === 0 ? 'length' : null;
-    if (reason !== null && !this.#stop.stopped) text += this.#stop.push(this.#detokenizer?.flush() ?? '');
+    const reason = this.#settings.eosTokenIds.includes(token) ? 'eos' : this.#steps === 0 ? 'length' : null;
+    if (!this.#stop.stopped && reason !== null) text += this.end(reason);
     if (this.#stop.stopped) this.finishReason = 'stop';
-    else if (reason !== null) {
-      this.finishReason = reason;
-      text += this.#stop.flush();
-    }
     return text;
   }
-}
 
-/** What whole steps [steps × rows] of tokens bring to each row. */
-export function* piecesOf(rows: readonly Row[], steps: Int32Array): Generator<Piece, void, undefined> {
-  for (const [index, row] of rows.entries()) {
-    const piece: Piece = { index, text: '', tokens: [], finishReason: null };
-    for (let at = index; at < steps.length && row.finishReason === null; at += rows.length) {
-      const token = steps[at] as number;
-      piece.tokens.push(token);
-      piece.text += row.push(token);
-      piece.finishReason = row.finishReason;
-    }
-    if (piece.tokens.length > 0) yield piece;
+  /** No more tokens come, for this reason unless the sequence has ended. @returns the text that was held back. */
+  end(reason: FinishReason): string {
+    if (this.finishReason !== null) return '';
+    const text = this.#stop.push(this.#detokenizer?.flush() ?? '');
+    this.finishReason = this.#stop.stopped ? 'stop' : reason;
+    return text + this.#stop.flush();
   }
 }

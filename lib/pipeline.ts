@@ -1,28 +1,52 @@
 import { readdir } from 'node:fs/promises';
 import * as path from 'node:path';
-import { forward, type ForwardInput, type ForwardResult } from './forward';
-import { decode } from './generation/loop';
-import { readDefaults, resolveOptions, type GenerationOptions, type GenerationSettings } from './generation/options';
+import { checkCapture, forward, type ForwardInput, type ForwardResult } from './forward';
+import { readDefaults } from './generation/defaults';
+import { continueRows, searchBeams } from './generation/generate';
+import {
+  GENERATION_OPTIONS,
+  resolveOptions,
+  type GenerationOptions,
+  type GenerationSettings,
+} from './generation/options';
+import { prepareInput, type Prepared } from './inputs';
 import { readJson } from './json';
 import { describeModel, type InfoOptions, type ModelInfo } from './models/info';
 import { loadNetwork, readConfig, type LoadOptions } from './models/load';
 import type { Network } from './models/recipe';
 import { Decoder } from './nn/decoder';
-import { piecesOf, Row, type FinishReason, type Piece } from './pieces';
+import { EncoderDecoder } from './nn/encoder-decoder';
+import { Row, type FinishReason, type NewTokens, type Piece } from './pieces';
 import { resolvePrompt, type ManyPrompts, type OnePrompt, type Prompt } from './prompt';
 import { scoreRow, type Scored } from './score';
 import { checkOneOf, checkOptions, rangeError, typeError } from './check';
 import { findDevice, sync, type Device, type DeviceName } from './tensor/device';
-import { FLOAT_DTYPES, type FloatDType } from './tensor/tensor';
+import { FLOAT_DTYPES, type FloatDType, type Tensor } from './tensor/tensor';
 import { Tokenizer } from './tokenizer/tokenizer';
 
 /** A continued prompt. */
-export interface Generated {
-  /** The new text; empty for a model without a tokenizer. */
-  text: string;
-  /** The new tokens, an end token included. */
-  tokens: number[];
+export interface Generated extends NewTokens {
   finishReason: FinishReason;
+  /** Of beam search: the sum of log-probabilities over length ^ lengthPenalty. */
+  score?: number;
+  /** With the option `capture`: by path, of the whole sequence, as forward() gives them. They are yours to dispose of. */
+  captured?: Readonly<Record<string, Tensor>>;
+  usage: Usage;
+  timing: Timing;
+}
+
+/** Tokens read and written. */
+export interface Usage {
+  /** Of a source, too, where there is an encoder. */
+  promptTokens: number;
+  newTokens: number;
+}
+
+/** Of the whole call, in milliseconds. */
+export interface Timing {
+  /** Until the first token was there. */
+  firstToken: number;
+  total: number;
 }
 
 export interface ScoreOptions {
@@ -86,15 +110,74 @@ export class Model implements AsyncDisposable {
   async generate(prompt: ManyPrompts, options?: GenerationOptions): Promise<Generated[]>;
   async generate(prompt: Prompt, options?: GenerationOptions): Promise<Generated | Generated[]>;
   async generate(prompt: Prompt, options: GenerationOptions = {}): Promise<Generated | Generated[]> {
-    const { rows, many, settings } = this.#prepare('Model.generate', prompt, options);
-    const results = rows.map((): Generated => ({ text: '', tokens: [], finishReason: 'length' }));
-    for await (const { index, text, tokens, finishReason } of this.#run('Model.generate', rows, settings)) {
-      const result = results[index] as Generated;
-      result.text += text;
-      result.tokens.push(...tokens);
-      if (finishReason !== null) result.finishReason = finishReason;
+    const name = 'Model.generate';
+    const job = this.#prepare(name, prompt, options);
+    const results = await this.#complete(name, job);
+    if (job.settings.capture.length > 0) {
+      results.forEach((result, index) => (result.captured = this.#capture(job, result, index)));
     }
-    return many ? results : (results[0] as Generated);
+    return job.many || job.settings.numReturnSequences > 1 ? results : results[0]!;
+  }
+
+  /** Runs a job to its end. */
+  async #complete(name: string, job: Job): Promise<Generated[]> {
+    const { settings } = job;
+    const started = performance.now();
+    const { numReturnSequences, rowsPerPrompt } = settings;
+    const promptOf = (row: number, perPrompt: number) => {
+      const prompt = Math.floor(row / perPrompt);
+      return job.prompts[prompt]!.tokens.length + (job.sources?.[prompt]!.tokens.length ?? 0);
+    };
+    if (job.isBeam) {
+      using running = this.#start(name, settings);
+      const found = (await searchBeams(job.input, running.settings)).flat();
+      const total = performance.now() - started;
+      return found.map(({ tokens, score }, index): Generated => {
+        const row = new Row(this.tokenizer, settings);
+        const taken = row.take({ tokens, facts: [], scores: [] });
+        const rest = row.end('time');
+        return {
+          ...{ ...taken, text: taken.text + rest, finishReason: row.finishReason!, score },
+          usage: { promptTokens: promptOf(index, numReturnSequences), newTokens: taken.tokens.length },
+          timing: { firstToken: total, total },
+        };
+      });
+    }
+    const results = Array.from({ length: job.prompts.length * settings.numSequences }, (_, row): Generated => ({
+      ...{ text: '', tokens: [], finishReason: 'length' },
+      ...(settings.logprobs !== undefined && { logprobs: [] }),
+      ...(settings.returnScores && { scores: [] }),
+      usage: { promptTokens: promptOf(row, settings.numSequences), newTokens: 0 },
+      timing: { firstToken: 0, total: 0 },
+    }));
+    let firstToken: number | undefined;
+    for await (const piece of this.#run(name, job)) {
+      firstToken ??= performance.now() - started;
+      const result = results[piece.index]!;
+      result.text += piece.text;
+      result.tokens.push(...piece.tokens);
+      result.logprobs?.push(...(piece.logprobs ?? []));
+      result.scores?.push(...(piece.scores ?? []));
+      if (piece.finishReason !== null) result.finishReason = piece.finishReason;
+    }
+    const total = performance.now() - started;
+    for (const result of results) {
+      result.usage.newTokens = result.tokens.length;
+      result.timing = { firstToken: firstToken ?? total, total };
+    }
+    return rowsPerPrompt > numReturnSequences && settings.mode === 'sampling' ? bestOf(results, settings) : results;
+  }
+
+  /** One pass over what was generated. */
+  #capture(job: Job, { tokens }: Generated, index: number): Readonly<Record<string, Tensor>> {
+    const prompt = Math.floor(index / job.settings.numReturnSequences);
+    const whole = [...job.prompts[prompt]!.tokens, ...tokens];
+    const { capture } = job.settings;
+    const source = job.sources?.[prompt];
+    const input = source ? { ids: [...source.tokens], decoderIds: whole, capture } : { ids: whole, capture };
+    const { logits, captured } = forward(this.#network, input, this.#architecture);
+    logits.dispose();
+    return captured;
   }
 
   /**
@@ -103,8 +186,15 @@ export class Model implements AsyncDisposable {
    * @throws as generate does: at once for prompts and options, later from the loop.
    */
   stream(prompt: Prompt, options: GenerationOptions = {}): AsyncGenerator<Piece, void, undefined> {
-    const { rows, settings } = this.#prepare('Model.stream', prompt, options);
-    return this.#run('Model.stream', rows, settings);
+    const name = 'Model.stream';
+    const job = this.#prepare(name, prompt, options);
+    const { settings } = job;
+    if (job.isBeam) throw new RangeError(`[${name}] numBeams must be 1: beams are not known before the end`);
+    if (settings.rowsPerPrompt > settings.numReturnSequences && settings.mode === 'sampling') {
+      throw new RangeError(`[${name}] bestOf must be left out: which sequences are best is not known before the end`);
+    }
+    if (settings.capture.length > 0) throw new RangeError(`[${name}] capture is for generate()`);
+    return this.#run(name, job);
   }
 
   /**
@@ -123,7 +213,7 @@ export class Model implements AsyncDisposable {
     const decoder = this.#decoder(name);
     const { rows, many } = resolvePrompt(name, prompt, this.tokenizer, this.vocabSize);
     const { maxPositions } = decoder;
-    rows.forEach((row, b) => {
+    rows.forEach(({ tokens: row }, b) => {
       if (row.length - 1 > maxPositions) {
         const which = many ? `[${b}]` : '';
         throw new RangeError(
@@ -132,7 +222,7 @@ export class Model implements AsyncDisposable {
       }
     });
     const scores: Scored[] = [];
-    for (const row of rows) {
+    for (const { tokens: row } of rows) {
       this.#checkAlive(name);
       scores.push(await scoreRow(decoder, row, options.signal));
     }
@@ -183,33 +273,59 @@ export class Model implements AsyncDisposable {
     return String((Array.isArray(named) ? (named as unknown[])[0] : undefined) ?? type);
   }
 
-  /** For what only a decoder can do. */
-  #decoder(name: string): Decoder {
-    if (this.#network instanceof Decoder) return this.#network;
+  /** For what has a next token. */
+  #generator(name: string): Decoder | EncoderDecoder {
+    const network = this.#network;
+    if (network instanceof Decoder || network instanceof EncoderDecoder) return network;
     throw new TypeError(
       `[${name}] ${this.#architecture} is an encoder, which has no next token: it has forward() only`,
     );
   }
 
-  #prepare(name: string, prompt: unknown, options: GenerationOptions) {
-    this.#checkAlive(name);
-    const { maxPositions } = this.#decoder(name);
-    const { vocabSize, contextLength } = this;
-    const { rows, many } = resolvePrompt(name, prompt, this.tokenizer, vocabSize);
-    const promptLength = Math.max(...rows.map((row) => row.length));
-    const limits = { vocabSize, contextLength, maxPositions, batch: rows.length, promptLength };
-    const settings = resolveOptions(name, options, this.#defaults, limits);
-    if (settings.stopStrings.length > 0 && !this.tokenizer) {
-      throw new TypeError(`[${name}] stopStrings need a tokenizer, which this model does not have`);
-    }
-    return { rows, many, settings };
+  /** For what only a decoder can do. */
+  #decoder(name: string): Decoder {
+    if (this.#network instanceof Decoder) return this.#network;
+    const what = this.#network instanceof EncoderDecoder ? 'an encoder-decoder' : 'an encoder, which has no next token';
+    throw new TypeError(`[${name}] ${this.#architecture} is ${what}: it has forward() only`);
   }
 
-  async *#run(
-    name: string,
-    prompts: Int32Array[],
-    settings: GenerationSettings,
-  ): AsyncGenerator<Piece, void, undefined> {
+  #prepare(name: string, prompt: unknown, options: GenerationOptions): Job {
+    this.#checkAlive(name);
+    checkOptions(name, options, GENERATION_OPTIONS);
+    const { tokenizer } = this;
+    const startTokenId = this.#defaults.decoderStartTokenId;
+    const prepared = prepareInput(name, this.#generator(name), prompt, options, { tokenizer, startTokenId });
+    const settings = resolveOptions(name, options, this.#defaults, prepared.limits);
+    if (settings.stopStrings.length > 0 && !tokenizer) {
+      throw new TypeError(`[${name}] stopStrings need a tokenizer, which this model does not have`);
+    }
+    checkCapture(name, settings.capture, this.#network.capturePaths);
+    return { ...prepared, settings, isBeam: settings.numBeams > 1 };
+  }
+
+  async *#run(name: string, job: Job): AsyncGenerator<Piece, void, undefined> {
+    using running = this.#start(name, job.settings);
+    const { settings } = running;
+    const { news, end } = continueRows(job.input, settings);
+    const rows = Array.from(
+      { length: job.prompts.length * settings.numSequences },
+      () => new Row(this.tokenizer, settings),
+    );
+    for await (const { row: index, ...told } of news) {
+      const row = rows[index]!;
+      const piece = { index, ...row.take(told), finishReason: row.finishReason };
+      if (row.finishReason !== null) end(index);
+      if (piece.tokens.length > 0) yield piece;
+    }
+    for (const [index, row] of rows.entries()) {
+      if (row.finishReason !== null) continue;
+      const text = row.end('time');
+      yield { index, text, tokens: [], finishReason: row.finishReason };
+    }
+  }
+
+  /** Settings of a generation which ends when the given signal, or the model's end, says so; to be disposed of. */
+  #start(name: string, settings: GenerationSettings): Disposable & { settings: GenerationSettings } {
     this.#checkAlive(name);
     // One controller a generation, not AbortSignal.any: a long-lived signal would remember every call.
     const generation = new AbortController();
@@ -220,17 +336,37 @@ export class Model implements AsyncDisposable {
     if (given?.aborted) abort();
     given?.addEventListener('abort', abort);
     this.#running.add(generation);
-    try {
-      const rows = prompts.map(() => new Row(this.tokenizer, settings));
-      for await (const steps of decode(this.#decoder(name), prompts, { ...settings, signal: generation.signal })) {
-        yield* piecesOf(rows, steps);
-        if (rows.every((row) => row.finishReason !== null)) return;
-      }
-    } finally {
-      given?.removeEventListener('abort', abort);
-      this.#running.delete(generation);
-    }
+    return {
+      settings: { ...settings, signal: generation.signal },
+      [Symbol.dispose]: () => {
+        given?.removeEventListener('abort', abort);
+        this.#running.delete(generation);
+      },
+    };
   }
+}
+
+/** A generation that was asked for. */
+interface Job extends Prepared {
+  settings: GenerationSettings;
+  isBeam: boolean;
+}
+
+/** Of each prompt's sequences those with the best mean log-probability, best first. */
+function bestOf(
+  results: readonly Generated[],
+  { numSequences, numReturnSequences, wantsLogprobs }: GenerationSettings,
+) {
+  const mean = ({ logprobs = [] }: Generated) =>
+    logprobs.reduce((sum, { logProb }) => sum + logProb, 0) / Math.max(1, logprobs.length);
+  const best: Generated[] = [];
+  for (let first = 0; first < results.length; first += numSequences) {
+    const mine = results.slice(first, first + numSequences).map((result) => ({ result, score: mean(result) }));
+    mine.sort((a, b) => b.score - a.score);
+    best.push(...mine.slice(0, numReturnSequences).map(({ result }) => result));
+  }
+  if (!wantsLogprobs) for (const result of best) delete result.logprobs;
+  return best;
 }
 
 /** The folder of a model: 'builtin:name' is one that ships with the package. */

@@ -37,26 +37,47 @@ export function checkRows(name: string, argument: string, value: unknown, limit:
   return { rows, many };
 }
 
-/** A mask for rows of ids: of the same shape, 0 and 1; all 1 where absent. */
-export function checkMask(name: string, mask: unknown, rows: readonly Ids[]): readonly Ids[] {
+/** A mask for rows of ids: of the same shape, 0 and 1; all 1 where absent. `argument` and `of` are their names. */
+export function checkMask(
+  name: string,
+  mask: unknown,
+  rows: readonly Ids[],
+  argument = 'mask',
+  of = 'ids',
+): readonly Ids[] {
   if (mask === undefined) return rows.map((row) => new Int32Array(row.length).fill(1));
-  const masks = checkRows(name, 'mask', mask, 2).rows;
+  const masks = checkRows(name, argument, mask, 2).rows;
   if (masks.length !== rows.length || masks.some((row, b) => row.length !== rows[b]?.length)) {
-    throw rangeError(name, 'mask', `of the shape of ids (rows of ${rows.map((row) => row.length).join(', ')})`, mask);
+    throw rangeError(
+      name,
+      argument,
+      `of the shape of ${of} (rows of ${rows.map((row) => row.length).join(', ')})`,
+      mask,
+    );
   }
   return masks;
 }
 
-/** A prompt as rows of token ids without padding; whether the caller gave many. */
+/** A prompt as the model reads it. */
+export interface PromptRow {
+  /** Token ids. */
+  readonly tokens: Int32Array;
+  /** The same with the padding that the caller gave. */
+  readonly padded: Int32Array;
+  /** Of what is padded, 1: a token, 0: padding; undefined: nothing is. */
+  readonly mask: Int32Array | undefined;
+}
+
+/** Prompts in rows; whether the caller gave many. */
 export function resolvePrompt(
   name: string,
   prompt: unknown,
   tokenizer: Tokenizer | undefined,
   vocabSize: number,
-): { rows: Int32Array[]; many: boolean } {
+): { rows: PromptRow[]; many: boolean } {
   const { rows, many } = readPrompt(name, prompt, tokenizer, vocabSize);
-  rows.forEach((row, b) => {
-    if (row.length === 0)
+  rows.forEach(({ tokens }, b) => {
+    if (tokens.length === 0)
       throw new RangeError(`[${name}] prompt${many ? `[${b}]` : ''} has no tokens: ${show(prompt)}`);
   });
   return { rows, many };
@@ -68,12 +89,21 @@ function readPrompt(name: string, prompt: unknown, tokenizer: Tokenizer | undefi
     if (!tokenizer) throw new TypeError(`[${name}] this model has no tokenizer: give token ids instead of text`);
     const rows = texts.map((text) => Int32Array.from(tokenizer.encode(text)));
     checkRows(name, 'tokens of prompt', rows, vocabSize);
-    return { rows, many: prompt === texts };
+    return { rows: rows.map((tokens) => ({ tokens, padded: tokens, mask: undefined })), many: prompt === texts };
   }
   const masked = typeof prompt === 'object' && prompt !== null && 'ids' in prompt;
   if (masked) checkOptions(name, prompt, ['ids', 'mask']);
   const { ids, mask } = masked ? (prompt as { ids: unknown; mask?: unknown }) : { ids: prompt, mask: undefined };
   const { rows, many } = checkRows(name, masked ? 'prompt.ids' : 'prompt', ids, vocabSize);
   const masks = checkMask(name, mask, rows);
-  return { rows: rows.map((row, b) => Int32Array.from(row).filter((_, i) => masks[b]?.[i] !== 0)), many };
+  return {
+    many,
+    rows: rows.map((row, b) => {
+      const padded = Int32Array.from(row);
+      const own = Int32Array.from(masks[b]!);
+      return own.includes(0)
+        ? { padded, mask: own, tokens: padded.filter((_, i) => own[i] !== 0) }
+        : { padded, mask: undefined, tokens: padded };
+    }),
+  };
 }

@@ -24,6 +24,14 @@ const functions = heddle as unknown as Record<string, (...values: unknown[]) => 
 const KVCache = heddle.KVCache as unknown as new (...values: unknown[]) => unknown;
 const call = (name: string, ...values: unknown[]): [string, () => unknown] => [name, () => functions[name]!(...values)];
 
+const layers = nn as unknown as Record<string, new (...values: unknown[]) => unknown>;
+const make = (name: string, ...values: unknown[]): [string, () => unknown] => [
+  name,
+  () => new layers[name]!(...values),
+];
+const plainRotary: heddle.nn.RotaryOptions = { base: 2, rotaryWidth: 4, scaling: { kind: 'default' } };
+const rotary = (scaling: unknown) => make('Rotary', { ...plainRotary, scaling });
+
 /** A name that the message must have (either case), the call, and the argument that it must name. */
 type Row = [name: string, run: () => unknown, argument: string];
 const rows = (argument: string, ...calls: [string, () => unknown][]) =>
@@ -277,6 +285,23 @@ const table: Row[] = [
   ...rows('weight', ['linear', () => new nn.Linear(1 as Wrong).forward(x)]),
   ...rows('eps', ['layerNorm', () => new nn.Norm({ kind: 'layer', eps: nan }, floats(3)).forward(x)]),
   ...rows('ids', ['embedding', () => new nn.Embedding(x).forward(x)]),
+  ...['MultiHeadAttention', 'Transformer', 'TransformerEncoderLayer', 'BahdanauAttention', 'LuongAttention'].flatMap(
+    (name) => rows('source', make(name), make(name, {}, 'a'), make(name, { dense: 1, matrix: 1 }, 'a')),
+  ),
+  ...rows('source', make('TokenEmbedding', x, ''), make('LayerNorm', null, ''), make('RMSNorm', 1, '')),
+  ...rows('path', make('LayerNorm', nn.initialParameters()), make('LuongAttention', nn.initialParameters(), {})),
+  ...rows('length', ['sinusoidalPositions', () => nn.sinusoidalPositions(undefined as Wrong)]),
+  ...rows('base', make('Rotary'), make('Rotary', { base: 0 })),
+  ...rows('options', make('Rotary', null)),
+  ...rows('rotaryWidth', make('Rotary', { base: 2, rotaryWidth: 3 }), make('Rotary', { base: 2, rotaryWidth: 1e12 })),
+  ...rows('scaling', make('Rotary', { base: 2, rotaryWidth: 4 }), rotary({ kind: 'other' }), rotary('linear')),
+  ...rows('scaling.factor', rotary({ kind: 'linear' }), rotary({ kind: 'yarn', factor: nan })),
+  ...rows('scaling.longFactors', rotary({ kind: 'longrope', factor: 2, trainedPositions: 8, longFactors: [1] })),
+  ...rows('length', ['rotaryTables', () => nn.rotaryTables(plainRotary, 2 ** 40)]),
+  ...rows('shape', ['xavierUniform', () => nn.init.xavierUniform([Symbol('s'), 2] as Wrong)]),
+  ...rows('shape', ['orthogonal', () => nn.init.orthogonal([3])]),
+  ...rows('title', ['toSVG', () => heddle.mask.causal().toSVG({ queries: 2, keys: 2, title: 1 as Wrong })]),
+  ...rows('tokenizer', ['Detokenizer', () => new heddle.Detokenizer({} as Wrong)]),
   ...rows('folder', call('loadModel'), call('loadModel', 1), call('loadModel', 'builtin:nothing')),
   ...rows('options', call('loadModel', 'builtin:shakespeare', 1)),
   ...rows('device', call('loadModel', 'builtin:shakespeare', { device: 'tpu' })),
@@ -398,7 +423,11 @@ describe('a model', () => {
 test('junk of every kind: only errors that are meant for it', () => {
   const { status, signal, stdout, stderr } = runModule('fuzz', { timeoutMs: 30_000 });
   expect({ status, signal, stderr }).toEqual({ status: 0, signal: null, stderr: '' });
-  const { calls, wrong } = JSON.parse(stdout) as { calls: number; wrong: string[] };
-  expect(wrong).toEqual([]);
+  const { calls, uncalled, wrong } = JSON.parse(stdout) as { calls: number; uncalled: string[]; wrong: string[] };
+  expect({ uncalled, wrong }).toEqual({ uncalled: [], wrong: [] });
   expect(calls).toBeGreaterThan(500);
+});
+
+test('a proxy of an array is as good as the array', () => {
+  expect(tensor([1, 2], new Proxy([2], {})).reshape(new Proxy([1, 2], {})).shape).toEqual([1, 2]);
 });

@@ -41,12 +41,17 @@ const steps = {
 
   misuse() {
     const seeds = 4;
-    const calls = times(100_000 / seeds);
+    const wanted = times(100_000 / seeds);
+    let [all, known] = [0, 0];
     for (let seed = 1; seed <= seeds; ++seed) {
-      const { wrong } = JSON.parse(run(process.execPath, [support('fuzz'), String(seed), String(calls)]));
+      const ended = run(process.execPath, [support('fuzz'), String(seed), String(wanted), '3600']);
+      const { calls, functions, uncalled, wrong } = JSON.parse(ended);
       if (wrong.length > 0) throw new Error(`seed ${seed}: ${JSON.stringify(wrong, null, 2)}`);
+      if (calls < wanted) throw new Error(`seed ${seed}: ${calls} calls of ${wanted} in an hour`);
+      if (uncalled.length > 0) throw new Error(`seed ${seed}: never called: ${uncalled.join(', ')}`);
+      [all, known] = [all + calls, functions];
     }
-    return `${seeds * calls} calls`;
+    return `${all} calls of ${known} functions`;
   },
 
   sanitizers() {

@@ -1,73 +1,202 @@
 import { randomInt } from 'node:crypto';
-import { checkBoolean, checkInteger, checkOptions, rangeError, typeError } from '../check';
-import { checkSampling, type SamplingOptions } from '../ops/sample';
+import { checkBoolean, checkInteger, checkNumber, checkOptions, rangeError, typeError } from '../check';
+import type { EarlyStopping } from '../ops/beam';
+import type { LogitsProcessor } from '../ops/logits-processors';
+import type { Word } from './constraints';
+import { stepsOf, type GenerationLimits } from './limits';
+import { ASKS_FOR_SAMPLING, checkMode, isFor, modeOf, type Mode } from './modes';
+import { PROCESSOR_OPTIONS, processorsOf, type ProcessorOptions, type ProcessorOrder } from './processors';
 
-/** How to continue a prompt. Defaults come from the folder's generation_config.json, then from here. */
-export interface GenerationOptions extends SamplingOptions {
+/**
+ * A user's own processor: changes `scores` [V] in place. `tokens` are the sequence's so far, prompt included; `row` is
+ * that of the prompts (of beams: their rows, side by side).
+ */
+export type UserProcessor = (scores: Float32Array, tokens: Int32Array, row: number) => void;
+
+/** Tokens that may come next, by a prompt's row and the tokens of the sequence so far. */
+export type AllowedTokens = (row: number, tokens: Int32Array) => readonly number[];
+
+/** How to continue a prompt: docs/generation.md. Defaults come from the folder's generation_config.json, then from here. */
+export interface GenerationOptions extends ProcessorOptions {
   /** Tokens to add at most. Default: what the context has room for. */
   maxNewTokens?: number | undefined;
   /** The same, prompt counted; maxNewTokens goes first. */
   maxLength?: number | undefined;
+  /** Seconds after which no step begins. Default: none. */
+  maxTime?: number | undefined;
   /** Token, or tokens, that end a sequence; null: none. */
   eosTokenId?: number | readonly number[] | null | undefined;
   /** What rows that have ended are filled with. Default: the first end token, or 0. */
-  padTokenId?: number | undefined;
+  padTokenId?: number | null | undefined;
+  /** Texts that end a sequence; they are not part of the result. */
+  stopStrings?: string | readonly string[] | undefined;
+
   /** Sample (true) or take the best token (false). Default: sample if an option of sampling is given. */
   doSample?: boolean | undefined;
   /** Makes sampling repeatable; one for all rows, or one a row. Default: random. */
   seed?: number | readonly number[] | undefined;
-  /** Texts that end a sequence; they are not part of the result. */
-  stopStrings?: string | readonly string[] | undefined;
+  /** Beams of beam search; 1: none. Default 1. */
+  numBeams?: number | undefined;
+  /** Groups of beams that must differ (Vijayakumar et al., 2018). Default 1. */
+  numBeamGroups?: number | undefined;
+  /** A beam's score is its sum of log-probabilities over its length to the power of this. Default 1. */
+  lengthPenalty?: number | undefined;
+  /** Beam search ends: true, when there are numBeams hypotheses; false, when no beam looks better; 'never', when none can be. Default false. */
+  earlyStopping?: EarlyStopping | undefined;
+  /** Contrastive search (Su et al., 2022) among the topK best tokens: how much a token is to differ, in (0, 1]. */
+  penaltyAlpha?: number | undefined;
+  /** Words, or lists of which one is enough, that beam search must bring in. */
+  forceWordsIds?: readonly (readonly number[] | readonly (readonly number[])[])[] | undefined;
+  /** Continuations to return for each prompt. Default 1. */
+  numReturnSequences?: number | undefined;
+  /** Sample so many, return those with the best mean log-probability. Default: numReturnSequences. */
+  bestOf?: number | undefined;
+
+  /** In which order processors are applied. Default 'hf', the reference's. */
+  order?: ProcessorOrder | undefined;
+  /** Your own processors, behind the others and before those that shape sampling. Each step then waits for JavaScript. */
+  logitsProcessor?: UserProcessor | readonly UserProcessor[] | undefined;
+  /** Restricts what may come next. Each step then waits for JavaScript. */
+  prefixAllowedTokensFn?: AllowedTokens | undefined;
+  /** Classifier-free guidance (Sanchez et al., 2023): above 1, logits go away from those without the prompt. Default 1. */
+  guidanceScale?: number | undefined;
+  /** What guidance goes away from, as text or token ids. Default: the prompt's last token. */
+  negativePrompt?: string | readonly number[] | Int32Array | undefined;
+
+  /** Encoder-decoders: what the target begins with, start token included; one row for all, or one a row. */
+  decoderIds?: readonly number[] | Int32Array | readonly (readonly number[] | Int32Array)[] | undefined;
+  /** Encoder-decoders: the token before all. Default: the model's. */
+  decoderStartTokenId?: number | undefined;
+
   /** Leave special tokens (begin, end, padding) out of the text. Default true. */
   skipSpecialTokens?: boolean | undefined;
+  /** Give ln p of each token, of the model's own distribution, with its entropy and so many of the best tokens. */
+  logprobs?: number | undefined;
+  /** Give the scores that each token was chosen by. Each step then waits for JavaScript. Default false. */
+  returnScores?: boolean | undefined;
+  /** Inner tensors of the whole sequence, prompt included, by path: see forward(). */
+  capture?: readonly string[] | undefined;
   /** Prompts are read in pieces of so many tokens a row. Default: whole. */
   prefillChunkSize?: number | undefined;
   /** Ends generation: the call rejects with the signal's reason. */
   signal?: AbortSignal | undefined;
 }
 
-const NAMES = [
-  'temperature',
-  'topK',
-  'topP',
-  'maxNewTokens',
-  'maxLength',
-  'eosTokenId',
-  'padTokenId',
-  'doSample',
-  'seed',
-  'stopStrings',
-  'skipSpecialTokens',
-  'prefillChunkSize',
-  'signal',
-] as const satisfies (keyof GenerationOptions)[];
+/** All of them. */
+export const GENERATION_OPTIONS: readonly (keyof GenerationOptions)[] = [
+  ...(['maxNewTokens', 'maxLength', 'maxTime', 'eosTokenId', 'padTokenId', 'stopStrings', 'doSample', 'seed'] as const),
+  ...(['numBeams', 'numBeamGroups', 'lengthPenalty', 'earlyStopping', 'penaltyAlpha', 'forceWordsIds'] as const),
+  ...(['numReturnSequences', 'bestOf', 'order', 'logitsProcessor', 'prefixAllowedTokensFn', 'guidanceScale'] as const),
+  ...(['negativePrompt', 'decoderIds', 'decoderStartTokenId', 'skipSpecialTokens', 'logprobs'] as const),
+  ...(['returnScores', 'capture', 'prefillChunkSize', 'signal'] as const),
+  ...PROCESSOR_OPTIONS,
+];
 
 /** Options checked and complete. */
 export interface GenerationSettings {
+  mode: Mode;
   /** Steps to run at most. */
   maxSteps: number;
+  /** Milliseconds after which no step begins. */
+  maxTime: number;
   eosTokenIds: readonly number[];
   padTokenId: number;
-  /** Undefined: take the best token. */
-  sampling: Required<SamplingOptions> | undefined;
-  /** Keys of the random generator, one a row. */
-  rows: readonly { seed: number; sequence: number }[];
   stopStrings: readonly string[];
+  /** Rows of the model that go on from one prompt. */
+  rowsPerPrompt: number;
+  /** Sequences that come of one prompt. */
+  numSequences: number;
+  numReturnSequences: number;
+  numBeams: number;
+  numBeamGroups: number;
+  lengthPenalty: number;
+  earlyStopping: EarlyStopping;
+  forceWords: readonly Word[];
+  contrastive: { alpha: number; topK: number };
+  /** Keys of the random generator: of rows, or of prompts where beams are sampled; undefined where nothing is drawn. */
+  keys: readonly { seed: number; sequence: number }[] | undefined;
+  /** Applied in this order, users' own between the two. */
+  processors: readonly LogitsProcessor[];
+  warpers: readonly LogitsProcessor[];
+  mirostat: { tau: number; eta: number } | undefined;
+  userProcessors: readonly UserProcessor[];
+  allowedTokens: AllowedTokens | undefined;
+  guidanceScale: number;
   skipSpecialTokens: boolean;
+  /** Best tokens to tell beside each one; undefined: no log-probabilities. */
+  logprobs: number | undefined;
+  /** The caller asked for them. */
+  wantsLogprobs: boolean;
+  returnScores: boolean;
+  capture: readonly string[];
   prefillChunkSize: number;
   signal: AbortSignal | undefined;
 }
 
-export interface GenerationLimits {
-  vocabSize: number;
-  /** Tokens that the model was made for. */
-  contextLength: number;
-  /** Tokens that a sequence can have. */
-  maxPositions: number;
-  batch: number;
-  /** Of the longest prompt. */
-  promptLength: number;
+const count =
+  (low: number, high?: number) =>
+  (name: string, key: string, value: unknown): void => {
+    checkInteger(name, key, value, low, high);
+  };
+const functionOf = (name: string, key: string, value: unknown): void => {
+  if (typeof value !== 'function') throw typeError(name, key, 'a function', value);
+};
+
+/** What values may be, of the options that are not looked at elsewhere. */
+const CHECKS: Partial<Record<keyof GenerationOptions, (name: string, key: string, value: unknown) => void>> = {
+  doSample: checkBoolean,
+  skipSpecialTokens: checkBoolean,
+  returnScores: checkBoolean,
+  maxNewTokens: count(1),
+  maxLength: count(1),
+  numBeams: count(1, 1024),
+  numBeamGroups: count(1, 1024),
+  numReturnSequences: count(1, 1024),
+  bestOf: count(1, 1024),
+  logprobs: count(0, 1024),
+  prefillChunkSize: count(1),
+  lengthPenalty: checkNumber,
+  earlyStopping: (name, key, value) => {
+    if (typeof value !== 'boolean' && value !== 'never') throw typeError(name, key, "true, false or 'never'", value);
+  },
+  maxTime: (name, key, value) => {
+    checkNumber(name, key, value);
+    if (value <= 0) throw rangeError(name, key, 'above 0', value);
+  },
+  penaltyAlpha: (name, key, value) => {
+    checkNumber(name, key, value);
+    if (value < 0 || value > 1) throw rangeError(name, key, 'in [0, 1]', value);
+  },
+  guidanceScale: (name, key, value) => {
+    checkNumber(name, key, value);
+    if (value < 1) throw rangeError(name, key, 'at least 1', value);
+  },
+  prefixAllowedTokensFn: functionOf,
+  logitsProcessor: (name, key, value) => {
+    if (!Array.isArray(value)) functionOf(name, key, value);
+    else for (const [i, one] of (value as unknown[]).entries()) functionOf(name, `${key}[${i}]`, one);
+  },
+  signal: (name, key, value) => {
+    if (!(value instanceof AbortSignal)) throw typeError(name, key, 'an AbortSignal', value);
+  },
+};
+
+/** @throws TypeError, RangeError for a value that no mode takes; `nameOf` names options. */
+export function checkValues(
+  name: string,
+  options: GenerationOptions,
+  nameOf: (key: string) => string = (key) => key,
+): void {
+  for (const [key, check] of Object.entries(CHECKS)) {
+    const value = options[key as keyof GenerationOptions];
+    if (value !== undefined) check(name, nameOf(key), value);
+  }
+  // Values of processors are looked at where they are made.
+  processorsOf(pick(options, PROCESSOR_OPTIONS), { name, order: options.order, eosTokenIds: [0] });
 }
+
+const pick = (options: GenerationOptions, keys: readonly (keyof ProcessorOptions)[]): ProcessorOptions =>
+  Object.fromEntries(keys.filter((key) => options[key] !== undefined).map((key) => [key, options[key]]));
 
 /** @throws TypeError, RangeError naming the option, for `name`. */
 export function resolveOptions(
@@ -76,124 +205,142 @@ export function resolveOptions(
   defaults: GenerationOptions,
   limits: GenerationLimits,
 ): GenerationSettings {
-  checkOptions(name, given, NAMES);
-  const options = withDefaults(given, defaults);
-  const eosTokenIds = tokenIds(name, options.eosTokenId ?? [], limits.vocabSize);
-  const padTokenId = options.padTokenId === undefined ? (eosTokenIds[0] ?? 0) : options.padTokenId;
+  checkOptions(name, given, GENERATION_OPTIONS);
+  checkValues(name, given);
+  const { options, mode } = withDefaults(name, given, defaults);
+  const eosTokenIds = tokenIds(name, 'eosTokenId', options.eosTokenId ?? [], limits.vocabSize);
+  const padTokenId = options.padTokenId ?? eosTokenIds[0] ?? 0;
   checkInteger(name, 'padTokenId', padTokenId, 0, limits.vocabSize - 1);
-  const { prefillChunkSize = limits.promptLength, skipSpecialTokens = true, signal } = options;
-  checkBoolean(name, 'skipSpecialTokens', skipSpecialTokens);
-  checkInteger(name, 'prefillChunkSize', prefillChunkSize, 1);
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw typeError(name, 'signal', 'an AbortSignal', signal);
-  }
+  const { numBeams = 1, numBeamGroups = 1, numReturnSequences = 1, bestOf = numReturnSequences } = options;
+  const rowsPerPrompt = numBeams > 1 ? numBeams : mode === 'contrastive' ? options.topK! : bestOf;
+  const draws = mode === 'sampling' || mode === 'beamSampling';
   return {
+    mode,
     maxSteps: stepsOf(name, given, defaults, limits),
+    maxTime: options.maxTime === undefined ? Infinity : 1000 * options.maxTime,
     eosTokenIds,
     padTokenId,
-    sampling: samplingOf(name, options),
-    rows: seedsOf(name, options.seed, limits.batch),
     stopStrings: stopStringsOf(name, options.stopStrings),
-    skipSpecialTokens,
-    prefillChunkSize,
-    signal,
+    rowsPerPrompt,
+    numSequences: mode === 'sampling' ? bestOf : 1,
+    ...{ numReturnSequences, numBeams, numBeamGroups },
+    lengthPenalty: options.lengthPenalty ?? 1,
+    earlyStopping: options.earlyStopping ?? false,
+    forceWords: forceWordsOf(name, options.forceWordsIds ?? [], limits.vocabSize),
+    contrastive: { alpha: options.penaltyAlpha ?? 0, topK: options.topK ?? 0 },
+    keys: draws ? keysOf(name, options.seed, limits.batch, mode === 'sampling' ? bestOf : 1) : undefined,
+    ...chainsOf(name, mode, options, eosTokenIds, limits),
+    mirostat: options.mirostat
+      ? { tau: options.mirostatTau ?? MIROSTAT.tau, eta: options.mirostatEta ?? MIROSTAT.eta }
+      : undefined,
+    userProcessors: options.logitsProcessor === undefined ? [] : [options.logitsProcessor].flat(),
+    allowedTokens: options.prefixAllowedTokensFn,
+    guidanceScale: options.guidanceScale ?? 1,
+    skipSpecialTokens: options.skipSpecialTokens ?? true,
+    logprobs: options.logprobs ?? (bestOf > numReturnSequences ? 0 : undefined),
+    wantsLogprobs: options.logprobs !== undefined,
+    capture: options.capture ?? [],
+    returnScores: options.returnScores ?? false,
+    prefillChunkSize: options.prefillChunkSize ?? limits.promptLength,
+    signal: options.signal,
   };
 }
 
-/** What is given counts over the folder's defaults; a choice given one way drops the default of the other way. */
-function withDefaults(given: GenerationOptions, defaults: GenerationOptions): GenerationOptions {
+const MIROSTAT = { tau: 5, eta: 0.1 };
+
+/**
+ * What is given counts over the folder's defaults, of which those that do nothing in the mode are left out; a choice
+ * given one way drops the default of the other way.
+ */
+function withDefaults(
+  name: string,
+  given: GenerationOptions,
+  defaults: GenerationOptions,
+): { options: GenerationOptions; mode: Mode } {
   const options: GenerationOptions = { ...defaults };
   if (given.maxLength !== undefined && given.maxNewTokens === undefined) delete options.maxNewTokens;
-  if (given.doSample === false) dropSampling(options);
-  for (const key of NAMES) if (given[key] !== undefined) Object.assign(options, { [key]: given[key] });
-  const samples = [given.temperature, given.topK, given.topP, given.seed].some((value) => value !== undefined);
-  if (given.doSample === undefined && samples) options.doSample = true;
-  return options;
+  for (const key of GENERATION_OPTIONS) if (given[key] !== undefined) Object.assign(options, { [key]: given[key] });
+  const contrasts = given.penaltyAlpha !== undefined && given.penaltyAlpha > 0;
+  const asks = ASKS_FOR_SAMPLING.some((key) => given[key] !== undefined) || (given.topK !== undefined && !contrasts);
+  if (given.doSample === undefined && asks) options.doSample = true;
+  const mode = modeOf(options);
+  checkMode(name, mode, given, options);
+  for (const key of GENERATION_OPTIONS) {
+    if (given[key] === undefined && !isFor(mode, key, options[key])) delete options[key]; // eslint-disable-line @typescript-eslint/no-dynamic-delete
+  }
+  return { options, mode };
 }
 
-function dropSampling(options: GenerationOptions): void {
-  delete options.temperature;
-  delete options.topK;
-  delete options.topP;
+/** Chains of processors: those that act on all, and those that shape sampling. */
+function chainsOf(
+  name: string,
+  mode: Mode,
+  options: GenerationOptions,
+  eosTokenIds: readonly number[],
+  { vocabSize }: GenerationLimits,
+): { processors: readonly LogitsProcessor[]; warpers: readonly LogitsProcessor[] } {
+  const minTokensToKeep = mode === 'beamSampling' ? Math.max(2, eosTokenIds.length + 1) : 1;
+  const context = { name, order: options.order, eosTokenIds, minTokensToKeep };
+  const shaping = (key: keyof ProcessorOptions) => ASKS_FOR_SAMPLING.includes(key) || key === 'topK';
+  if (mode === 'contrastive') checkInteger(name, 'topK', options.topK, 2, vocabSize);
+  const others = PROCESSOR_OPTIONS.filter((key) => !shaping(key));
+  // With an order of others, and nobody in between, there is but one chain.
+  if (options.order !== undefined && options.order !== 'hf') {
+    return { processors: [], warpers: processorsOf(pick(options, PROCESSOR_OPTIONS), context) };
+  }
+  const { renormalizeLogits, ...processors } = pick(options, others);
+  const warpers = mode === 'contrastive' ? {} : pick(options, PROCESSOR_OPTIONS.filter(shaping));
+  return {
+    processors: processorsOf(processors, context),
+    warpers: processorsOf({ ...warpers, renormalizeLogits }, context),
+  };
 }
 
-function tokenIds(name: string, value: unknown, vocabSize: number): number[] {
+function tokenIds(name: string, key: string, value: unknown, vocabSize: number): number[] {
   const ids = Array.isArray(value) ? (value as unknown[]) : [value];
   return ids.map((id, index) => {
-    checkInteger(name, Array.isArray(value) ? `eosTokenId[${index}]` : 'eosTokenId', id, 0, vocabSize - 1);
+    checkInteger(name, Array.isArray(value) ? `${key}[${index}]` : key, id, 0, vocabSize - 1);
     return id;
   });
 }
 
-/** Limits that the caller gives must fit; the folder's, and the context's, are cut to what there is room for. */
-function stepsOf(
-  name: string,
-  given: GenerationOptions,
-  defaults: GenerationOptions,
-  limits: GenerationLimits,
-): number {
-  const { contextLength, maxPositions, promptLength } = limits;
-  const { maxNewTokens, maxLength } = given;
-  // The last token needs no position of its own.
-  const room = maxPositions - promptLength + 1;
-  if (room < 1) {
-    throw new RangeError(
-      `[${name}] a prompt of ${promptLength} tokens does not fit the context of ${maxPositions} tokens`,
+/** Each word as the list of its alternatives. */
+function forceWordsOf(name: string, words: unknown, vocabSize: number): (readonly number[])[][] {
+  const key = 'forceWordsIds';
+  const list = (argument: string, value: unknown): unknown[] => {
+    if (!Array.isArray(value)) throw typeError(name, argument, 'an array', value);
+    if (value.length === 0) throw rangeError(name, argument, 'not empty', value);
+    return value as unknown[];
+  };
+  if (!Array.isArray(words)) throw typeError(name, key, 'an array of words', words);
+  return (words as unknown[]).map((word, i) => {
+    const items = list(`${key}[${i}]`, word);
+    if (!items.some(Array.isArray)) return [tokenIds(name, `${key}[${i}]`, items, vocabSize)];
+    const lists = items.map((one, j) =>
+      tokenIds(name, `${key}[${i}][${j}]`, list(`${key}[${i}][${j}]`, one), vocabSize),
     );
-  }
-  if (maxLength !== undefined) checkInteger(name, 'maxLength', maxLength, 1);
-  if (maxNewTokens !== undefined) {
-    checkInteger(name, 'maxNewTokens', maxNewTokens, 1);
-    if (maxNewTokens > room) {
-      throw rangeError(
-        name,
-        'maxNewTokens',
-        `at most ${room}: the room that the prompt leaves in the context`,
-        maxNewTokens,
-      );
+    const begins = (a: number[], b: number[]) => a !== b && a.length <= b.length && a.every((id, at) => b[at] === id);
+    if (lists.some((a) => lists.some((b) => begins(a, b)))) {
+      throw rangeError(name, `${key}[${i}]`, 'lists of which none begins another', items);
     }
-    return maxNewTokens;
-  }
-  if (maxLength !== undefined) {
-    if (maxLength <= promptLength || maxLength - promptLength > room) {
-      const most = promptLength + room;
-      throw rangeError(name, 'maxLength', `above the ${promptLength} tokens of the prompt, at most ${most}`, maxLength);
-    }
-    return maxLength - promptLength;
-  }
-  const left = Math.max(1, contextLength - promptLength);
-  const ofFolder = defaults.maxNewTokens ?? (defaults.maxLength ?? 0) - promptLength;
-  return Math.min(ofFolder > 0 ? ofFolder : left, room);
+    return lists;
+  });
 }
 
-function samplingOf(name: string, options: GenerationOptions): Required<SamplingOptions> | undefined {
-  const { doSample = false, temperature = 1, topK = 0, topP = 1, seed } = options;
-  checkBoolean(name, 'doSample', doSample);
-  const sampling = { temperature, topK, topP };
-  checkSampling(name, sampling);
-  if (doSample) return sampling;
-  if (
-    options.temperature !== undefined ||
-    options.topK !== undefined ||
-    options.topP !== undefined ||
-    seed !== undefined
-  ) {
-    throw new RangeError(`[${name}] temperature, topK, topP and seed do nothing with doSample false`);
-  }
-  return undefined;
-}
-
-function seedsOf(name: string, seed: unknown, batch: number): { seed: number; sequence: number }[] {
+/** Keys of `perPrompt` rows for each prompt. */
+function keysOf(name: string, seed: unknown, batch: number, perPrompt: number): { seed: number; sequence: number }[] {
+  const rows = Array.from({ length: batch * perPrompt }, (_, row) => row);
   if (Array.isArray(seed)) {
-    if (seed.length !== batch) throw rangeError(name, 'seed', `one a row (${batch})`, seed);
-    return (seed as unknown[]).map((one, index) => {
-      checkInteger(name, `seed[${index}]`, one, 0);
-      return { seed: one, sequence: 0 };
+    const seeds = seed as unknown[];
+    if (seeds.length !== batch) throw rangeError(name, 'seed', `a number, or ${batch}, one a prompt`, seed);
+    seeds.forEach((one, b) => {
+      checkInteger(name, `seed[${b}]`, one, 0);
     });
+    return rows.map((row) => ({ seed: seeds[Math.floor(row / perPrompt)] as number, sequence: row % perPrompt }));
   }
-  const one = seed === undefined ? randomInt(2 ** 48 - 1) : seed;
-  checkInteger(name, 'seed', one, 0);
-  return Array.from({ length: batch }, (_, sequence) => ({ seed: one, sequence }));
+  if (seed !== undefined) checkInteger(name, 'seed', seed, 0);
+  const same = (seed as number | undefined) ?? randomInt(2 ** 47);
+  return rows.map((sequence) => ({ seed: same, sequence }));
 }
 
 function stopStringsOf(name: string, value: unknown): string[] {
@@ -203,92 +350,4 @@ function stopStringsOf(name: string, value: unknown): string[] {
     if (text === '') throw rangeError(name, `stopStrings[${index}]`, 'not empty', text);
     return text;
   });
-}
-
-/** What a folder's files say of generation: values that are options here, and names of active ones that are not. */
-export interface FolderDefaults {
-  options: GenerationOptions;
-  unsupported: string[];
-}
-
-/** Keys that change what is generated, with the values that leave it alone; heddle does not have them (yet). */
-const NEUTRAL: Record<string, readonly unknown[]> = {
-  num_beams: [1],
-  num_beam_groups: [1],
-  num_return_sequences: [1],
-  penalty_alpha: [0],
-  repetition_penalty: [1],
-  encoder_repetition_penalty: [1],
-  no_repeat_ngram_size: [0],
-  encoder_no_repeat_ngram_size: [0],
-  min_length: [0],
-  min_new_tokens: [0],
-  min_p: [0],
-  typical_p: [1],
-  epsilon_cutoff: [0],
-  eta_cutoff: [0],
-  bad_words_ids: [],
-  suppress_tokens: [],
-  begin_suppress_tokens: [],
-  forced_bos_token_id: [],
-  forced_eos_token_id: [],
-  sequence_bias: [],
-  exponential_decay_length_penalty: [],
-  guidance_scale: [1],
-};
-
-/**
- * Defaults from config.json (its token ids) and generation_config.json.
- *
- * @throws RangeError naming the key of a wrong value. Ids outside the vocabulary, which some files have, are left out:
- *   such a token never comes.
- */
-export function readDefaults(
-  config: Readonly<Record<string, unknown>>,
-  generation: Readonly<Record<string, unknown>> = {},
-  vocabSize: number,
-): FolderDefaults {
-  const name = 'loadModel';
-  const ids = (key: string): number[] | undefined => {
-    const value = generation[key] ?? config[key] ?? undefined;
-    if (value === undefined) return undefined;
-    const list = Array.isArray(value) ? (value as unknown[]) : [value];
-    list.forEach((id) => {
-      checkInteger(name, key, id, -1);
-    });
-    return (list as number[]).filter((id) => id >= 0 && id < vocabSize);
-  };
-  const read = <T>(key: string, check: (value: unknown) => asserts value is T): T | undefined => {
-    const value = generation[key] ?? undefined;
-    if (value === undefined) return undefined;
-    check(value);
-    return value;
-  };
-  const count =
-    (key: string) =>
-    (value: unknown): asserts value is number => {
-      checkInteger(name, `generation_config.json: ${key}`, value, 1);
-    };
-  const options: GenerationOptions = {
-    eosTokenId: ids('eos_token_id'),
-    padTokenId: ids('pad_token_id')?.[0],
-    maxNewTokens: read('max_new_tokens', count('max_new_tokens')),
-    maxLength: read('max_length', count('max_length')),
-    prefillChunkSize: read('prefill_chunk_size', count('prefill_chunk_size')),
-  };
-  // The reference ignores the settings of sampling where it does not sample.
-  if (generation.do_sample === true) {
-    const { temperature, top_k: topK, top_p: topP } = generation as Record<string, number | null | undefined>;
-    const sampling = { temperature: temperature ?? 1, topK: topK ?? 0, topP: topP ?? 1 };
-    checkSampling(`${name}] [generation_config.json`, sampling);
-    Object.assign(options, { doSample: true }, sampling);
-  }
-  const unsupported = Object.entries(NEUTRAL)
-    .filter(([key, neutral]) => (generation[key] ?? undefined) !== undefined && !neutral.includes(generation[key]))
-    .map(([key]) => key);
-  return { options: dropUndefined(options), unsupported };
-}
-
-function dropUndefined(options: GenerationOptions): GenerationOptions {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }

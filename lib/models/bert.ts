@@ -34,7 +34,7 @@ const HEAD_NAMES: Record<string, string> = {
 export function locateEncoder(path: string, names: Readonly<Record<string, string>>): StoredParameter {
   const [, layer, part = '', kind = ''] = /^(layers\.\d+\.)?(.+)\.(weight|bias)$/.exec(path) ?? [];
   const module = `${layer?.replace('layers', 'encoder.layer') ?? ''}${names[part] ?? NAMES[part] ?? part}`;
-  return { name: `${module}.${kind}`, olderName: `${module}.${kind === 'weight' ? 'gamma' : 'beta'}` };
+  return { name: `${module}.${kind}`, otherNames: [`${module}.${kind === 'weight' ? 'gamma' : 'beta'}`] };
 }
 
 /** The head of each architecture. */

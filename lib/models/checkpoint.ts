@@ -1,22 +1,28 @@
-import type { ParameterSource } from '../nn/parameters';
 import type { DeviceName } from '../tensor/device';
 import type { FloatDType, Tensor } from '../tensor/tensor';
 import type { WeightFolder } from '../weights/folder';
 import type { SafetensorsEntry } from '../weights/safetensors';
-import type { Recipe } from './recipe';
+import type { Config } from './config';
+import type { Recipe, StoredParameters } from './recipe';
 
 /** A recipe's view of a folder's weights: parameters by their path in the model, in one dtype. Keeps what it has loaded. */
-export class Checkpoint implements ParameterSource {
+export class Checkpoint implements StoredParameters {
   readonly loaded: { tensor: Tensor; bytes: number }[] = [];
 
   constructor(
     private readonly weights: WeightFolder,
     private readonly recipe: Recipe,
+    private readonly config: Config,
     private readonly dtype: FloatDType,
   ) {}
 
   get device(): DeviceName {
     return this.weights.device;
+  }
+
+  has(path: string): boolean {
+    const { name, otherNames } = this.recipe.locate(path, this.config);
+    return this.#find(name, otherNames) !== undefined;
   }
 
   matrix(path: string, shape: readonly [number, number]): Tensor {
@@ -36,27 +42,38 @@ export class Checkpoint implements ParameterSource {
   }
 
   #load(path: string, shape: readonly number[], packed: boolean): Tensor {
-    const { name, olderName, transposed = false } = this.recipe.locate(path);
-    const entry = this.#find(name, olderName);
-    const wanted = transposed ? shape.toReversed() : shape;
+    const stored = this.recipe.locate(path, this.config);
+    const { name, otherNames, transposed = false, rowsBefore = 0, leadingAxis = false } = stored;
+    const entry = this.#find(name, otherNames);
+    if (!entry) {
+      const tried = this.recipe.prefixes.map((prefix) => prefix + name).join(' nor ');
+      throw new RangeError(`[loadModel] ${this.weights.path} has no tensor ${tried}`);
+    }
+    const rows = shape.with(0, shape[0]! + rowsBefore);
+    const wanted = [...(leadingAxis ? [1] : []), ...(transposed ? rows.toReversed() : rows)];
     if (wanted.join() !== entry.shape.join()) {
       const found = `[${entry.shape.join(', ')}]`;
       throw new RangeError(
         `[loadModel] ${this.weights.path}: ${entry.name} must have shape [${wanted.join(', ')}] but has ${found}`,
       );
     }
-    const tensor = this.weights.load(entry.name, { transposed, packed, dtype: this.dtype });
+    let tensor = this.weights.load(entry.name, { transposed, packed, dtype: this.dtype });
+    if (rowsBefore > 0 || leadingAxis) {
+      using whole = tensor; // a view holds its storage
+      tensor = leadingAxis ? whole.reshape(shape) : whole.slice(0, rowsBefore, rows[0]!);
+    }
     this.loaded.push({ tensor, bytes: entry.end - entry.begin });
     return tensor;
   }
 
-  #find(name: string, olderName: string = name): SafetensorsEntry {
+  #find(name: string, otherNames: readonly string[] = []): SafetensorsEntry | undefined {
     for (const prefix of this.recipe.prefixes) {
-      const entry = this.weights.find(prefix + name) ?? this.weights.find(prefix + olderName);
-      if (entry) return entry;
+      for (const one of [name, ...otherNames]) {
+        const entry = this.weights.find(prefix + one);
+        if (entry) return entry;
+      }
     }
-    const tried = this.recipe.prefixes.map((prefix) => prefix + name).join(' nor ');
-    throw new RangeError(`[loadModel] ${this.weights.path} has no tensor ${tried}`);
+    return undefined;
   }
 
   /** Gives back everything loaded, for a load that failed: what else failed in it is not the news. */

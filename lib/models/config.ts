@@ -23,6 +23,14 @@ export class Config {
     return value as number;
   }
 
+  /** A token of a vocabulary. */
+  tokenId(key: string, vocabSize: number): number {
+    const value = this.values[key];
+    const known = Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) < vocabSize;
+    if (!known) this.#fail(key, `a token from 0 to ${vocabSize - 1}`);
+    return value as number;
+  }
+
   number(key: string, fallback?: number): number {
     const value = this.values[key] ?? fallback;
     if (typeof value !== 'number' || !Number.isFinite(value)) this.#fail(key, 'a finite number');

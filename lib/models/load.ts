@@ -3,8 +3,10 @@ import { show } from '../check';
 import { readJson } from '../json';
 import type { DeviceName } from '../tensor/device';
 import { Channel } from '../tensor/program';
+import { isBusy, roomInQueue } from '../tensor/queue';
 import type { FloatDType } from '../tensor/tensor';
 import { WeightFolder } from '../weights/folder';
+import { bart } from './bart';
 import { bert } from './bert';
 import { bloom } from './bloom';
 import { Checkpoint } from './checkpoint';
@@ -12,9 +14,12 @@ import { Config } from './config';
 import { gpt2 } from './gpt2';
 import { llama } from './llama';
 import { longformer } from './longformer';
+import { marian } from './marian';
+import { pegasus } from './pegasus';
 import type { Network, Recipe } from './recipe';
+import { t5 } from './t5';
 
-const RECIPES: readonly Recipe[] = [gpt2, llama, bloom, bert, longformer];
+const RECIPES: readonly Recipe[] = [gpt2, llama, bloom, bert, longformer, t5, marian, bart, pegasus];
 
 /** Architectures that can be loaded. */
 export const architectures: readonly string[] = RECIPES.flatMap((recipe) => recipe.architectures);
@@ -70,13 +75,16 @@ export async function loadNetwork(
   signal?.throwIfAborted();
   const { recipe, architecture } = recipeOf(config);
   using weights = await WeightFolder.open(folder, device);
-  const checkpoint = new Checkpoint(weights, recipe, dtype ?? (device === 'cpu' ? 'float32' : weights.dtype));
+  const checkpoint = new Checkpoint(weights, recipe, config, dtype ?? (device === 'cpu' ? 'float32' : weights.dtype));
   using channel = new Channel(device); // carries the wish to abort to the native side
   const abort = () => {
     channel.abort();
   };
   signal?.addEventListener('abort', abort);
   try {
+    do await roomInQueue(device);
+    while (isBusy(device));
+    signal?.throwIfAborted();
     const network = channel.guard(() => recipe.create(checkpoint, config, architecture));
     const total = checkpoint.loaded.reduce((sum, { bytes }) => sum + bytes, 0);
     let loaded = 0;

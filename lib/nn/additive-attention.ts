@@ -8,7 +8,7 @@ import { scope } from '../tensor/scope';
 import { shapeOf, tensor, type FloatDType, type Tensor } from '../tensor/tensor';
 import { checkSequences } from './heads';
 import { Linear } from './layers';
-import { join, type ParameterSource } from './parameters';
+import { checkSource, join, type ParameterSource } from './parameters';
 
 /** What the attentions of recurrent encoder-decoders take besides queries and keys. */
 export interface ContextInput {
@@ -58,6 +58,7 @@ export class BahdanauAttention implements Disposable {
     readonly options: BahdanauAttentionOptions,
   ) {
     const name = 'BahdanauAttention';
+    checkSource(name, source, path);
     checkOptions(name, options, ['queryWidth', 'keyWidth', 'width', 'bias']);
     const { queryWidth, keyWidth, width, bias: hasBias = true } = options ?? {};
     for (const [key, value] of Object.entries({ queryWidth, keyWidth, width }))

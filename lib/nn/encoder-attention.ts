@@ -3,7 +3,7 @@ import { bias, type Bias } from '../ops/bias';
 import { gatherRows } from '../ops/gather-rows';
 import { mask } from '../ops/mask';
 import { tensor, type Tensor } from '../tensor/tensor';
-import { HeadProjections } from './block';
+import { HeadProjections } from './cached-attention';
 import type { Capture } from './capture';
 import type { ParameterSource } from './parameters';
 

@@ -3,7 +3,7 @@ import { add } from '../ops/arithmetic';
 import type { DeviceName } from '../tensor/device';
 import { scope } from '../tensor/scope';
 import type { FloatDType, Tensor } from '../tensor/tensor';
-import { capturePathsOf, FeedForward } from './block';
+import { capturePathsOf, Connection, FeedForward } from './block';
 import {
   BertSelfAttention,
   type EncoderAttention,
@@ -135,12 +135,12 @@ export class Encoder implements Disposable {
   }
 }
 
-/** A post-norm block: norm(x + attention(x)), then norm(that + feedForward(that)) (Vaswani et al., 2017, section 3.1). */
+/** A post-norm block (Vaswani et al., 2017, section 3.1). */
 class EncoderBlock implements Disposable {
   readonly #attention: EncoderAttention;
-  readonly #attentionNorm: Norm;
+  readonly #attentionConnection: Connection;
   readonly #feedForward: FeedForward;
-  readonly #feedForwardNorm: Norm;
+  readonly #feedForwardConnection: Connection;
 
   constructor(
     source: ParameterSource,
@@ -159,13 +159,13 @@ class EncoderBlock implements Disposable {
           multiple: Math.max(...windows),
         })
       : new BertSelfAttention(source, place, { width, numHeads, relative, contextLength });
-    this.#attentionNorm = Norm.load(source, `${path}.attentionNorm`, width, norm);
+    this.#attentionConnection = new Connection(source, place, { width, norm, postNorm: true });
     this.#feedForward = new FeedForward(source, `${path}.feedForward`, {
       ...options,
       gated: false,
       feedForwardBias: true,
     });
-    this.#feedForwardNorm = Norm.load(source, `${path}.feedForwardNorm`, width, norm);
+    this.#feedForwardConnection = new Connection(source, `${path}.feedForward`, { width, norm, postNorm: true });
   }
 
   get capturePaths(): string[] {
@@ -174,26 +174,19 @@ class EncoderBlock implements Disposable {
 
   /** x [N, C] → [N, C] */
   forward(x: Tensor, step: EncoderStep): Tensor {
-    const { path } = this;
     const { capture } = step;
     const [output] = scope(() => {
-      const attended = this.#attention.forward(x, step);
-      const normed = this.#attentionNorm.forward(attended);
-      const inner = this.#feedForward.forward(normed, normed, capture);
-      const output = this.#feedForwardNorm.forward(inner);
-      capture?.offer(`${path}.attention`, attended);
-      capture?.offer(`${path}.attentionNorm`, normed);
-      capture?.offer(`${path}.feedForward`, inner);
-      capture?.offer(`${path}.feedForwardNorm`, output);
-      capture?.offer(path, output);
+      const attended = this.#attentionConnection.forward(x, (y) => this.#attention.forward(y, step), capture);
+      const forwarded = (y: Tensor) => this.#feedForward.forward(y, y, step);
+      const output = this.#feedForwardConnection.forward(attended, forwarded, capture);
+      capture?.offer(this.path, output);
       return [output, capture?.tensors] as const; // what is captured outlives the scope
     });
     return output;
   }
 
   [Symbol.dispose](): void {
-    for (const part of [this.#attention, this.#attentionNorm, this.#feedForward, this.#feedForwardNorm]) {
-      part[Symbol.dispose]();
-    }
+    const parts = [this.#attention, this.#attentionConnection, this.#feedForward, this.#feedForwardConnection];
+    for (const part of parts) part[Symbol.dispose]();
   }
 }

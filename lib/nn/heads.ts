@@ -3,7 +3,7 @@ import { packWeight } from '../ops/linear';
 import { scope } from '../tensor/scope';
 import { shapeOf, type Tensor } from '../tensor/tensor';
 import { Linear } from './layers';
-import { join, type ParameterSource } from './parameters';
+import { checkSource, join, type ParameterSource } from './parameters';
 
 const PROJECTIONS = ['separate', 'fused', 'fusedByHead'] as const;
 
@@ -46,6 +46,7 @@ export class Heads implements Disposable {
     path: string,
     readonly options: HeadsOptions,
   ) {
+    checkSource(name, source, path);
     const { width, numHeads, keyWidth = width, valueWidth = width, bias = true } = options;
     const alike = keyWidth === width && valueWidth === width;
     const { projection = alike ? 'fused' : 'separate' } = options;

@@ -1,4 +1,11 @@
-export { FeedForward, HeadProjections, SelfAttention, TransformerBlock, type BlockOptions, type Step } from './block';
+export { FeedForward, TransformerBlock, type BlockOptions } from './block';
+export {
+  CrossAttention,
+  HeadProjections,
+  SelfAttention,
+  type HeadProjectionsOptions,
+  type Step,
+} from './cached-attention';
 export { Capture } from './capture';
 export { Decoder, type DecoderInput, type DecoderOptions, type DecoderOutput } from './decoder';
 export { Draws, type PassOptions } from './dropout';
@@ -10,6 +17,13 @@ export {
   type Globals,
   type RelativePositions,
 } from './encoder-attention';
+export {
+  EncoderDecoder,
+  Source,
+  type EncoderDecoderOptions,
+  type SourceDecoder,
+  type SourceInput,
+} from './encoder-decoder';
 export type { EncoderHeadOptions, EncoderOutputs } from './encoder-head';
 export type { HeadsOptions } from './heads';
 export * as init from './init';

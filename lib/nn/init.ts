@@ -2,7 +2,7 @@ import { checkNumber, checkOptions, rangeError } from '../check';
 import { cast } from '../ops/cast';
 import { orthogonalize, random, type RandomOptions } from '../ops/random';
 import { scope } from '../tensor/scope';
-import type { Tensor } from '../tensor/tensor';
+import { checkShape, type Tensor } from '../tensor/tensor';
 
 // Weights to start from, the same for the same seed.
 
@@ -13,8 +13,8 @@ export interface InitOptions extends Omit<RandomOptions, 'step'> {
 
 /** Inputs and outputs of a weight [N, K, …]: what follows K is a receptive field. */
 function fans(name: string, shape: readonly number[]): [inputs: number, outputs: number] {
-  if (!Array.isArray(shape) || shape.length < 2) throw rangeError(name, 'shape', 'of at least 2 axes', shape);
-  const [outputs = 0, inputs = 0, ...field] = shape as number[];
+  const [outputs, inputs, ...field] = checkShape(name, shape);
+  if (outputs === undefined || inputs === undefined) throw rangeError(name, 'shape', 'of at least 2 axes', shape);
   const area = field.reduce((product, size) => product * size, 1);
   return [inputs * area, outputs * area];
 }

@@ -1,10 +1,12 @@
 import type { Activation } from '../ops/activation';
+import { mul } from '../ops/arithmetic';
+import { cast } from '../ops/cast';
 import { embedding } from '../ops/embedding';
 import { layerNorm } from '../ops/layer-norm';
 import { linear } from '../ops/linear';
 import { rmsNorm } from '../ops/rms-norm';
 import type { Tensor } from '../tensor/tensor';
-import type { ParameterSource } from './parameters';
+import { checkSource, type ParameterSource } from './parameters';
 
 /** x [..., K] → activation(x · weightᵀ + bias) + residual, [..., N]. */
 export class Linear implements Disposable {
@@ -15,6 +17,7 @@ export class Linear implements Disposable {
 
   /** `shape` is that of the weight, [N, K]. */
   static load(source: ParameterSource, path: string, shape: readonly [number, number], bias: boolean): Linear {
+    checkSource('Linear.load', source, path);
     const weight = source.matrix(`${path}.weight`, shape);
     return new Linear(weight, bias ? source.dense(`${path}.bias`, [shape[0]]) : undefined);
   }
@@ -46,6 +49,7 @@ export class Norm implements Disposable {
   ) {}
 
   static load(source: ParameterSource, path: string, width: number, options: NormOptions): Norm {
+    checkSource('Norm.load', source, path);
     const weight = source.dense(`${path}.weight`, [width]);
     return new Norm(options, weight, options.kind === 'layer' ? source.dense(`${path}.bias`, [width]) : undefined);
   }
@@ -73,4 +77,9 @@ export class Embedding implements Disposable {
   [Symbol.dispose](): void {
     this.table.dispose();
   }
+}
+
+/** x · factor, which is float32: the product is rounded once. */
+export function scaleBy(x: Tensor, factor: number): Tensor {
+  return factor === 1 ? x : cast(mul(cast(x, 'float32'), factor), x.dtype);
 }

@@ -4,7 +4,7 @@ import { mask, type Mask } from '../ops/mask';
 import { scatterRows } from '../ops/scatter';
 import type { DeviceName } from '../tensor/device';
 import { tensor, type Tensor } from '../tensor/tensor';
-import { HeadProjections } from './block';
+import { HeadProjections } from './cached-attention';
 import { headsFirst, type EncoderAttention, type EncoderStep, type Globals } from './encoder-attention';
 import { Linear } from './layers';
 import type { ParameterSource } from './parameters';

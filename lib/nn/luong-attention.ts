@@ -17,7 +17,7 @@ import {
   type ContextInput,
 } from './additive-attention';
 import { Linear } from './layers';
-import { join, type ParameterSource } from './parameters';
+import { checkSource, join, type ParameterSource } from './parameters';
 
 const SCORES = ['dot', 'general', 'concat', 'local-p'] as const;
 
@@ -63,6 +63,7 @@ export class LuongAttention implements Disposable {
     path: string,
     readonly options: LuongAttentionOptions,
   ) {
+    checkSource(NAME, source, path);
     checkOptions(NAME, options, ['score', 'queryWidth', 'keyWidth', 'width', 'windowSize']);
     const { score, queryWidth, keyWidth = queryWidth, width = queryWidth, windowSize } = options ?? {};
     checkOneOf(NAME, 'score', score, SCORES);

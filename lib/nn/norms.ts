@@ -1,6 +1,6 @@
 import { checkBoolean, checkInteger, checkNumber, checkOptions, rangeError } from '../check';
 import { Norm } from './layers';
-import { join, type ParameterSource } from './parameters';
+import { checkSource, join, type ParameterSource } from './parameters';
 
 export interface LayerNormOptions {
   /** C */
@@ -34,6 +34,7 @@ export class LayerNorm extends Norm {
   /** @throws TypeError, RangeError for options that do not fit, and parameters that are missing or of another shape. */
   constructor(source: ParameterSource, path: string, options: LayerNormOptions) {
     const name = 'LayerNorm';
+    checkSource(name, source, path);
     checkOptions(name, options, ['width', 'eps', 'bias', 'unbiased']);
     const { width, eps = 1e-5, bias = true, unbiased = false } = options ?? {};
     checkSizes(name, width, eps);
@@ -49,6 +50,7 @@ export class RMSNorm extends Norm {
   /** @throws TypeError, RangeError for options that do not fit, and parameters that are missing or of another shape. */
   constructor(source: ParameterSource, path: string, options: RMSNormOptions) {
     const name = 'RMSNorm';
+    checkSource(name, source, path);
     checkOptions(name, options, ['width', 'eps']);
     const { width, eps = 1e-6 } = options ?? {};
     checkSizes(name, width, eps);

@@ -26,6 +26,15 @@ export interface ParameterSource {
   dense(path: string, shape: readonly number[]): Tensor;
 }
 
+/** For layers: the two arguments that say where their parameters are. */
+export function checkSource(name: string, source: unknown, path: unknown): void {
+  const { dense, matrix } = (source ?? {}) as Partial<ParameterSource>;
+  if (typeof dense !== 'function' || typeof matrix !== 'function') {
+    throw typeError(name, 'source', 'what parameters() or initialParameters() gives', source);
+  }
+  if (typeof path !== 'string') throw typeError(name, 'path', 'a string', path);
+}
+
 /** A source that keeps account of what was taken from it. */
 export class ParameterLog implements ParameterSource {
   readonly taken: Parameter[] = [];

@@ -28,7 +28,7 @@ export interface SinusoidalOptions {
 export function sinusoidalPositions(options: SinusoidalOptions): Float64Array {
   const name = 'sinusoidalPositions';
   checkOptions(name, options, ['length', 'dim', 'layout', 'paddingIdx', 'base']);
-  const { length, dim, layout = 'interleaved', paddingIdx, base = 10000 } = options;
+  const { length, dim, layout = 'interleaved', paddingIdx, base = 10000 } = options ?? {};
   checkInteger(name, 'length', length, 0, 2 ** 31 - 1);
   checkInteger(name, 'dim', dim, 1, 2 ** 31 - 1);
   checkOneOf(name, 'layout', layout, LAYOUTS);

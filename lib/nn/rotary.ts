@@ -1,3 +1,4 @@
+import { checkInteger, checkNumber, checkOneOf, checkOptions, rangeError, typeError } from '../check';
 import { dynamicFrequencies } from '../ops/rope';
 import { defaultDevice, type DeviceName } from '../tensor/device';
 import { tensor, type Tensor } from '../tensor/tensor';
@@ -32,6 +33,41 @@ export interface RotaryOptions {
   /** Coordinates of a head that turn. */
   rotaryWidth: number;
   scaling: RotaryScaling;
+}
+
+/** The numbers that each kind of scaling has. */
+const SCALINGS = {
+  default: [],
+  linear: ['factor'],
+  dynamic: ['factor', 'maxPositions'],
+  llama3: ['factor', 'lowFrequency', 'highFrequency', 'trainedPositions'],
+  yarn: ['factor', 'trainedPositions', 'betaFast', 'betaSlow'],
+  longrope: ['factor', 'trainedPositions'],
+} as const satisfies Record<RotaryScaling['kind'], readonly string[]>;
+
+function checkRotary(name: string, options: RotaryOptions): void {
+  checkOptions(name, options, ['base', 'rotaryWidth', 'scaling']);
+  const { base, rotaryWidth, scaling } = options ?? {};
+  checkNumber(name, 'base', base);
+  if (base <= 0) throw rangeError(name, 'base', 'above 0', base);
+  checkInteger(name, 'rotaryWidth', rotaryWidth, 2, 2 ** 16);
+  if (rotaryWidth % 2 !== 0) throw rangeError(name, 'rotaryWidth', 'even', rotaryWidth);
+  if (typeof scaling !== 'object' || scaling === null) throw typeError(name, 'scaling', 'an object', scaling);
+  const values = scaling as Record<string, unknown>;
+  checkOneOf(name, 'scaling.kind', values.kind, Object.keys(SCALINGS) as RotaryScaling['kind'][]);
+  for (const key of SCALINGS[scaling.kind]) checkNumber(name, `scaling.${key}`, values[key]);
+  if (values.attentionFactor !== undefined) checkNumber(name, 'scaling.attentionFactor', values.attentionFactor);
+  if (scaling.kind !== 'longrope') return;
+  for (const key of ['longFactors', 'shortFactors']) {
+    const factors = values[key];
+    if (!Array.isArray(factors)) throw typeError(name, `scaling.${key}`, 'an array of numbers', factors);
+    if (factors.length !== rotaryWidth / 2) {
+      throw rangeError(name, `scaling.${key}`, `an array of ${rotaryWidth / 2} numbers`, factors);
+    }
+    factors.forEach((factor: unknown, i) => {
+      checkNumber(name, `scaling.${key}[${i}]`, factor);
+    });
+  }
 }
 
 /** Radians per position of each pair, [rotaryWidth / 2]: of a dynamic scaling those within the trained length. */
@@ -76,8 +112,12 @@ export function rotaryFrequencies({ base, rotaryWidth, scaling }: RotaryOptions)
  * Cosines and sines of the positions 0 to length - 1 for `rotate`, each [length, rotaryWidth / 2] float32. Angles are
  * float64, so tables stay exact where `rope`'s float32 products of large positions do not. Of a dynamic scaling those
  * within the trained length.
+ *
+ * @throws TypeError, RangeError for options that do not fit.
  */
 export function rotaryTables(options: RotaryOptions, length: number): { cos: Tensor; sin: Tensor } {
+  checkRotary('rotaryTables', options);
+  checkInteger('rotaryTables', 'length', length, 0, 2 ** 24);
   const frequencies = rotaryFrequencies(options);
   const factor = rotaryFactor(options.scaling);
   const table = (f: (angle: number) => number) => {
@@ -106,10 +146,12 @@ export interface Rotation {
 export class Rotary implements Disposable {
   readonly #fixed: Tensor;
 
+  /** @throws TypeError, RangeError for options that do not fit. */
   constructor(
     readonly options: RotaryOptions,
     device: DeviceName = defaultDevice(),
   ) {
+    checkRotary('Rotary', options);
     const frequencies = rotaryFrequencies(options);
     this.#fixed = tensor(Float32Array.from(frequencies), [frequencies.length], { device });
   }

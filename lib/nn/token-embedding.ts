@@ -1,12 +1,12 @@
 import { checkBoolean, checkInteger, checkOneOf, checkOptions, rangeError, typeError } from '../check';
-import { add, mul } from '../ops/arithmetic';
-import { cast } from '../ops/cast';
+import { add } from '../ops/arithmetic';
 import { embedding } from '../ops/embedding';
 import { linear } from '../ops/linear';
 import { scope } from '../tensor/scope';
 import { shapeOf, tensor, type FloatDType, type Tensor } from '../tensor/tensor';
 import { checkDropout, drawsOf, drop, PASS_KEYS, type PassOptions } from './dropout';
-import { join, type ParameterSource } from './parameters';
+import { scaleBy } from './layers';
+import { checkSource, join, type ParameterSource } from './parameters';
 import { sinusoidalPositions } from './positions';
 
 const POSITIONS = ['none', 'learned', 'sinusoidal'] as const;
@@ -35,9 +35,6 @@ export interface TokenEmbeddingInput extends PassOptions {
 
 const NAME = 'TokenEmbedding';
 
-/** The factor is float32, and the product is rounded once. */
-const times = (x: Tensor, factor: number): Tensor => cast(mul(cast(x, 'float32'), factor), x.dtype);
-
 /**
  * Vectors of tokens with positions. Parameters: `weight` [V, C]; `positions.weight` [P, C] where they are learned. The
  * table is there once, packed, and can serve as output head: see `logits`.
@@ -55,6 +52,7 @@ export class TokenEmbedding implements Disposable {
     path: string,
     readonly options: TokenEmbeddingOptions,
   ) {
+    checkSource(NAME, source, path);
     checkOptions(NAME, options, ['vocabSize', 'width', 'scaled', 'positions', 'maxPositions', 'dropout']);
     const { vocabSize, width, scaled = false, positions = 'none', maxPositions, dropout = 0 } = options ?? {};
     checkInteger(NAME, 'vocabSize', vocabSize, 1, 2 ** 31 - 1);
@@ -95,7 +93,7 @@ export class TokenEmbedding implements Disposable {
     }
     return scope(() => {
       const vectors = embedding(this.#table, ids);
-      const sized = scaled ? times(vectors, Math.sqrt(width)) : vectors;
+      const sized = scaled ? scaleBy(vectors, Math.sqrt(width)) : vectors;
       if (!table) return drop(sized, dropout, draws);
       const placed = positions ? embedding(table, positions) : table.slice(0, offset, offset + tokens);
       return drop(add(sized, placed), dropout, draws);

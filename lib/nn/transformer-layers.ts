@@ -10,7 +10,7 @@ import { checkSequences } from './heads';
 import { Linear, type Norm } from './layers';
 import { MultiHeadAttention } from './multi-head-attention';
 import { LayerNorm } from './norms';
-import { join, type ParameterSource } from './parameters';
+import { checkSource, join, type ParameterSource } from './parameters';
 
 /** As PyTorch's nn.TransformerEncoderLayer and nn.TransformerDecoderLayer have them. */
 export interface TransformerLayerOptions {
@@ -78,6 +78,7 @@ class Sublayers implements Disposable {
     options: TransformerLayerOptions,
     attentions: readonly string[],
   ) {
+    checkSource(name, source, path);
     this.settings = checkLayerOptions(name, options);
     const { width, numHeads, innerWidth, eps, dropout } = this.settings;
     this.attentions = attentions.map(

@@ -5,7 +5,7 @@ import type { Tensor } from '../tensor/tensor';
 import { drawsOf, PASS_KEYS, passOf, type PassOptions } from './dropout';
 import { checkSequences } from './heads';
 import { LayerNorm } from './norms';
-import { join, type ParameterSource } from './parameters';
+import { checkSource, join, type ParameterSource } from './parameters';
 import {
   checkLayerOptions,
   TransformerDecoderLayer,
@@ -62,6 +62,7 @@ export class Transformer implements Disposable {
     path: string,
     readonly options: TransformerOptions,
   ) {
+    checkSource(NAME, source, path);
     const layer = checkLayerOptions(NAME, options, ['numEncoderLayers', 'numDecoderLayers', 'finalNorm']);
     const { numEncoderLayers, numDecoderLayers, finalNorm = true } = options;
     checkInteger(NAME, 'numEncoderLayers', numEncoderLayers, 1, 2 ** 16);

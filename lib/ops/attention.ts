@@ -71,6 +71,11 @@ interface Scores {
 export interface CachedAttentionOptions extends AttentionOptions {
   /** [B + 1] int32: queries cu[b] … cu[b + 1] - 1 are those of sequence b. */
   cuSeqlens: Tensor;
+  /**
+   * Cross-attention (Vaswani et al., 2017, section 3.2.3): the cache holds a source's keys, and those alone are met.
+   * Default false: the queries' own keys were appended.
+   */
+  cross?: boolean | undefined;
 }
 
 const NAME = 'attention';
@@ -93,8 +98,9 @@ const KEYS = ['mask', 'bias', 'scale', 'softcap', 'sinks', 'queryOffset', 'retur
  *
  * Over a cache, with ragged queries: `attention(q, cache.layer(i), options)`
  * @param q [N, H, Dk]
- * @param cache keys and values, those of the queries appended, `advance` not yet called.
- * @returns [N, H, Dv]. Query i of a sequence stands behind the keys that it held before this step.
+ * @param cache keys and values, those of the queries appended, `advance` not yet called; with `cross` those of a source.
+ * @returns [N, H, Dv]. Query i of a sequence stands behind the keys that it held before this step; with `cross` the last
+ *   one stands at the last key.
  *
  * A row that may attend to nothing gives 0. Rows do not depend on what else is in the batch.
  * @throws TypeError, RangeError for dtypes, shapes and options that do not fit.
@@ -142,7 +148,9 @@ function isLayerCache(value: unknown): value is LayerCache {
 }
 
 function cachedAttention(q: Tensor, cache: LayerCache, options: CachedAttentionOptions) {
-  checkOptions(NAME, options, [...KEYS, 'cuSeqlens']);
+  checkOptions(NAME, options, [...KEYS, 'cuSeqlens', 'cross']);
+  const cross = options?.cross ?? false;
+  checkBoolean(NAME, 'cross', cross);
   checkInteger(NAME, 'cache.valueDim', cache.valueDim, 1, 2 ** 31 - 1);
   const args = [
     unwrap(NAME, 'q', q),
@@ -151,6 +159,7 @@ function cachedAttention(q: Tensor, cache: LayerCache, options: CachedAttentionO
     unwrap(NAME, 'cache', cache.blockTable),
     unwrap(NAME, 'cache', cache.lengths),
     cache.valueDim,
+    cross,
   ] as const;
   return run(q, options, {
     sequences: shapeOf(NAME, 'cache', cache.lengths)[0] ?? 0,

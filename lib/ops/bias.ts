@@ -147,6 +147,26 @@ export interface RelativeTables {
   values?: Tensor | undefined;
 }
 
+/** For the library: T5's table [buckets, H] → its numbers by distance, [H, 2 · maxDistance + 1] float32, a view. */
+export function t5Distances(
+  table: Tensor,
+  { bidirectional, maxDistance }: { bidirectional: boolean; maxDistance: number },
+): Tensor {
+  const [numBuckets = 0] = table.shape;
+  // Beyond maxDistance all are in the last bucket.
+  const buckets = Int32Array.from({ length: 2 * maxDistance + 1 }, (_, i) =>
+    t5Bucket(i - maxDistance, { bidirectional, numBuckets, maxDistance }),
+  );
+  const index = tensor(buckets, [buckets.length], { device: table.device });
+  return float32(gatherRows(table, index)).transpose();
+}
+
+/** For the library: `values` [H, 2 · reach + 1] float32 by distance, those at the ends for all beyond. */
+export function byDistance(values: Tensor, positions: BiasPositions): Bias {
+  const low = (values.shape[1]! - 1) / 2;
+  return Bias.of([{ kind: 'byDistance', flags: 0, low, data: () => values }], positions);
+}
+
 /** The terms that biases are made of. */
 export const bias = {
   /**
@@ -234,18 +254,11 @@ export const bias = {
   t5(table: Tensor, options: T5BiasOptions = {}): Bias {
     const name = 'bias.t5';
     checkOptions(name, options, ['bidirectional', 'maxDistance', 'queryPositions', 'keyPositions']);
-    const [numBuckets = 0] = checkFloats(name, 'table', table, 2, '[buckets, H]').shape;
+    checkFloats(name, 'table', table, 2, '[buckets, H]');
     const { bidirectional = true, maxDistance = 128 } = options;
     checkBoolean(name, 'bidirectional', bidirectional);
     checkInteger(name, 'maxDistance', maxDistance, 1, 2 ** 20);
-    // Beyond maxDistance all are in the last bucket.
-    const buckets = Int32Array.from({ length: 2 * maxDistance + 1 }, (_, i) =>
-      t5Bucket(i - maxDistance, { bidirectional, numBuckets, maxDistance }),
-    );
-    const data = () => {
-      const index = tensor(buckets, [buckets.length], { device: table.device as Device });
-      return float32(gatherRows(table, index)).transpose();
-    };
+    const data = () => t5Distances(table, { bidirectional, maxDistance });
     return Bias.of([{ kind: 'byDistance', flags: 0, low: maxDistance, data }], checkPositions(name, options));
   },
 

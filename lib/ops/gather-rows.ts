@@ -4,7 +4,7 @@ import { unwrap, wrap, type Tensor } from '../tensor/tensor';
 /**
  * out[i] = x[index[i]], or zeros where index[i] is -1: rows picked out, or spread over a padded batch.
  *
- * @param x [N, C] of a float dtype
+ * @param x [N, C] of a float dtype or int32
  * @param index [M] int32
  * @returns [M, C]
  */

@@ -1,7 +1,9 @@
 import { native } from '../native';
 import { checkInteger, checkOneOf, checkOptions, rangeError, typeError } from '../check';
 import { defaultDevice, deviceNumber, type Device } from '../tensor/device';
+import { scope } from '../tensor/scope';
 import { FLOAT_DTYPES, tensor, unwrap, wrap, type FloatDType, type Tensor } from '../tensor/tensor';
+import { gatherRows } from './gather-rows';
 
 /** Keys of a page: the native kPageKeys. */
 const PAGE_KEYS = 64;
@@ -33,17 +35,66 @@ export interface LayerCache {
   readonly valueDim: number;
 }
 
+/** Keys and values to read, for every layer: what a cache holds, or holds more than once. */
+export class CachedKeys implements Disposable {
+  readonly #blockTable: Tensor;
+  protected readonly layers: readonly LayerCache[];
+
+  /** For the library: see KVCache. */
+  constructor(
+    pages: readonly Tensor[],
+    blockTable: Tensor,
+    /** [batch] int32: keys that each sequence holds, the step under way not counted. */
+    readonly lengths: Tensor,
+    valueDim: number,
+  ) {
+    this.#blockTable = blockTable;
+    this.layers = pages.map((own) => ({ pages: own, blockTable, lengths, valueDim }));
+  }
+
+  /** @throws RangeError if there is no such layer. */
+  layer(index: number): LayerCache {
+    checkInteger('KVCache.layer', 'index', index, 0, this.layers.length - 1);
+    return this.layers[index]!;
+  }
+
+  /**
+   * Every sequence `times` times, one behind the other, for reading: as it is now, in the same pages, of which nothing
+   * is copied. They live as long as one of the two.
+   *
+   * @throws TypeError, RangeError for a number that is none or not whole and at least 1.
+   */
+  repeat(times: number): CachedKeys {
+    checkInteger('KVCache.repeat', 'times', times, 1, 2 ** 20);
+    const { pages, blockTable, lengths } = scope(() => {
+      const batch = this.lengths.shape[0]!;
+      const rows = Int32Array.from({ length: batch * times }, (_, row) => Math.floor(row / times));
+      const index = tensor(rows, [rows.length], { device: this.lengths.device });
+      return {
+        pages: this.layers.map((layer) => layer.pages.reshape(layer.pages.shape)),
+        blockTable: gatherRows(this.#blockTable, index),
+        lengths: gatherRows(this.lengths.reshape([batch, 1]), index).reshape([rows.length]),
+      };
+    });
+    return new CachedKeys(pages, blockTable, lengths, this.layers[0]!.valueDim);
+  }
+
+  dispose(): void {
+    for (const { pages } of this.layers) pages.dispose();
+    this.#blockTable.dispose();
+    this.lengths.dispose();
+  }
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
 /**
  * Keys and values of the tokens seen so far, for every layer, in pages of 64 keys. Appending is the one thing in
  * heddle that writes in place: it is for a step's new tokens, layer by layer, and `advance` then ends the step.
  * Sequences may have different lengths; tokens are ragged, `cuSeqlens` [batch + 1] int32 says whose they are.
  */
-export class KVCache implements Disposable {
-  /** [batch] int32: keys that each sequence holds, the step under way not counted. */
-  readonly lengths: Tensor;
-  readonly #blockTable: Tensor;
-  readonly #layers: LayerCache[];
-
+export class KVCache extends CachedKeys {
   constructor(options: KVCacheOptions) {
     const name = 'KVCache';
     const keys = ['numLayers', 'batch', 'capacity', 'numKvHeads', 'headDim', 'valueDim', 'dtype', 'device'];
@@ -62,24 +113,10 @@ export class KVCache implements Disposable {
     }
     const { device = defaultDevice() } = options;
     const number = deviceNumber(name, 'device', device);
-    this.lengths = tensor(new Int32Array(batch), [batch], { device });
-    this.#blockTable = tensor(
-      Int32Array.from({ length: numPages }, (_, page) => page),
-      [batch, pagesPerSequence],
-      { device },
-    );
-    this.#layers = Array.from({ length: numLayers }, () => ({
-      pages: wrap(native.emptyTensor(shape, dtype, number)),
-      blockTable: this.#blockTable,
-      lengths: this.lengths,
-      valueDim,
-    }));
-  }
-
-  /** @throws RangeError if there is no such layer. */
-  layer(index: number): LayerCache {
-    checkInteger('KVCache.layer', 'index', index, 0, this.#layers.length - 1);
-    return this.#layers[index]!;
+    const pages = Array.from({ length: numLayers }, () => wrap(native.emptyTensor(shape, dtype, number)));
+    const table = Int32Array.from({ length: numPages }, (_, page) => page);
+    const blockTable = tensor(table, [batch, pagesPerSequence], { device });
+    super(pages, blockTable, tensor(new Int32Array(batch), [batch], { device }), valueDim);
   }
 
   /**
@@ -108,12 +145,20 @@ export class KVCache implements Disposable {
     native.advanceLengths(unwrap(name, 'cuSeqlens', cuSeqlens), unwrap(name, 'cache', this.lengths));
   }
 
-  dispose(): void {
-    for (const { pages } of this.#layers) pages.dispose();
-    this.#blockTable.dispose();
-    this.lengths.dispose();
-  }
-  [Symbol.dispose](): void {
-    this.dispose();
+  /**
+   * Row r goes on from what row `sources[r]` holds; rows come in groups of `group`, a source is one of the same group.
+   * Full pages are shared, the page begun is copied where several go on from one.
+   *
+   * @param sources [batch] int32
+   * Sources outside their group, or that hold different numbers of keys, are a RangeError when results are read (code
+   * INDEX_OUT_OF_RANGE).
+   */
+  reorder(sources: Tensor, group: number): void {
+    const name = 'KVCache.reorder';
+    checkInteger(name, 'group', group, 1);
+    const [table, lengths] = [this.layer(0).blockTable, this.lengths].map((part) => unwrap(name, 'cache', part));
+    using copies = wrap(native.reorderCache(unwrap(name, 'sources', sources), group, table!, lengths!));
+    const handle = unwrap(name, 'copies', copies);
+    for (const { pages } of this.layers) native.copyPages(handle, unwrap(name, 'cache', pages));
   }
 }

@@ -114,6 +114,7 @@ export class Mask {
   /** An SVG document of the first sequence and head: queries downwards, keys to the right; light and dark. */
   async toSVG(extent: MaskExtent & { title?: string | undefined }): Promise<string> {
     const { title = 'mask', ...sizes } = extent ?? {};
+    if (typeof title !== 'string') throw typeError('Mask.toSVG', 'title', 'a string', title);
     const values = await this.toArray(sizes);
     return matrixToSvg({ values, rows: sizes.queries, columns: sizes.keys, title });
   }

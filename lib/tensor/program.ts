@@ -48,9 +48,6 @@ export interface ChannelNews {
   readonly error: Error | undefined;
 }
 
-/** Of the guard that is open; 0: none. */
-let guarding = 0;
-
 /** Tokens on their way from a native loop to JavaScript. */
 export class Channel implements Disposable {
   readonly handle: number;
@@ -84,14 +81,13 @@ export class Channel implements Disposable {
     native.emit(unwrap('emit', 'tokens', tokens), unwrap('emit', 'finished', finished), this.handle);
   }
 
-  /** What `body` queues runs only while this channel is not aborted. */
+  /** What `body` queues runs only while this channel is not aborted. One guard at a time. */
   guard<T>(body: () => T): T {
-    const outer = guarding;
-    native.setAbortSource(this.handle, (guarding = this.handle));
+    native.setAbortSource(this.handle, true);
     try {
       return body();
     } finally {
-      native.setAbortSource(this.handle, (guarding = outer));
+      native.setAbortSource(this.handle, false);
     }
   }
 

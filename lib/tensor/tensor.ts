@@ -168,12 +168,12 @@ export function shapeOf(name: string, argument: string, value: unknown): readonl
 
 const isArray: (value: unknown) => boolean = Array.isArray; // Array.isArray itself would make `shape` any[]
 
-/** For the library: sizes that a tensor may have. */
+/** For the library: sizes that a tensor may have, as an array that is no proxy of one. */
 export function checkShape(name: string, shape: readonly number[]): readonly number[] {
   if (!isArray(shape)) throw typeError(name, 'shape', 'an array of sizes', shape);
   if (shape.length > MAX_RANK) throw rangeError(name, 'shape', `an array of at most ${MAX_RANK} sizes`, shape);
   for (const [axis, size] of shape.entries()) checkInteger(name, `shape[${axis}]`, size, 0, 2 ** 40);
-  return shape;
+  return [...shape];
 }
 
 /**

@@ -1,5 +1,6 @@
+import { checkBoolean, checkOptions, typeError } from '../check';
 import { cleanUp, settledLength } from './clean-up';
-import type { DecodeOptions, Tokenizer } from './tokenizer';
+import { Tokenizer, type DecodeOptions } from './tokenizer';
 
 /**
  * Decodes a sequence token by token: the pieces that `push` and `flush` return, joined, are `tokenizer.decode` of all
@@ -25,7 +26,12 @@ export class Detokenizer {
   /** Text that has been decoded but waits for its clean-up. */
   #pending = '';
 
-  constructor(tokenizer: Tokenizer, { skipSpecialTokens = true }: DecodeOptions = {}) {
+  /** @throws TypeError for what is no tokenizer, and for other options. */
+  constructor(tokenizer: Tokenizer, options: DecodeOptions = {}) {
+    if (!(tokenizer instanceof Tokenizer)) throw typeError('Detokenizer', 'tokenizer', 'a Tokenizer', tokenizer);
+    checkOptions('Detokenizer', options, ['skipSpecialTokens']);
+    const { skipSpecialTokens = true } = options;
+    checkBoolean('Detokenizer', 'skipSpecialTokens', skipSpecialTokens);
     this.#tokenizer = tokenizer;
     this.#skipSpecialTokens = skipSpecialTokens;
   }

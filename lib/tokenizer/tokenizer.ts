@@ -84,7 +84,7 @@ export class Tokenizer {
     return this.cleansUp ? cleanUp(text) : text;
   }
 
-  /** `decode` of ids known to be valid, without the last step: the clean-up. */
+  /** For the library: `decode` of ids known to be valid, without the last step: the clean-up. */
   decodeTokens(ids: readonly number[], skipSpecialTokens: boolean): string {
     const kept = ids.filter((id) => this.idToToken(id) !== undefined && !(skipSpecialTokens && this.isSpecial(id)));
     if (kept.length === 0) return '';
@@ -98,6 +98,7 @@ export class Tokenizer {
 
   /** @returns undefined where the vocabulary has no token at this id: outside [0, vocabSize), or a gap. */
   idToToken(id: number): string | undefined {
+    if (typeof id !== 'number') throw new TypeError(`[Tokenizer.idToToken] id must be a number but got ${inspect(id)}`);
     return this.#backend.model.vocab[id];
   }
 
@@ -105,7 +106,7 @@ export class Tokenizer {
     return this.#special.has(id);
   }
 
-  /** Throws unless `id` is in [0, vocabSize); `what` names the function and the argument. */
+  /** For the library: throws unless `id` is in [0, vocabSize); `what` names the function and the argument. */
   checkId(what: string, id: unknown): void {
     if (typeof id !== 'number') throw new TypeError(`${what} must be a number but got ${inspect(id)}`);
     if (!Number.isInteger(id) || id < 0 || id >= this.vocabSize) {

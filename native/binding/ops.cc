@@ -250,6 +250,43 @@ Napi::Value advance_lengths(const Call& c) {
   return c.undefined();
 }
 
+/// (sources, group, block table, lengths)
+Napi::Value reorder_cache(const Call& c) {
+  return c.publish(reorder_cache(
+      c.runtime(), ReorderCache{c.tensor(0, "sources"), c.integer(1), c.tensor(2, "cache"), c.tensor(3, "cache")}));
+}
+
+Napi::Value copy_pages(const Call& c) {
+  copy_pages(c.runtime(), CopyPages{c.tensor(0, "copies"), c.tensor(1, "cache")});
+  return c.undefined();
+}
+
+/// (sources, group, x)
+Napi::Value reorder_rows(const Call& c) {
+  reorder_rows(c.runtime(), ReorderRows{c.tensor(0, "sources"), c.integer(1), c.tensor(2, "x")});
+  return c.undefined();
+}
+
+Napi::Value append_tokens(const Call& c) {
+  append_tokens(c.runtime(), AppendTokens{c.tensor(0, "tokens"), c.tensor(1, "history"), c.tensor(2, "lengths")});
+  return c.undefined();
+}
+
+/// (scores, candidates, ends, sums, hypotheses, counts, done, steps, tokens, sources, rows per problem, first row, pad,
+/// early stopping, length penalty, max steps)
+Napi::Value beam_step(const Call& c) {
+  beam_step(c.runtime(), {c.tensor(0, "scores"), c.tensor(1, "candidates"), c.tensor(2, "ends"), c.tensor(3, "sums"),
+                          c.tensor(4, "hypotheses"), c.tensor(5, "counts"), c.tensor(6, "done"), c.tensor(7, "steps"),
+                          c.tensor(8, "tokens"), c.tensor(9, "sources"), c.integer(10), c.integer(11),
+                          static_cast<int32_t>(c.integer(12)), static_cast<EarlyStopping>(c.integer(13)), c.number(14),
+                          c.integer(15)});
+  return c.undefined();
+}
+
+Napi::Value gumbel_noise(const Call& c) {
+  return c.publish(gumbel_noise(c.runtime(), GumbelNoise{c.tensor(0, "x"), c.tensor(1, "keys"), c.tensor(2, "steps")}));
+}
+
 /// Five arguments from `first` on: code (Int32Array; undefined: no mask) and what its pieces name.
 MaskExpression mask_of(const Call& c, size_t first) {
   MaskExpression mask;
@@ -333,11 +370,13 @@ Napi::Value attention(const Call& c) {
                               wish_of(c, 3 + kNumSettings)));
 }
 
-/// (q, cuSeqlens, cache: 4, settings)
+/// (q, cuSeqlens, cache: 4, cross, settings)
 Napi::Value cached_attention(const Call& c) {
   const Tensor* q = as_row(c, c.tensor(0, "q"), "q");
-  AttentionResult result = attention(c.runtime(), q, c.tensor(1, "cuSeqlens"), cache_of(c, 2, q->shape[3]),
-                                     setting_of(c, 6), wish_of(c, 6 + kNumSettings));
+  AttentionSetting setting = setting_of(c, 7);
+  setting.cross = c.flag(6);
+  AttentionResult result = attention(c.runtime(), q, c.tensor(1, "cuSeqlens"), cache_of(c, 2, q->shape[3]), setting,
+                                     wish_of(c, 7 + kNumSettings));
   const int64_t tokens = q->shape[1], heads = q->shape[2];
   result.out = reshape(c.runtime(), result.out, Shape{tokens, heads, result.out->shape[3]});
   if (result.lse) result.lse = reshape(c.runtime(), result.lse, Shape{tokens, heads});
@@ -424,6 +463,12 @@ constexpr Export kOps[] = {
     {"tokenReport", "token_report", token_report},
     {"endOfSequence", "end_of_sequence", end_of_sequence},
     {"appendKV", "append_kv", append_kv},
+    {"appendTokens", "append_tokens", append_tokens},
+    {"beamStep", "beam_step", beam_step},
+    {"copyPages", "copy_pages", copy_pages},
+    {"gumbelNoise", "gumbel_noise", gumbel_noise},
+    {"reorderCache", "reorder_cache", reorder_cache},
+    {"reorderRows", "reorder_rows", reorder_rows},
     {"advanceLengths", "advance_lengths", advance_lengths},
     {"attention", "attention", attention},
     {"maskToArray", "mask", mask_to_array},

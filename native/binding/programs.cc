@@ -128,16 +128,16 @@ Napi::Value let_go(const Call& c) {
 Napi::Value emit(const Call& c) {
   const Emit op{c.tensor(0, "tokens"), c.tensor(1, "finished"), channel_of(c, 2)};
   check_int32_vector(Emit::kName, "tokens", op.tokens, op.tokens->numel());
-  check_int32_vector(Emit::kName, "finished", op.finished, op.tokens->numel());
+  check_int32_vector(Emit::kName, "finished", op.finished, op.finished->numel());
   c.runtime().submit(op);
   return c.undefined();
 }
 
-/// (channel, source or 0): what is queued on the channel's device from here on runs only while the source, a channel
-/// too, is not aborted.
+/// (channel, on): what is queued on the channel's device from here on runs only while it is not aborted; or again in any
+/// case.
 Napi::Value set_abort_source(const Call& c) {
-  Channel* const source = c.integer(1) == 0 ? nullptr : channel_of(c, 1);
-  channel_of(c, 0)->stream.push(Record::of(SetAbortSource{source}));
+  Channel* const channel = channel_of(c, 0);
+  channel->stream.push(Record::of(SetAbortSource{c.flag(1) ? channel : nullptr}));
   return c.undefined();
 }
 

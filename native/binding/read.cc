@@ -83,8 +83,15 @@ class Promise : public Completion {
   ~Promise() override = default;
 
   Napi::Promise promise() const { return deferred_.Promise(); }
-  /// On the stream.
-  virtual void perform(Stream& stream) = 0;
+  /// On the stream, or lent it.
+  void keep(Stream& stream) {
+    try {
+      perform(stream);
+    } catch (const std::bad_alloc&) {
+      stream.settle();  // what was to be copied has come
+      error_ = stream.out_of_memory("data");
+    }
+  }
 
   void deliver(Napi::Env env) override {
     isolate_.mailbox.let_go();
@@ -98,6 +105,7 @@ class Promise : public Completion {
   Isolate& isolate() const { return isolate_; }
 
  protected:
+  virtual void perform(Stream& stream) = 0;
   virtual Napi::Value value(Napi::Env env) = 0;
 
   /// Why a storage has no value, if so; whoever waits for it is told.
@@ -136,14 +144,13 @@ class Read : public Promise {
     }
   }
 
+ protected:
   void perform(Stream& stream) override {
     const Storage& storage = *tensor_->storage;
     if (find_error(storage, stream)) return;
     error_ = copy_(stream, *tensor_, destination_);
     if (error_) stream.observe(error_);
   }
-
- protected:
   Napi::Value value(Napi::Env) override {
     Napi::TypedArray array = array_.Value();
     if (staging_.empty()) return array;
@@ -163,9 +170,9 @@ class Read : public Promise {
 class Ready : public Promise {
  public:
   Ready(Isolate& isolate, const Tensor* tensor) : Promise(isolate), storage_(*tensor->storage) {}
-  void perform(Stream& stream) override { find_error(storage_, stream); }
 
  protected:
+  void perform(Stream& stream) override { find_error(storage_, stream); }
   Napi::Value value(Napi::Env env) override { return env.Undefined(); }
 
  private:
@@ -175,18 +182,20 @@ class Ready : public Promise {
 class Synchronize : public Promise {
  public:
   using Promise::Promise;
+
+ protected:
   void perform(Stream& stream) override {
     stream.settle();
     error_ = stream.take_unobserved();
   }
-
- protected:
   Napi::Value value(Napi::Env env) override { return env.Undefined(); }
 };
 
 class FindDevices : public Promise {
  public:
   using Promise::Promise;
+
+ protected:
   void perform(Stream&) override {
     try {
       cuda_devices();
@@ -194,8 +203,6 @@ class FindDevices : public Promise {
       error_ = std::make_shared<const Error>(error);
     }
   }
-
- protected:
   Napi::Value value(Napi::Env env) override { return env.Undefined(); }
 };
 
@@ -204,7 +211,7 @@ class FindDevices : public Promise {
 struct Perform {
   Promise* promise;
   void run(Stream& stream) const {
-    if (!stream.stopping()) promise->perform(stream);
+    if (!stream.stopping()) promise->keep(stream);
     promise->isolate().mailbox.post(std::unique_ptr<Promise>(promise));
   }
 };
@@ -218,7 +225,7 @@ Napi::Value submit(Isolate& isolate, Stream& stream, std::unique_ptr<Promise> pr
     isolate.burst_began = now;
   }
   if (stream.on_host() && stream.idle() && bytes <= kMaxBytesAtOnce && now - isolate.burst_began < kLongestBurst) {
-    promise->perform(stream);
+    promise->keep(stream);
     promise->deliver(isolate.env);
   } else {
     stream.push(Record::of(Perform{promise.release()}, true));

@@ -1,6 +1,7 @@
 #include "core/allocator.h"
 
 #include <algorithm>
+#include <new>
 
 #include "core/error.h"
 
@@ -37,26 +38,40 @@ void* Allocator::allocate(size_t bytes) {
       throw Error(ErrorKind::kRuntime, "OUT_OF_MEMORY",
                   concat("[allocate] no memory for ", bytes, " bytes (", stats_.used, " in use)"));
     }
-    sizes_.emplace(block, size);
+    try {
+      sizes_.emplace(block, size);
+    } catch (...) {
+      source_.give_back(block);
+      throw;
+    }
   }
   stats_.used += size;
   stats_.peak = std::max(stats_.peak, stats_.used);
   return block;
 }
 
-void Allocator::free(void* block) {
+void Allocator::free(void* block) noexcept {
   if (!block) return;
   std::lock_guard<std::mutex> lock(mutex_);
   const auto found = sizes_.find(block);
   const size_t size = found->second;
   stats_.used -= size;
-  if (stats_.cached + size > max_cached_) {
+  if (stats_.cached + size <= max_cached_ && keep(block, size)) {
+    stats_.cached += size;
+  } else {
     sizes_.erase(found);
     source_.give_back(block);
-    return;
   }
-  stats_.cached += size;
-  free_blocks_[size].push_back(block);
+}
+
+/// For reuse. False where there is no memory for the list.
+bool Allocator::keep(void* block, size_t size) {
+  try {
+    free_blocks_[size].push_back(block);
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
 }
 
 void Allocator::trim() {

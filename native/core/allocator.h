@@ -37,12 +37,13 @@ class Allocator {
 
   /// Uninitialised memory. Throws Error "OUT_OF_MEMORY".
   void* allocate(size_t bytes);
-  void free(void* block);
+  void free(void* block) noexcept;
   /// Gives cached blocks back.
   void trim();
   AllocatorStats stats() const;
 
  private:
+  bool keep(void* block, size_t size);
   void trim_locked();
 
   MemorySource& source_;

@@ -11,6 +11,11 @@ struct PhiloxWords {
 
   /// In [0, 1), of 24 bits of one word.
   HEDDLE_HOST_DEVICE float unit(int word) const { return static_cast<float>(at[word] >> 8) * 0x1p-24f; }
+  /// In (0, 1), of 32 bits of one word.
+  HEDDLE_HOST_DEVICE float open_unit(int64_t word) const {
+    const float u = (static_cast<float>(at[word]) + 0.5f) * 0x1p-32f;
+    return u < 1 ? u : 1 - 0x1p-24f;
+  }
   /// In [0, 1), of 53 bits of the first two words.
   HEDDLE_HOST_DEVICE double uniform() const {
     return static_cast<double>((uint64_t{at[0]} << 32 | at[1]) >> 11) * 0x1p-53;
@@ -18,7 +23,7 @@ struct PhiloxWords {
 };
 
 /// Who counts: the last word of the counter, so that numbers of one seed for different uses have nothing in common.
-enum class PhiloxUse : uint32_t { kSample, kRandom, kDropout, kMask, kXtc };
+enum class PhiloxUse : uint32_t { kSample, kRandom, kDropout, kMask, kGumbel, kXtc };
 
 /// Four random words for a key and a counter: Philox 4x32-10 (Salmon et al., 2011, section 4.1). No state is kept, so
 /// that any number can be had on its own, by any thread of any device.

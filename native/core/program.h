@@ -50,7 +50,8 @@ struct SetAbortSource {
   void run(Stream& stream) const { stream.set_abort_source(channel); }
 };
 
-/// Op: sends the int32 tokens [B] of a step to the channel, and whether all `finished` [B] are set.
+/// Op: sends the int32 tokens [N] of a step, or what else it tells of itself, to the channel, and whether all
+/// `finished` [B] are set.
 /// It runs inside the stream rather than on a device.
 struct Emit {
   static constexpr const char* kName = "emit";
@@ -61,6 +62,10 @@ struct Emit {
   std::array<const Tensor*, 2> reads() const { return {tokens, finished}; }
   std::array<Tensor*, 0> writes() const { return {}; }
   void run(Stream& stream) const;
+
+ private:
+  void send(Stream& stream, std::vector<int32_t>& ids, std::vector<int32_t>& ends) const;
+  void fail(Stream& stream, const std::shared_ptr<const Error>& error) const;
 };
 
 }  // namespace heddle

@@ -17,7 +17,7 @@ struct FreeTensor {
       stream.drop(*storage);
       stream.count_freed(storage->bytes);
     }
-    stream.bury(tensor, storage);
+    stream.bury(std::unique_ptr<Tensor>(tensor), std::unique_ptr<Storage>(storage));
   }
 };
 

@@ -7,7 +7,13 @@
 namespace heddle {
 
 Stream::Stream(std::unique_ptr<Backend> backend)
-    : backend_(std::move(backend)), tail_(new Block), thread_([this, head = tail_] { work(head); }) {}
+    : backend_(std::move(backend)),
+      tail_(new Block),
+      out_of_memory_(std::make_shared<const Error>(ErrorKind::kRuntime, "OUT_OF_MEMORY", "[heddle] out of memory")) {
+  unobserved_.reserve(kMaxUnobserved);
+  if (backend_->runs_behind()) launched_.reserve(kMaxLaunched);
+  thread_ = std::thread([this, head = tail_] { work(head); });
+}
 
 Stream::~Stream() {
   stop();
@@ -44,7 +50,7 @@ void Stream::work(Block* head) {
       delete done;
     }
     const Record& record = head->records[index % kBlockRecords];
-    if (record.cleanup || !stopping_.load(std::memory_order_relaxed)) record.run(record.payload, *this);
+    if (record.cleanup || !stopping_.load(std::memory_order_relaxed)) run(record);
     if (!record.cleanup) finished_work_.fetch_add(1, std::memory_order_release);
     finished_.store(index + 1, std::memory_order_release);
   }
@@ -52,12 +58,38 @@ void Stream::work(Block* head) {
   backend_->finish();
 }
 
+/// Where a command that is no op has no memory, what became of its work is not known: nothing on the stream is.
+void Stream::run(const Record& record) {
+  try {
+    record.run(record.payload, *this);
+  } catch (const std::bad_alloc&) {
+    lose(out_of_memory_);
+  }
+}
+
+std::shared_ptr<const Error> Stream::out_of_memory(const char* function) const noexcept {
+  try {
+    return std::make_shared<const Error>(ErrorKind::kRuntime, "OUT_OF_MEMORY",
+                                         concat("[", function, "] out of memory"));
+  } catch (const std::bad_alloc&) {
+    return out_of_memory_;
+  }
+}
+
+std::shared_ptr<const Error> Stream::share(const Error& error) const noexcept {
+  try {
+    return std::make_shared<const Error>(error);
+  } catch (const std::bad_alloc&) {
+    return out_of_memory_;
+  }
+}
+
 void Stream::settle() {
   if (!backend_->runs_behind()) return;
   try {
     if (!lost_) backend_->wait();
   } catch (const Error& error) {
-    lose(error);
+    lose(share(error));
   }
   for (size_t i = 0; i < launched_.size(); ++i) {
     launched_[i].conclude(*this, launched_[i].op, lost_ ? Backend::kNoFailure : backend_->outcome(i));
@@ -72,19 +104,23 @@ void Stream::copy_out(void* to, const void* from, size_t bytes) {
   try {
     backend_->copy_out(to, from, bytes);
   } catch (const Error& error) {
-    lose(error);
+    lose(share(error));
   }
 }
 
 /// The device is no more, and with it all that it held.
-void Stream::lose(const Error& error) {
-  lost_ = std::make_shared<const Error>(error);
-  remember(lost_);
+void Stream::lose(const std::shared_ptr<const Error>& error) {
+  lost_ = error;
+  remember(error);
 }
 
-void Stream::bury(Tensor* tensor, Storage* storage) {
-  buried_.emplace_back(tensor, storage);
-  if (launched_.empty()) buried_.clear();
+void Stream::bury(std::unique_ptr<Tensor> tensor, std::unique_ptr<Storage> storage) {
+  if (launched_.empty()) return;
+  try {
+    buried_.emplace_back(std::move(tensor), std::move(storage));
+  } catch (const std::bad_alloc&) {
+    settle();  // then nothing needs them any more
+  }
 }
 
 std::shared_ptr<const Error> Stream::first_poison(const Tensor* const* reads, size_t count) {
@@ -101,16 +137,15 @@ void Stream::spread(const std::shared_ptr<const Error>& poison, Tensor* const* w
 }
 
 /// An op did not run.
-void Stream::fail(const Error& error, Tensor* const* writes, size_t count) {
+void Stream::fail(const std::shared_ptr<const Error>& error, Tensor* const* writes, size_t count) {
   settle();
   if (lost_) return spread(lost_, writes, count);
   poison(error, writes, count);
 }
 
-void Stream::poison(const Error& error, Tensor* const* writes, size_t count) {
-  const auto poison = std::make_shared<const Error>(error);
-  spread(poison, writes, count);
-  remember(poison);
+void Stream::poison(const std::shared_ptr<const Error>& error, Tensor* const* writes, size_t count) {
+  spread(error, writes, count);
+  remember(error);
 }
 
 /// For who asks: see take_unobserved.

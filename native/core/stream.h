@@ -114,10 +114,9 @@ class Stream {
       body();
       return true;
     } catch (const Error& error) {
-      fail(error, writes.data(), writes.size());
+      fail(share(error), writes.data(), writes.size());
     } catch (const std::bad_alloc&) {
-      fail(Error(ErrorKind::kRuntime, "OUT_OF_MEMORY", concat("[", Op::kName, "] out of memory")), writes.data(),
-           writes.size());
+      fail(out_of_memory(Op::kName), writes.data(), writes.size());
     }
     return false;
   }
@@ -142,15 +141,18 @@ class Stream {
   /// Gives the memory of a storage back; it may be taken again.
   void drop(Storage& storage);
   /// The end of a tensor and, unless null, of its storage: not before the ops that were launched with them are settled.
-  void bury(Tensor* tensor, Storage* storage);
+  void bury(std::unique_ptr<Tensor> tensor, std::unique_ptr<Storage> storage);
   void count_freed(size_t bytes) { freed_bytes_.fetch_add(bytes, std::memory_order_relaxed); }
   /// Ops between run only while `channel` is not aborted; null ends that.
   void set_abort_source(Channel* channel) { abort_source_ = channel; }
-  Channel* abort_source() const { return abort_source_; }
   bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
 
   /// The oldest failure that no read has reported, or null; forgets the others too.
   std::shared_ptr<const Error> take_unobserved();
+  /// What a thread that ran out of memory in `function` tells: it needs none.
+  std::shared_ptr<const Error> out_of_memory(const char* function) const noexcept;
+  /// A failure for all that it concerns.
+  std::shared_ptr<const Error> share(const Error& error) const noexcept;
   /// Somebody is told of this failure.
   void observe(const std::shared_ptr<const Error>& error);
 
@@ -196,17 +198,20 @@ class Stream {
     try {
       fail_late(op, outcome);
     } catch (const Error& error) {
-      stream.poison(error, writes.data(), writes.size());
+      stream.poison(stream.share(error), writes.data(), writes.size());
+    } catch (const std::bad_alloc&) {
+      stream.poison(stream.out_of_memory(Op::kName), writes.data(), writes.size());
     }
   }
 
   void work(Block* head);
+  void run(const Record& record);
   static std::shared_ptr<const Error> first_poison(const Tensor* const* reads, size_t count);
   static void spread(const std::shared_ptr<const Error>& poison, Tensor* const* writes, size_t count);
-  void fail(const Error& error, Tensor* const* writes, size_t count);
+  void fail(const std::shared_ptr<const Error>& error, Tensor* const* writes, size_t count);
   void remember(const std::shared_ptr<const Error>& error);
-  void lose(const Error& error);
-  void poison(const Error& error, Tensor* const* writes, size_t count);
+  void lose(const std::shared_ptr<const Error>& error);
+  void poison(const std::shared_ptr<const Error>& error, Tensor* const* writes, size_t count);
   static void forget_poison(Tensor* const* writes, size_t num_writes, const Tensor* const* reads, size_t num_reads);
   void prepare(Tensor* const* writes, size_t num_writes, const Tensor* const* reads, size_t num_reads);
 
@@ -224,12 +229,13 @@ class Stream {
   Waiter waiter_;
 
   Channel* abort_source_ = nullptr;
+  const std::shared_ptr<const Error> out_of_memory_;      // for when there is none to say so
   std::vector<std::shared_ptr<const Error>> unobserved_;  // oldest first
   std::shared_ptr<const Error> lost_;                     // why the device is no more
   std::vector<Launched> launched_;                        // not settled yet, in order
   std::vector<std::pair<std::unique_ptr<Tensor>, std::unique_ptr<Storage>>> buried_;
 
-  std::thread thread_;  // last: starts when all else is ready
+  std::thread thread_;  // starts when all else is ready
 };
 
 /// Command: the end of an object, once what was queued before has used it.

@@ -26,9 +26,10 @@ void Send::run(Stream& stream) const {
       throw Error(ErrorKind::kRuntime, "NO_VALUE", "[to] the program that computes this tensor has not run");
     }
   } catch (const Error& error) {
-    parcel->error = std::make_shared<const Error>(error);
+    parcel->error = stream.share(error);
   } catch (const std::bad_alloc&) {
-    parcel->error = std::make_shared<const Error>(ErrorKind::kRuntime, "OUT_OF_MEMORY", "[to] out of memory");
+    stream.settle();  // what was to be copied has come
+    parcel->error = stream.out_of_memory("to");
   }
   parcel->there.store(true, std::memory_order_release);
   parcel->arrival.notify();

@@ -6,13 +6,21 @@
 #include <mutex>
 #include <thread>
 
+#if defined(_MSC_VER)
+#include <intrin.h>
+#endif
+
 namespace heddle {
 
 inline void cpu_pause() {
-#if defined(__x86_64__) || defined(_M_X64)
+#if defined(__x86_64__)
   __builtin_ia32_pause();
 #elif defined(__aarch64__)
   asm volatile("yield");
+#elif defined(_M_X64)
+  _mm_pause();
+#elif defined(_M_ARM64)
+  __yield();
 #endif
 }
 

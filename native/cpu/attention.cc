@@ -10,7 +10,7 @@
 namespace heddle::cpu::HEDDLE_ISA {
 namespace {
 
-constexpr float kInfinity = __builtin_inff();
+constexpr float kInfinity = INFINITY;
 constexpr double kNsPerMultiplyAdd = 0.02;
 
 /// One online softmax a row: largest score, sum of exponentials, weighted sum of values (not yet divided).
@@ -190,7 +190,8 @@ void attend(const Attention& op, KernelContext& context) {
 
 void run(const Attention& op, KernelContext& context) {
   const Tensor* q = op.scores.q;
-  check_values(Attention::kName, op.scores.cu_seqlens, q->shape[0] * q->shape[1], op.scores.cache, INT32_MIN);
+  check_values(Attention::kName, op.scores.cu_seqlens, q->shape[0] * q->shape[1], op.scores.cache, INT32_MIN,
+               op.scores.cross);
   with_product_type(q->dtype, [&](auto type) { attend<decltype(type)>(op, context); });
 }
 

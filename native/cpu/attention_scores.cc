@@ -11,7 +11,7 @@ namespace {
 
 constexpr double kNsPerKey = 4;
 
-constexpr float kInfinity = __builtin_inff();
+constexpr float kInfinity = INFINITY;
 
 /// scores [count], a multiple of 16, → their exponentials over the sum of those and of the sink's.
 void normalize(float* scores, int64_t count, float sink) {
@@ -99,7 +99,8 @@ void write_scores(const AttentionScores& op, KernelContext& context) {
 
 void run(const AttentionScores& op, KernelContext& context) {
   const Tensor* q = op.scores.q;
-  check_values(AttentionScores::kName, op.scores.cu_seqlens, q->shape[0] * q->shape[1], op.scores.cache, INT32_MIN);
+  check_values(AttentionScores::kName, op.scores.cu_seqlens, q->shape[0] * q->shape[1], op.scores.cache, INT32_MIN,
+               op.scores.cross);
   with_float_type(q->dtype, [&](auto type) { write_scores<decltype(type)>(op, context); });
 }
 

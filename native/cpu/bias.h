@@ -7,16 +7,6 @@
 
 namespace heddle::cpu::HEDDLE_ISA {
 
-/// One query of one head, as a bias sees it.
-struct BiasRow {
-  int64_t sequence;
-  int64_t head;
-  int64_t kv_head;
-  int64_t query;     // of its sequence
-  int64_t token;     // of all queries
-  int64_t position;  // among the keys
-};
-
 /// The terms of a bias on the stream, asked for a row of keys at a time.
 class BiasReader {
  public:

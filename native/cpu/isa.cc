@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <initializer_list>
 #include <iterator>
 #include <string>
 
@@ -13,6 +14,9 @@
 #endif
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(_M_X64)
+#include <immintrin.h>
+#include <intrin.h>
 #endif
 
 namespace heddle::cpu {
@@ -60,6 +64,25 @@ bool has_amx() {
 #endif
 #endif
 
+#if defined(_M_X64) && !defined(__x86_64__)
+/// As Intel's manual has it (volume 1, sections 14.3 and 15.2): the processor has the instructions, and the system
+/// keeps the registers.
+Isa best_of_machine() {
+  int leaf[4];
+  const auto has = [&](int word, std::initializer_list<int> bits) {
+    return std::all_of(bits.begin(), bits.end(), [&](int bit) { return (leaf[word] >> bit & 1) != 0; });
+  };
+  __cpuid(leaf, 0);
+  if (leaf[0] < 7) return Isa::kGeneric;
+  __cpuid(leaf, 1);
+  const bool fma_f16c_saved = has(2, {12, 29, 27});
+  const uint64_t saved = fma_f16c_saved ? _xgetbv(0) : 0;
+  __cpuidex(leaf, 7, 0);
+  if ((saved & 0x06) != 0x06 || !has(1, {5, 8})) return Isa::kGeneric;         // AVX2, BMI2
+  if ((saved & 0xe6) != 0xe6 || !has(1, {16, 17, 30, 31})) return Isa::kAvx2;  // AVX-512 F, DQ, BW, VL
+  return Isa::kAvx512;
+}
+#else
 Isa best_of_machine() {
 #if defined(__x86_64__)
   __builtin_cpu_init();
@@ -76,6 +99,7 @@ Isa best_of_machine() {
   return Isa::kGeneric;
 #endif
 }
+#endif
 
 Isa choose() {
   const Isa best = best_isa();

@@ -7,21 +7,6 @@
 
 namespace heddle::cpu::HEDDLE_ISA {
 
-/// What a mask says of a rectangle of queries × keys.
-enum class Cover { kNone, kAll, kMixed };
-
-/// The queries of one head of one sequence; of some heads, where a mask is asked by rectangles.
-struct MaskRows {
-  int64_t sequence;
-  int64_t head;
-  int64_t offset;  // position of query 0
-  int64_t keys;    // that the sequence has
-  int64_t heads = 1;
-};
-
-inline int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
-inline int64_t floor_mod(int64_t a, int64_t b) { return a - floor_div(a, b) * b; }
-
 /// A mask on the stream, asked by rectangles, and where those are mixed by rows of 64 keys.
 class MaskReader {
  public:

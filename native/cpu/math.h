@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cmath>
+
 #include "cpu/simd.h"
 
 namespace heddle::cpu::HEDDLE_ISA {
@@ -20,7 +22,7 @@ inline Vec exp(Vec x) {
   const Vec n = round(min(Vec::set(127.0f), max(Vec::set(-126.0f), x * Vec::set(1.44269504089f))));
   const Vec r = fma(n, Vec::set(-1.42860677e-6f), fma(n, Vec::set(-0.693145751953125f), x));
   const Vec y = scale_by_power(polynomial(r, kExp), n);
-  const Vec high = select(Vec::set(88.37625885f) < x, Vec::set(__builtin_inff()), y);
+  const Vec high = select(Vec::set(88.37625885f) < x, Vec::set(INFINITY), y);
   return select(x < Vec::set(-87.33654022216797f), Vec::set(0.0f), high);
 }
 
@@ -64,7 +66,7 @@ inline Vec tanh(Vec x) {
 inline Vec log(Vec x) {
   static constexpr float kLog[] = {0.33333312604f,  -0.25000009600f, 0.20002118663f,  -0.16667995843f, 0.14219552279f,
                                    -0.12405589063f, 0.11888162971f,  -0.11675651214f, 0.06746638265f};
-  const Vec zero = Vec::set(0.0f), one = Vec::set(1.0f), infinity = Vec::set(__builtin_inff());
+  const Vec zero = Vec::set(0.0f), one = Vec::set(1.0f), infinity = Vec::set(INFINITY);
   const Mask denormal = x < Vec::set(0x1p-126f);
   const Vec normal = select(denormal, x * Vec::set(0x1p23f), x);
   const Vec mantissa = mantissa_of(normal);
@@ -75,7 +77,7 @@ inline Vec log(Vec x) {
   const Vec tail = fma(Vec::set(-0.5f), square, fma(n, Vec::set(1.42860677e-6f), f * square * polynomial(f, kLog)));
   const Vec y = fma(n, Vec::set(0.693145751953125f), f + tail);
   const Vec positive = select(x < infinity, y, x);
-  const Vec other = select(x < zero, Vec::set(__builtin_nanf("")), x - infinity);
+  const Vec other = select(x < zero, Vec::set(NAN), x - infinity);
   return select(zero < x, positive, other);
 }
 

@@ -10,7 +10,7 @@ namespace heddle::cpu::HEDDLE_ISA {
 /// The largest of a row; NaN is passed over, as it comes back by another way.
 template <typename T>
 inline float maximum(const T* x, int64_t width) {
-  Vec top = Vec::set(-__builtin_inff());
+  Vec top = Vec::set(-INFINITY);
   for (int64_t i = 0; i < width; i += Vec::kWidth) {
     const int lanes = static_cast<int>(std::min<int64_t>(Vec::kWidth, width - i));
     top = select(Vec::first(lanes), max(Vec::load(x + i, lanes), top), top);

@@ -31,7 +31,7 @@ class Scorer {
       : inputs_(inputs),
         cu_(inputs.cu_seqlens->data<int32_t>()),
         lengths_(inputs.cache.lengths->data<int32_t>()),
-        offsets_(inputs.offsets ? inputs.offsets->data<int32_t>() : lengths_),
+        offsets_(inputs.offsets ? inputs.offsets->data<int32_t>() : nullptr),
         kv_heads_(inputs.cache.pages->shape[1]),
         group_(inputs.q->shape[2] / kv_heads_),
         mask_(inputs.mask),
@@ -43,7 +43,7 @@ class Scorer {
   int64_t queries(int64_t sequence) const { return cu_[sequence + 1] - cu_[sequence]; }
   /// Of one key head.
   int64_t rows(int64_t sequence) const { return queries(sequence) * group_; }
-  int64_t keys(int64_t sequence) const { return std::max<int64_t>(0, lengths_[sequence] + queries(sequence)); }
+  int64_t keys(int64_t sequence) const { return lengths_[sequence] + (inputs_.cross ? 0 : queries(sequence)); }
 
   /// Keys that some row of the tile may attend to lie below.
   int64_t limit(const ScoreTile& tile) const { return limit_of(tile, tile.rows - 1); }  // limits rise with the queries
@@ -53,7 +53,9 @@ class Scorer {
     return tile.kv_head * group_ + (tile.first_row + r) % group_;
   }
   int64_t token_of(const ScoreTile& tile, int64_t r) const { return cu_[tile.sequence] + query_of(tile, r); }
-  int64_t position_of(const ScoreTile& tile, int64_t r) const { return offsets_[tile.sequence] + query_of(tile, r); }
+  int64_t position_of(const ScoreTile& tile, int64_t r) const {
+    return first_position(tile.sequence) + query_of(tile, r);
+  }
 
   /// Offset of a row in x [Bq, Tq, H, …].
   int64_t offset(const ScoreTile& tile, int64_t r, const Tensor* x) const {
@@ -123,11 +125,11 @@ class Scorer {
       alignas(64) float added[kPageKeys] = {};
       bias_.add(false, row, key, kPageKeys, added);
       for (int j = 0; j < kPageKeys; ++j) {
-        if (added[j] == -__builtin_inff()) keep &= ~(uint64_t{1} << j);  // whatever the score is, NaN too
+        if (added[j] == -INFINITY) keep &= ~(uint64_t{1} << j);  // whatever the score is, NaN too
         scores[j] += added[j];
       }
     }
-    const Vec minus_infinity = Vec::set(-__builtin_inff());
+    const Vec minus_infinity = Vec::set(-INFINITY);
     for (int64_t j = 0; j < kPageKeys; j += Vec::kWidth) {
       select(Vec::from_bits(keep >> j), Vec::load(scores + j), minus_infinity).store(scores + j);
     }
@@ -135,7 +137,12 @@ class Scorer {
 
  private:
   MaskRows mask_rows(const ScoreTile& tile, int64_t r) const {
-    return {tile.sequence, head_of(tile, r), offsets_[tile.sequence], keys(tile.sequence)};
+    return {tile.sequence, head_of(tile, r), first_position(tile.sequence), keys(tile.sequence)};
+  }
+
+  /// Of query 0.
+  int64_t first_position(int64_t sequence) const {
+    return offsets_ ? offsets_[sequence] : keys(sequence) - queries(sequence);
   }
 
   Cover cover(const ScoreTile& tile, int64_t begin, int64_t end) const {

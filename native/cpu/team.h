@@ -31,15 +31,15 @@ struct SoloTeam {
   }
 
   float top_of(const float* x, int64_t n) const {
-    const Vec infinity = Vec::set(__builtin_inff());
-    Vec most = Vec::set(-__builtin_inff()), wrong = Vec::set(0.0f);
+    const Vec infinity = Vec::set(INFINITY);
+    Vec most = Vec::set(-INFINITY), wrong = Vec::set(0.0f);
     for (int64_t i = 0; i < n; i += Vec::kWidth) {
       const int lanes = lanes_at(i, n);
-      const Vec v = select(Vec::first(lanes), Vec::load(x + i, lanes), Vec::set(-__builtin_inff()));
+      const Vec v = select(Vec::first(lanes), Vec::load(x + i, lanes), Vec::set(-INFINITY));
       wrong = select(is_nan(v), infinity, wrong);
       most = max(v, most);  // without NaN
     }
-    return largest(wrong) > 0 ? __builtin_nanf("") : largest(most);
+    return largest(wrong) > 0 ? NAN : largest(most);
   }
 
   void weigh(const float* x, float top, int64_t n, float* weights) const {

@@ -45,7 +45,7 @@ Problem<T> scores_of(const ScoreInputs& inputs) {
   const Tensor& q = *inputs.q;
   const int64_t tokens = q.shape[0] * q.shape[1], heads = q.shape[2];
   Problem<T> p{};
-  p.pages = pages_of(inputs.cache, inputs.cu_seqlens, tokens);
+  p.pages = pages_of(inputs.cache, inputs.cu_seqlens, tokens, inputs.cross);
   p.q = q.data<T>();
   p.q_length = q.shape[1];
   p.q_batch_step = q.strides[0];

@@ -93,8 +93,9 @@ void CudaBackend::give_back(void* block) { library_.free(block, stream_); }
 void* CudaBackend::allocate_scratch(void* owner, size_t bytes) {
   auto& self = *static_cast<CudaBackend*>(owner);
   try {
-    return self.scratch_.emplace_back(self.allocator().allocate(bytes));
-  } catch (const Error&) {
+    self.scratch_.emplace_back(nullptr);  // its place first: what is taken must not be lost
+    return self.scratch_.back() = self.allocator().allocate(bytes);
+  } catch (const std::exception&) {
     return nullptr;  // the kernel's launch says so
   }
 }
@@ -178,6 +179,12 @@ template <typename Op>
 [[noreturn]] void fail(const TensorScatter& op, const Failure& failure) { op.fail(failure.index, failure.value); }
 [[noreturn]] void fail(const AdvanceLengths& op, const Failure& failure) { op.fail(failure.index, failure.value); }
 [[noreturn]] void fail(const Sample& op, const Failure& failure) { op.fail(failure.index); }
+[[noreturn]] void fail(const AppendTokens& op, const Failure& failure) { op.fail(failure.index, failure.value); }
+[[noreturn]] void fail(const BeamStep& op, const Failure& failure) { op.fail(failure.index); }
+[[noreturn]] void fail(const ReorderRows& op, const Failure& failure) { op.fail(failure.index, failure.value); }
+[[noreturn]] void fail(const ReorderCache& op, const Failure& failure) {
+  op.fail(failure.fault, failure.index, failure.value);
+}
 [[noreturn]] void fail(const TokenReport& op, const Failure& failure) { op.fail(failure.index, failure.value); }
 [[noreturn]] void fail(const ProcessLogits& op, const Failure& failure) {
   op.fail(failure.fault, failure.index, failure.value);

@@ -42,16 +42,6 @@ inline Bias bias_of(const BiasOperand& operand) {
   return bias;
 }
 
-/// One query of one head, as a bias sees it.
-struct BiasRow {
-  int64_t sequence;
-  int64_t head;
-  int64_t kv_head;
-  int64_t query;     // of its sequence
-  int64_t token;     // of all queries
-  int64_t position;  // among the keys
-};
-
 /// From the row's query to a key.
 HEDDLE_DEVICE int64_t distance_to(const Bias& bias, const BiasRow& row, int64_t key) {
   int64_t to = key;

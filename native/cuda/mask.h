@@ -34,21 +34,6 @@ inline Mask mask_of(const MaskOperand& operand) {
   return mask;
 }
 
-/// The queries of one head of one sequence; of some heads, where a mask is asked by rectangles.
-struct MaskRows {
-  int64_t sequence;
-  int64_t head;
-  int64_t offset;  // position of query 0
-  int64_t keys;    // that the sequence has
-  int64_t heads = 1;
-};
-
-HEDDLE_DEVICE int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
-HEDDLE_DEVICE int64_t floor_mod(int64_t a, int64_t b) { return a - floor_div(a, b) * b; }
-
-/// What a mask says of a rectangle of queries × keys.
-enum class Cover { kNone, kAll, kMixed };
-
 /// The row of a tensor [B or 1, ...] that a sequence has, as int32.
 HEDDLE_DEVICE const int32_t* row_of(const Mask::Data& data, int64_t sequence, int64_t width) {
   return static_cast<const int32_t*>(data.values) + (data.shape[0] == 1 ? 0 : sequence * width);

@@ -21,9 +21,10 @@ struct Pages {
   int64_t padded_value_width;
   int64_t value_offset;
   int64_t page_elements;
+  bool cross;  // the tokens are not among the keys
 };
 
-inline Pages pages_of(const PagedKV& cache, const Tensor* cu_seqlens, int64_t tokens) {
+inline Pages pages_of(const PagedKV& cache, const Tensor* cu_seqlens, int64_t tokens, bool cross = false) {
   const PageShape& shape = cache.shape;
   return {static_cast<char*>(cache.pages->storage->data) + cache.pages->offset * size_of(cache.pages->dtype),
           cache.block_table->data<int32_t>(),
@@ -38,10 +39,11 @@ inline Pages pages_of(const PagedKV& cache, const Tensor* cu_seqlens, int64_t to
           shape.value_width,
           shape.padded_value_width(),
           shape.value_offset(),
-          shape.elements()};
+          shape.elements(),
+          cross};
 }
 
-/// The tokens of one sequence in a call, and how many keys it holds with them.
+/// The tokens of one sequence in a call, and how many keys it has, with them unless they are others' (`cross`).
 struct Sequence {
   int32_t first;
   int32_t tokens;
@@ -52,7 +54,7 @@ struct Sequence {
 HEDDLE_DEVICE Sequence sequence_of(const Pages& p, int64_t b) {
   const int32_t begin = p.cu[b], end = p.cu[b + 1];
   if (begin < 0 || end < begin || end > p.tokens) return {0, 0, 0};
-  const int64_t keys = int64_t{p.lengths[b]} + end - begin;
+  const int64_t keys = int64_t{p.lengths[b]} + (p.cross ? 0 : end - begin);
   if (keys < 0 || keys > p.pages_per_sequence * kPageKeys) return {0, 0, 0};
   return {begin, end - begin, static_cast<int32_t>(keys)};
 }
@@ -81,7 +83,7 @@ HEDDLE_DEVICE void check_pages(const Pages& p, int64_t least, unsigned long long
     const bool rises = b == 0 ? p.cu[0] == 0 : p.cu[b] >= p.cu[b - 1];
     if (!rises || (b == p.batch && p.cu[b] != p.tokens)) report(failure, Fault::kOffsets, b, p.cu[b]);
     if (b == p.batch) continue;
-    const int64_t keys = int64_t{p.lengths[b]} + p.cu[b + 1] - p.cu[b];
+    const int64_t keys = int64_t{p.lengths[b]} + (p.cross ? 0 : p.cu[b + 1] - p.cu[b]);
     if (p.lengths[b] < least || keys < 0) {
       report(failure, Fault::kLength, b, keys);
     } else if (keys > p.pages_per_sequence * kPageKeys) {

@@ -99,6 +99,7 @@ AttentionResult attention(Runtime& runtime, const Tensor* q, const Tensor* cu_se
   inputs.mask = setting.mask.operand(runtime, Attention::kName, q, batch, q->shape[2]);
   inputs.bias = setting.bias.operand(runtime, Attention::kName, q, batch, kv_heads);
   inputs.offsets = setting.offsets;
+  inputs.cross = setting.cross;
   if (q->shape[3] > 1 && q->strides[3] != 1) inputs.q = dense(runtime, q);
 
   const Shape shape{q->shape[0], q->shape[1], q->shape[2], cache.shape.value_width};

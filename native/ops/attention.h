@@ -16,12 +16,15 @@ namespace heddle {
 ///   q           [Bq, Tq, H, Dk] of a float dtype, innermost axis dense; H is a multiple of Hkv
 ///   cu_seqlens  [B + 1] int32: queries cu[b] … cu[b + 1] - 1, counted along [Bq · Tq], are those of sequence b
 ///   cache       keys and values, those of this call's queries included; lengths without them
-///   offsets     [B] int32: position of a sequence's first query; null: lengths
+///   cross       the cache holds other tokens' keys, those of a source: exactly lengths[b], which are not negative
+///               (Vaswani et al., 2017, section 3.2.3)
+///   offsets     [B] int32: position of a sequence's first query; null: so that its last one stands at its last key
 ///   softcap     x → softcap · tanh(x / softcap) (Gemma Team, 2024, section 2); 0: none
 ///   bias        b: its scaled terms, c: the others; where c is -∞ the query may not attend to the key
 ///
-/// Query i of sequence b stands at key position offsets[b] + i. With `causal` it may attend to the keys up to that
-/// position, else to all lengths[b] + (cu[b + 1] - cu[b]); of these, to those that `mask` keeps.
+/// A sequence has lengths[b] + (cu[b + 1] - cu[b]) keys, with `cross` lengths[b]. Query i of it stands at key position
+/// offsets[b] + i. With `causal` it may attend to the keys up to that position, else to all; of these, to those that
+/// `mask` keeps.
 struct ScoreInputs {
   const Tensor* q;
   const Tensor* cu_seqlens;
@@ -32,6 +35,7 @@ struct ScoreInputs {
   MaskOperand mask{};
   BiasOperand bias{};
   const Tensor* offsets = nullptr;
+  bool cross = false;
 
   bool plain() const { return softcap == 0.0f && !bias.code; }
   /// With further ones behind.
@@ -156,6 +160,7 @@ struct AttentionSetting {
   BiasExpression bias;
   const Tensor* sinks;
   const Tensor* offsets;  // [B] int32 or null
+  bool cross = false;     // over a cache
 };
 
 /// Ragged queries q over a cache whose block table has B rows. Throws TypeError or RangeError for what does not fit,

@@ -40,6 +40,16 @@ struct BiasOperand {
   const Tensor* key_positions = nullptr;    // [B or 1, T] int32, dense; beyond T keys count from there on
 };
 
+/// One query of one head, as kernels show it to a bias.
+struct BiasRow {
+  int64_t sequence;
+  int64_t head;
+  int64_t kv_head;
+  int64_t query;     // of its sequence
+  int64_t token;     // of all queries
+  int64_t position;  // among the keys
+};
+
 /// A bias as JavaScript gives it.
 struct BiasExpression {
   const int32_t* code = nullptr;  // [terms, 4], the caller's; null: none

@@ -6,7 +6,10 @@
 namespace heddle {
 
 Tensor* gather_rows(Runtime& runtime, GatherRows op) {
-  check_floats(GatherRows::kName, "x", op.x);
+  if (!is_float(op.x->dtype) && op.x->dtype != DType::kInt32) {
+    throw_type_error("[gather_rows] x must be float32, float16, bfloat16 or int32 but got ", name_of(op.x->dtype));
+  }
+  check_strided(GatherRows::kName, "x", op.x);
   check_rank(GatherRows::kName, "x", op.x, 2, 2);
   check_strided(GatherRows::kName, "index", op.index);
   op.index = dense(runtime, op.index);

@@ -10,7 +10,7 @@ class Runtime;
 
 /// out[i] = x[index[i]], or zeros where index[i] is -1: rows picked out, or spread over a padded batch.
 ///
-///   x      [N, C] of a float dtype
+///   x      [N, C] of a float dtype or int32
 ///   index  [M] int32
 ///   out    [M, C]
 ///

@@ -45,7 +45,8 @@ void fail_values(const char* function, Fault fault, int64_t index, int64_t value
               concat("[", function, "] sequence ", index, " has ", value, " keys"));
 }
 
-void check_values(const char* function, const Tensor* cu_seqlens, int64_t tokens, const PagedKV& cache, int64_t least) {
+void check_values(const char* function, const Tensor* cu_seqlens, int64_t tokens, const PagedKV& cache, int64_t least,
+                  bool cross) {
   const auto fail = [&](Fault fault, int64_t index, int64_t value) {
     fail_values(function, fault, index, value, tokens, cache);
   };
@@ -56,7 +57,7 @@ void check_values(const char* function, const Tensor* cu_seqlens, int64_t tokens
     if (b == 0 ? cu[0] != 0 : cu[b] < cu[b - 1] || (b == batch && cu[b] != tokens)) fail(Fault::kOffsets, b, cu[b]);
   }
   for (int64_t b = 0; b < batch; ++b) {
-    const int64_t length = cache.lengths->data<int32_t>()[b], keys = length + cu[b + 1] - cu[b];
+    const int64_t length = cache.lengths->data<int32_t>()[b], keys = length + (cross ? 0 : cu[b + 1] - cu[b]);
     if (length < least || keys < 0) fail(Fault::kLength, b, keys);
     if (keys > pages * kPageKeys) fail(Fault::kFull, b, keys);
     for (int64_t i = 0; i * kPageKeys < keys; ++i) {

@@ -76,8 +76,9 @@ struct AdvanceLengths {
 /// Checks that the tensors of a cache fit each other and `batch` sequences.
 void check_cache(const char* function, const PagedKV& cache, int64_t batch);
 /// For kernels, once the values are there (in host memory): `cu_seqlens` divides `tokens` among the sequences, and
-/// every key that a sequence holds with them has a page. Lengths are at least `least`.
-void check_values(const char* function, const Tensor* cu_seqlens, int64_t tokens, const PagedKV& cache, int64_t least);
+/// every key that a sequence has, with `cross` without them, has a page. Lengths are at least `least`.
+void check_values(const char* function, const Tensor* cu_seqlens, int64_t tokens, const PagedKV& cache, int64_t least,
+                  bool cross = false);
 /// What check_values throws: see Fault.
 [[noreturn]] void fail_values(const char* function, Fault fault, int64_t index, int64_t value, int64_t tokens,
                               const PagedKV& cache);

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 
+#include "core/host_device.h"
 #include "core/tensor.h"
 
 namespace heddle {
@@ -43,6 +44,24 @@ struct MaskOperand {
   const Tensor* code = nullptr;  // null: every key
   std::array<const Tensor*, kMaxData> data{};
 };
+
+// ---- What kernels ask of a mask, on either device
+
+/// What a mask says of a rectangle of queries × keys.
+enum class Cover { kNone, kAll, kMixed };
+
+/// The queries of one head of one sequence; of some heads, where a mask is asked by rectangles.
+struct MaskRows {
+  int64_t sequence;
+  int64_t head;
+  int64_t offset;  // position of query 0
+  int64_t keys;    // that the sequence has
+  int64_t heads = 1;
+};
+
+/// Of a block of b > 0 that a position is in, before 0 too; and where in it.
+HEDDLE_HOST_DEVICE int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
+HEDDLE_HOST_DEVICE int64_t floor_mod(int64_t a, int64_t b) { return a - floor_div(a, b) * b; }
 
 /// A mask as JavaScript gives it.
 struct MaskExpression {

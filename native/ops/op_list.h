@@ -2,6 +2,7 @@
 
 #include "ops/activation.h"
 #include "ops/attention.h"
+#include "ops/beam.h"
 #include "ops/concat.h"
 #include "ops/cross_entropy.h"
 #include "ops/elementwise.h"
@@ -17,6 +18,7 @@
 #include "ops/process_logits.h"
 #include "ops/random.h"
 #include "ops/reduce.h"
+#include "ops/reorder.h"
 #include "ops/rms_norm.h"
 #include "ops/rope.h"
 #include "ops/sample.h"
@@ -30,13 +32,16 @@
   X(Activate)           \
   X(AdvanceLengths)     \
   X(AppendKV)           \
+  X(AppendTokens)       \
   X(Argmax)             \
   X(Attention)          \
   X(AttentionScores)    \
+  X(BeamStep)           \
   X(Binary)             \
   X(Cast)               \
   X(Concat)             \
   X(Copy)               \
+  X(CopyPages)          \
   X(CountMaskTiles)     \
   X(CrossEntropy)       \
   X(Dropout)            \
@@ -46,6 +51,7 @@
   X(FavorFeatures)      \
   X(Gated)              \
   X(GatherRows)         \
+  X(GumbelNoise)        \
   X(LayerNorm)          \
   X(Linear)             \
   X(LinearAttention)    \
@@ -56,6 +62,8 @@
   X(ProcessLogits)      \
   X(Random)             \
   X(Reduce)             \
+  X(ReorderCache)       \
+  X(ReorderRows)        \
   X(RmsNorm)            \
   X(Rope)               \
   X(Rotate)             \

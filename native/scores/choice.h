@@ -42,10 +42,10 @@ HEDDLE_TEAM void report_token(const Team& team, const float* scores, int64_t cou
   Normalizer normalizer;
   const bool valid = weigh(team, scores, count, weights, normalizer);
   const double entropy =
-      valid ? entropy_of(team, scores, count, weights, normalizer) : static_cast<double>(__builtin_nanf(""));
+      valid ? entropy_of(team, scores, count, weights, normalizer) : static_cast<double>(NAN);
   const auto log_probability = [=](int64_t i) {
     const double value = static_cast<double>(scores[i] - normalizer.top) - normalizer.log_mass;
-    return valid ? static_cast<float>(value) : __builtin_nanf("");
+    return valid ? static_cast<float>(value) : NAN;
   };
   const auto write = [=](int64_t at, float value) { memcpy(out + at, &value, sizeof value); };
   team.each(1, [=](int64_t) {

@@ -24,7 +24,7 @@
 
 namespace heddle::scores {
 
-constexpr float kRemoved = -__builtin_inff();
+constexpr float kRemoved = -INFINITY;
 
 /// A weight in fixed point: sums are exact and need no order. The best token weighs 2^40, so 2^23 tokens have room.
 using Weight = unsigned long long;

@@ -11,7 +11,7 @@ template <typename Team>
 HEDDLE_TEAM void log_softmax(const ScoreRow<Team>& row) {
   Normalizer n;
   const bool valid = row.weigh(n);
-  const float top = valid ? n.top : __builtin_nanf(""), log_mass = valid ? static_cast<float>(n.log_mass) : 0;
+  const float top = valid ? n.top : NAN, log_mass = valid ? static_cast<float>(n.log_mass) : 0;
   float* const x = row.scores;
   row.team.each(row.count, [=](int64_t i) { x[i] = (x[i] - top) - log_mass; });
 }

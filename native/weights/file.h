@@ -25,7 +25,7 @@ class File {
 
  private:
   std::string path_;
-  int fd_;
+  intptr_t file_;  // the system's: a descriptor, or a handle
   std::string identity_;
 };
 

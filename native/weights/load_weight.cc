@@ -78,6 +78,15 @@ void load(const LoadWeight& op, T* out) {
   }
 }
 
+/// Null where there is no memory.
+std::shared_ptr<SharedWeight> find_weight(const LoadWeight& op) {
+  try {
+    return shared_weight(key(op), op.out->storage->bytes);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
 }  // namespace
 
 DType file_dtype_of(const std::string& dtype, const std::string& tensor) {
@@ -99,9 +108,9 @@ void LoadWeight::run(Stream& stream) const {
       });
       return;
     }
-    const auto weight = stream.stopping() ? nullptr : shared_weight(key(*this), storage.bytes);
+    const auto weight = stream.stopping() ? nullptr : find_weight(*this);
     std::unique_lock<std::mutex> lock;
-    if (weight) {  // else the attempt says that there is no memory
+    if (weight) {  // else the attempt finds memory of its own, or says that there is none
       lock = std::unique_lock<std::mutex>(weight->mutex);
       storage.data = weight->data;
       storage.shared = weight;

@@ -31,9 +31,14 @@ std::shared_ptr<SharedWeight> shared_weight(const std::string& key, size_t bytes
   if (auto held = known.lock()) return held;
   void* const data = host_memory().take(bytes);
   if (!data) return nullptr;
-  const auto fresh = std::make_shared<SharedWeight>(key, data);
-  known = fresh;
-  return fresh;
+  try {
+    const auto fresh = std::make_shared<SharedWeight>(key, data);
+    known = fresh;
+    return fresh;
+  } catch (...) {
+    host_memory().give_back(data);
+    throw;
+  }
 }
 
 }  // namespace heddle

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import * as path from 'node:path';
-import { loadModel, type ForwardInput, type ForwardResult, type GenerationOptions, type Model } from 'heddle';
+import { loadModel, type ForwardInput, type ForwardResult, type Model } from 'heddle';
 import { architectures } from '#lib/models/load';
 import { expectClose, MODELS } from '../support/compare';
 import { FLOATS } from '../support/dtype';
@@ -15,7 +15,7 @@ interface Cases {
     inputs: Record<string, Stored>;
     outputs: Record<string, { shape: number[]; max_abs: number; noise?: number }>;
   }[];
-  generate: { name: string; inputs: Record<string, number[][]>; params: Record<string, unknown>; sequences: number[][] }[];
+  generate: { name: string; inputs: Record<string, number[][]>; params: Record<string, unknown>; sequences: number[][]; sequences_scores?: number[]; scores?: { tensor: string } }[];
 }
 
 const INPUTS: Record<string, keyof ForwardInput> = {
@@ -24,6 +24,8 @@ const INPUTS: Record<string, keyof ForwardInput> = {
   position_ids: 'positions',
   token_type_ids: 'tokenTypes',
   global_attention_mask: 'globalMask',
+  decoder_input_ids: 'decoderIds',
+  decoder_attention_mask: 'decoderMask',
 };
 /** Outputs by name; the others are captured. */
 const OUTPUTS: Record<string, Exclude<keyof ForwardResult, 'captured'>> = {
@@ -32,29 +34,32 @@ const OUTPUTS: Record<string, Exclude<keyof ForwardResult, 'captured'>> = {
   end_logits: 'endLogits',
   last_hidden_state: 'lastHiddenState',
   pooler_output: 'poolerOutput',
+  encoder_last_hidden_state: 'encoderLastHiddenState',
 };
-const OPTIONS: Record<string, keyof GenerationOptions> = {
-  pad_token_id: 'padTokenId',
-  eos_token_id: 'eosTokenId',
-  max_new_tokens: 'maxNewTokens',
-  max_length: 'maxLength',
-};
+/** Of parameters of generation that are not called as the options are: nothing here begins with a token of its own. */
+const IGNORED = ['bos_token_id'];
+const camelCase = (key: string) => key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 
 /** How far an output may be off, relative to its largest element: see test/fixtures/README.md. */
 const HALF_TOLERANCE = { float16: 5e-2, bfloat16: 1e-1 };
+/** By what a dtype's rounding is coarser than that of float32, whose effect is `noise`. */
+const COARSER = { float16: 2 ** 13, bfloat16: 2 ** 16 };
 
-/** Encoders: normalized behind each layer, so that there is no norm at the end. */
-const isEncoder = (architecture: string) => /^(Bert|Longformer)/.test(architecture);
+/** Normalized behind each layer, so that there is no norm at the end. */
+const isPostNorm = (architecture: string) => /^(Bert|Longformer|Marian|Bart)/.test(architecture);
 
 /** The path at which `capture` has what the reference calls `output`; undefined: nowhere. */
 function pathOf(output: string, { forward, architecture }: { forward: Cases['forward'][number]; architecture: string }): string | undefined {
-  const [, kind, number] = /^(hidden_states|attentions|global_attentions)\/(\d+)$/.exec(output) ?? [];
+  const [, side = '', kind, number] =
+    /^(encoder_|decoder_|cross_|)(hidden_states|attentions|global_attentions)\/(\d+)$/.exec(output) ?? [];
   if (number === undefined) return undefined;
-  if (kind === 'attentions') return `layers.${number}.attention.weights`;
+  if (side === 'cross_') return `decoder.layers.${number}.crossAttention.weights`;
+  const stack = side.replace('_', '.');
+  if (kind === 'attentions') return `${stack}layers.${number}.attention.weights`;
   if (kind === 'global_attentions') return `layers.${number}.attention.globalWeights`;
-  if (number === '0') return 'embeddings';
-  const isLast = !(`hidden_states/${Number(number) + 1}` in forward.outputs);
-  return isLast && !isEncoder(architecture) ? 'norm' : `layers.${Number(number) - 1}`;
+  if (number === '0') return `${stack}embeddings`;
+  const isLast = !(`${side}hidden_states/${Number(number) + 1}` in forward.outputs);
+  return isLast && !isPostNorm(architecture) ? `${stack}norm` : `${stack}layers.${Number(number) - 1}`;
 }
 
 /** Of which dtype forward() gives an output. */
@@ -115,7 +120,10 @@ for (const name of fixtureNames('models')) {
           ) as { ids: number[][] }),
           capture: supported.flatMap((output) => place(output) ?? []),
         });
-        const mask = fixture.value(inputs.attention_mask ?? []).data;
+        const maskOf = (output: string) => {
+          const ofTarget = 'decoder_input_ids' in inputs && !output.startsWith('encoder_');
+          return fixture.value(inputs[ofTarget ? 'decoder_attention_mask' : 'attention_mask'] ?? []).data;
+        };
         const globalMask = fixture.value(inputs.global_attention_mask ?? []).data;
         for (const output of supported) {
           const path = place(output);
@@ -124,11 +132,11 @@ for (const name of fixtureNames('models')) {
           expect([tensor.shape, tensor.dtype]).toEqual([shape, dtypeOf(output, dtype)]);
           const expected = fixture.tensor(`${caseName}/${output}`).data;
           const actual = await tensor.data();
-          const kept = (_: number, i: number) => hasMeaning(output, shape, i, { mask, globalMask });
+          const kept = (_: number, i: number) => hasMeaning(output, shape, i, { mask: maskOf(output), globalMask });
           const tolerance = (value: number) =>
             dtype === 'float32'
               ? Math.max(MODELS.abs + MODELS.rel * Math.abs(value), 20 * noise)
-              : HALF_TOLERANCE[dtype] * largest;
+              : Math.max(HALF_TOLERANCE[dtype] * largest, COARSER[dtype] * noise);
           const wanted = expected.filter(kept);
           expectClose(actual.filter(kept), wanted, (i) => tolerance(wanted[i]!), `${output} element`);
         }
@@ -136,15 +144,31 @@ for (const name of fixtureNames('models')) {
     }
 
     if (dtype !== 'float32') return; // ids are those of float32: others may differ
-    for (const { name: caseName, inputs, params, sequences } of fixture.cases.generate) {
-      (known(params, OPTIONS) && known(inputs, INPUTS) ? test : test.skip)(`${name} generate ${caseName}`, async () => {
-        const { input_ids: ids, attention_mask: mask } = inputs as { input_ids: number[][]; attention_mask?: number[][] };
-        const options = Object.fromEntries(Object.entries(params).map(([key, value]) => [OPTIONS[key]!, value]));
-        const results = await model.generate({ ids, ...(mask && { mask }) }, { eosTokenId: null, ...options });
-        const rows = (Array.isArray(results) ? results : [results]).map(({ tokens }, b) => [...ids[b]!, ...tokens]);
+    for (const generate of fixture.cases.generate) {
+      test(`${name} generate ${generate.name}`, async () => {
+        const { inputs, params, sequences, sequences_scores: wanted, scores } = generate;
+        const { input_ids: ids, attention_mask: mask, decoder_input_ids: decoderIds } = inputs;
+        const named = Object.entries(params).filter(([key]) => !IGNORED.includes(key));
+        const options = Object.fromEntries(named.map(([key, value]) => [camelCase(key), value]));
+        const prompt = { ids: ids!, ...(mask && { mask }) };
+        const results = await model.generate(prompt, {
+          ...{ eosTokenId: null, decoderIds, returnScores: scores !== undefined },
+          ...options,
+        });
+        const { num_return_sequences: perPrompt = 1, decoder_start_token_id: start } = params as Record<string, number>;
+        const all = Array.isArray(results) ? results : [results];
+        const begins = decoderIds ?? (start === undefined ? ids! : ids!.map(() => [start]));
+        const rows = all.map(({ tokens }, i) => [...begins[Math.floor(i / perPrompt)]!, ...tokens]);
         const longest = Math.max(...rows.map((row) => row.length));
         const pad = (row: number[]) => [...row, ...new Array<number>(longest - row.length).fill(params.pad_token_id as number)];
         expect(rows.map(pad)).toEqual(sequences);
+        const near = (wanted: ArrayLike<number>) => (i: number) => MODELS.abs + MODELS.rel * Math.abs(wanted[i]!);
+        if (wanted) expectClose(all.map(({ score }) => score!), wanted, near(wanted), 'score');
+        if (scores) {
+          const expected = fixture.tensor(scores.tensor).data; // [batch, step, vocab]
+          const actual = all.flatMap((result) => result.scores!.flatMap((row) => [...row]));
+          expectClose(actual, expected, near(expected), 'score');
+        }
       });
     }
   });

@@ -15,7 +15,7 @@ afterAll(async () => {
 });
 
 test('info of the 124M GPT-2: published sizes', async () => {
-  writeRandomGpt2(folder, { width: 768, layers: 12, heads: 12, context: 1024, vocabulary: 50257 });
+  writeRandomGpt2(folder, { width: 768, layers: 12, heads: 12, context: 1024, vocabulary: 50257 }, true);
   await using gpt2 = await loadModel(folder, { device: 'cpu', dtype: 'bfloat16' });
   const info = gpt2.info({ length: 1024, memory: 2 ** 30 });
   expect(info.parameters).toEqual({

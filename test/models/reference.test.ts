@@ -17,6 +17,15 @@ interface Reference {
   nll_of_prompt: number;
 }
 
+/** Of an encoder-decoder; logits are those of the first tokens of the vocabulary. */
+interface PairReference {
+  source: string;
+  source_ids: number[];
+  greedy_ids: number[];
+  greedy_log_probability: number;
+  first_step_logits: number[];
+}
+
 const root = process.env.HEDDLE_MODELS ?? path.resolve('../shared/models');
 const names = existsSync(root)
   ? readdirSync(root, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []))
@@ -41,7 +50,9 @@ for (const { name, folder, reference } of folders) {
     test.skip(`${name}: architecture ${config.architectures?.join() ?? 'unnamed'} is not supported`, () => undefined);
     continue;
   }
-  const { cases } = JSON.parse(readFileSync(file, 'utf8')) as { cases: Reference[] };
+  const all = (JSON.parse(readFileSync(file, 'utf8')) as { cases: (Reference | PairReference)[] }).cases;
+  const pairs = all.filter((one) => 'source_ids' in one);
+  const cases = all.filter((one) => 'prompt_ids' in one);
 
   describe(name, () => {
     let model: Model;
@@ -49,6 +60,23 @@ for (const { name, folder, reference } of folders) {
       model = await loadModel(folder, { dtype: 'float32' });
     });
     afterAll(() => model.dispose());
+
+    if (pairs.length > 0) {
+      test.each(pairs.map((one) => [one.source, one] as const))(`${name} forward %j`, async (_, one) => {
+        const start = model.config.decoder_start_token_id as number;
+        const decoderIds = [start, ...one.greedy_ids.slice(0, -1)];
+        const { logits } = model.forward({ ids: one.source_ids, decoderIds });
+        const values = [...(await logits.data())];
+        const row = (i: number) => values.slice(i * model.vocabSize, (i + 1) * model.vocabSize);
+        expectClose(row(0).slice(0, one.first_step_logits.length), one.first_step_logits, MODELS, 'first logit');
+        const best = decoderIds.map((_, i) => row(i).indexOf(Math.max(...row(i))));
+        expect(best).toEqual(one.greedy_ids);
+        const scores = await scope(() => logSoftmax(logits)).data();
+        const sum = one.greedy_ids.reduce((total, id, i) => total + scores[i * model.vocabSize + id]!, 0);
+        expectClose([sum], [one.greedy_log_probability], MODELS, 'log probability');
+      });
+      return;
+    }
 
     test.each(cases.map((one) => [one.prompt, one] as const))(`${name} generate %j`, async (prompt, one) => {
       const result = await model.generate(prompt, { eosTokenId: null, maxNewTokens: one.greedy_ids.length,

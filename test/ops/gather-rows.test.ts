@@ -40,3 +40,11 @@ test.each([-2, 4, -(2 ** 31)])('index %i fails when the result is read', async (
     message: `[gather_rows] index[1] must be in [-1, 4) but got ${at}`,
   });
 });
+
+test('of int32, and of what it does not move', async () => {
+  const rows = gatherRows(tensor(Int32Array.of(1, 2, 3, 4), [2, 2]), int32([1, -1, 0]));
+  expect([rows.dtype, [...(await rows.data<Int32Array>())]]).toEqual(['int32', [3, 4, 0, 0, 1, 2]]);
+  expect(() => gatherRows(tensor(Uint8Array.of(1), [1, 1]), int32([0]))).toThrow(
+    new TypeError('[gather_rows] x must be float32, float16, bfloat16 or int32 but got bool'),
+  );
+});

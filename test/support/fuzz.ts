@@ -1,182 +1,139 @@
 import * as heddle from '#lib/index';
+import { VALID } from './fuzz-calls';
+import { Junk } from './fuzz-values';
 import { Random } from './random';
 
-// For a process of its own: calls every public function with junk, and prints what came back that is neither a value,
-// nor a TypeError or RangeError, nor an error with a code.
+// For a process of its own: calls every public function with arguments of which some are junk. Prints how many calls, how
+// many functions there are and which of them were not called, and what came back that is neither a value, nor a TypeError
+// or RangeError, nor an error with a code. Arguments: seed, calls, most seconds.
 
-const CALLS = Number(process.argv[3] ?? 6000);
-const LONGEST_MS = 10_000;
+const [seed = 1, CALLS = 6000, seconds = 10] = process.argv.slice(2).map(Number);
 
-const random = new Random(Number(process.argv[2] ?? 1));
-const { tensor } = heddle;
-const int32 = (values: number[], shape?: number[]) => tensor(values, shape, { dtype: 'int32' });
+/** Something that can be called: a function, a method of some object, or a class. */
+interface Target {
+  readonly name: string;
+  readonly call: (values: readonly unknown[]) => unknown;
+}
+type Anything = (...values: readonly unknown[]) => unknown;
+type AnyClass = (new (...values: readonly unknown[]) => object) & Record<string, Anything> & { prototype: object };
 
-/** Tensors made so far; the oldest give way. */
-const pool: heddle.Tensor[] = [];
-function keep(value: unknown): void {
-  if (!(value instanceof heddle.Tensor)) return;
-  pool.push(value);
-  if (pool.length > 60) pool.splice(random.integer(60), 1)[0]!.dispose();
+const random = new Random(seed);
+const junk = new Junk(random);
+
+/** Classes whose objects come from elsewhere, and where from. */
+function instances(model: heddle.Model): Readonly<Record<string, () => object>> {
+  return {
+    Tensor: () => junk.tensor(),
+    KVCache: () => junk.cache(),
+    Mask: () => heddle.mask.causal().or(heddle.mask.globalTokens([0])),
+    Bias: () => heddle.bias.alibi(2),
+    Model: () => model,
+    Tokenizer: () => model.tokenizer!,
+    Detokenizer: () => new heddle.Detokenizer(model.tokenizer!),
+  };
+}
+/** Those that users do not make by `new`. */
+const PRIVATE = ['Tensor', 'Mask', 'Bias', 'Model', 'Tokenizer'];
+/** The first ends what others are called on; the second trusts ids that the tokenizer has checked. */
+const LEFT_OUT = ['Model.dispose', 'Tokenizer.decodeTokens'];
+
+const isClass = (value: unknown): value is AnyClass => /^class\b/.test(String(value));
+
+function* methodsOf(prototype: object): Generator<string> {
+  for (let at = prototype; at !== Object.prototype; at = Object.getPrototypeOf(at) as object) {
+    for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(at))) {
+      if (name !== 'constructor' && typeof value === 'function') yield name;
+    }
+  }
 }
 
-const SIZES = [0, 1, 1, 2, 2, 3, 4, 8, 17, 64, 65];
-function someShape(rank = random.integer(5)): number[] {
-  return Array.from({ length: rank }, () => random.pick(SIZES));
+/** All that can be reached from an object of exports. */
+function* targets(exports: object, made: ReturnType<typeof instances>, prefix = ''): Generator<Target> {
+  for (const [key, value] of Object.entries(exports) as [string, unknown][]) {
+    const name = prefix + key;
+    if (isClass(value)) {
+      const make = made[name] ?? (() => new value(...VALID[name]!()));
+      if (!PRIVATE.includes(name)) yield { name, call: (values) => new value(...values) };
+      for (const method of Object.getOwnPropertyNames(value)) {
+        const own: unknown = Object.getOwnPropertyDescriptor(value, method)?.value;
+        if (typeof own === 'function') yield { name: `${name}.${method}`, call: (values) => value[method]!(...values) };
+      }
+      for (const method of new Set(methodsOf(value.prototype))) {
+        const call = (values: readonly unknown[]) => (make() as Record<string, Anything>)[method]!(...values);
+        if (!LEFT_OUT.includes(`${name}.${method}`)) yield { name: `${name}.${method}`, call };
+      }
+    } else if (typeof value === 'function') {
+      yield { name, call: (values) => (value as Anything)(...values) };
+    } else if (typeof value === 'object' && value !== null) {
+      yield* targets(value, made, `${name}.`);
+    }
+  }
 }
 
-function someTensor(): heddle.Tensor {
-  if (pool.length > 0 && random.next() < 0.6) return random.pick(pool);
-  const shape = someShape();
-  const count = shape.reduce((a, b) => a * b, 1);
-  if (count > 20_000) return tensor([1]);
-  return random.next() < 0.7
-    ? tensor(random.normals(count), shape, { dtype: random.pick(['float32', 'float32', 'float16', 'bfloat16']) })
-    : int32(
-        Array.from({ length: count }, () => random.integer(9) - 2),
-        shape,
-      );
-}
-
-const NUMBERS = [0, -0, 1, -1, 2, 3, 64, 0.5, 1e-60, 1e39, -1e300, NaN, Infinity, -Infinity, 2 ** 31, 2 ** 53, 2 ** 40];
-const JUNK: unknown[] = [
-  'float16',
-  undefined,
-  null,
-  true,
-  '',
-  'causal',
-  'tanh',
-  'gelu',
-  1n,
-  Symbol('s'),
-  () => 1,
-  /x/,
-  new Date(0),
-];
-const OPTIONS = ['mask', 'scale', 'cuSeqlens', 'weight', 'bias', 'residual', 'eps', 'activation', 'approximate'].concat(
-  [
-    'temperature',
-    'topK',
-    'topP',
-    'seed',
-    'step',
-    'dtype',
-    'outDtype',
-    'returnLse',
-    'numLayers',
-    'batch',
-    'capacity',
-    'numKvHeads',
-    'headDim',
-  ],
+/** What recipes and the library call, with arguments of their own making: JavaScript's own TypeErrors will do. */
+const TRUSTING = new RegExp(
+  `^(${[
+    'nn.(FeedForward|HeadProjections|SelfAttention|TransformerBlock|Decoder|Encoder|BertSelfAttention)(.\\w+)?',
+    'nn.(LongformerAttention|Capture|Rotary.rotation|Linear.load|Norm.load)(.\\w+)?',
+    '(Mask|Bias).(of|piece|lower)|Tokenizer.checkId|QueueFullError',
+  ].join('|')})$`,
 );
-const caches: heddle.KVCache[] = [
-  new heddle.KVCache({ numLayers: 1, batch: 2, capacity: 70, numKvHeads: 1, headDim: 4 }),
-  new heddle.KVCache({ numLayers: 1, batch: 2, capacity: 70, numKvHeads: 1, headDim: 4, dtype: 'float16' }),
-];
-
-function someValue(depth = 0): unknown {
-  const kinds: (() => unknown)[] = [
-    someTensor,
-    someTensor,
-    someTensor,
-    () => random.pick(NUMBERS),
-    () => random.integer(5),
-    () => random.pick(JUNK),
-    () => someShape(),
-    () => new Float32Array(random.integer(9)),
-    () => new Int32Array(random.integer(9)),
-    () => new Float64Array(2),
-    () => heddle.mask.causal(),
-    () => random.pick(caches).layer(0),
-    () => ({
-      ...random.pick(caches).layer(0),
-      [random.pick(['pages', 'lengths', 'blockTable', 'valueDim'])]: someValue(2),
-    }),
-    () => Object.fromEntries([[random.pick(OPTIONS), depth > 1 ? 1 : someValue(depth + 1)]]),
-    () => Object.fromEntries([0, 1].map(() => [random.pick(OPTIONS), depth > 1 ? 1 : someValue(depth + 1)])),
-    () => [depth > 1 ? 1 : someValue(depth + 1)],
-    () => Object.create(Object.create(null) as object) as unknown,
-  ];
-  return random.pick(kinds)();
-}
-
-type Anything = (...values: unknown[]) => unknown;
-const api = heddle as unknown as Record<string, Anything>;
-const functions = [
-  'add',
-  'argmax',
-  'attention',
-  'attention',
-  'embedding',
-  'gatherRows',
-  'gelu',
-  'layerNorm',
-  'linear',
-].concat([
-  'cast',
-  'gated',
-  'rmsNorm',
-  'rope',
-  'logSoftmax',
-  'packWeight',
-  'processLogits',
-  'sample',
-  'scope',
-  'softmax',
-  'tensor',
-]);
-const methods = ['bytes', 'data', 'dispose', 'reshape', 'slice', 'transpose'];
-
-/** One call, and its name. */
-function someCall(): [string, () => unknown] {
-  const values = Array.from({ length: random.integer(5) }, () => someValue());
-  const pickTensor = () => someTensor() as unknown as Record<string, Anything>;
-  const chance = random.next();
-  if (chance < 0.65) {
-    const name = random.pick(functions);
-    return [name, () => api[name]!(...values)];
-  }
-  if (chance < 0.85) {
-    const name = random.pick(methods);
-    return [name, () => pickTensor()[name]!(...values)];
-  }
-  const cache = random.pick(caches) as unknown as Record<string, Anything>;
-  const name = random.pick(['append', 'advance', 'layer']);
-  return [`KVCache.${name}`, () => cache[name]!(...values)];
-}
 
 const wrong: string[] = [];
 function judge(name: string, error: unknown): void {
   const { code } = (error ?? {}) as { code?: string };
-  const meant =
-    error instanceof TypeError || error instanceof RangeError || error instanceof heddle.QueueFullError || code;
-  const named = error instanceof Error && (code ?? /^\[\w+(\.\w+)?\] /.test(error.message));
-  if (!meant || !named) wrong.push(`${name}: ${String(error)} ${(error as Error).stack ?? ''}`.slice(0, 600));
+  const meant = error instanceof TypeError || error instanceof RangeError || code !== undefined;
+  const named = code !== undefined || (error instanceof Error && /^\[\w+(\.\w+)*\] /.test(error.message));
+  if (!meant || !(named || TRUSTING.test(name)))
+    wrong.push(`${name}: ${String(error)} ${(error as Error).stack ?? ''}`.slice(0, 600));
+}
+
+/** What comes later. */
+async function settle(result: unknown): Promise<void> {
+  const settled: unknown = await result;
+  if (settled instanceof heddle.Model) await settled.dispose();
+  if (settled instanceof heddle.Tensor && random.next() < 0.2 && !settled.disposed && settled.size < 1e6) {
+    await settled.data();
+  }
+  if (typeof settled !== 'object' || settled === null) return;
+  if ('toSVG' in settled && !(settled instanceof heddle.Mask)) await (settled as heddle.AttentionMap).toSVG();
+  if (Symbol.asyncIterator in settled) for await (const piece of settled as AsyncIterable<unknown>) await piece;
+}
+
+/** Calls it with what `values` makes; what it threw or rejected with, if so. */
+async function attempt(target: Target, values: () => readonly unknown[]): Promise<void> {
+  let result: unknown;
+  const made = heddle.scope(() => {
+    result = target.call(values());
+    return result instanceof heddle.Tensor ? result : undefined;
+  });
+  junk.keep(made);
+  await settle(result);
 }
 
 async function main(): Promise<void> {
-  heddle.setMemoryLimit(2 ** 30);
+  const model = await heddle.loadModel('builtin:shakespeare');
+  const all = [...targets(heddle, instances(model))];
+  const device = heddle.defaultDevice();
+  const { threads } = heddle.devices()[0];
+  const uncalled = new Set(all.map(({ name }) => name));
   const began = Date.now();
   let calls = 0;
-  for (; calls < CALLS && Date.now() - began < LONGEST_MS && wrong.length < 5; ++calls) {
-    const [name, run] = someCall();
-    try {
-      const result = run();
-      keep(result);
-      const made = result instanceof heddle.Tensor ? result : undefined;
-      if (result instanceof Promise) await result.catch((error: unknown) => judge(name, error));
-      if (made && random.next() < 0.2 && made.size < 1e6)
-        await made.data().catch((error: unknown) => judge(name, error));
-    } catch (error) {
-      judge(name, error);
-    }
+  for (; calls < CALLS && Date.now() - began < 1000 * seconds && wrong.length < 5; ++calls) {
+    const target = calls < all.length ? all[calls]! : random.pick(all);
+    const valid = VALID[target.name];
+    await attempt(target, () => (valid && random.next() < 0.8 ? junk.spoil(valid()) : junk.values())).catch(
+      (error: unknown) => {
+        judge(target.name, error);
+      },
+    );
+    uncalled.delete(target.name);
+    heddle.setMemoryLimit(2 ** 30);
+    heddle.setDefaultDevice(device);
+    heddle.setNumThreads(threads);
     if (calls % 50 === 0) await heddle.sync().catch((error: unknown) => judge('sync', error));
-    if (calls % 200 === 0) {
-      caches[0]!.dispose();
-      caches[0] = new heddle.KVCache({ numLayers: 1, batch: 2, capacity: 70, numKvHeads: 1, headDim: 4 });
-    }
+    if (calls % 200 === 0) junk.renew();
   }
-  console.log(JSON.stringify({ calls, wrong }));
+  console.log(JSON.stringify({ calls, functions: all.length, uncalled: [...uncalled], wrong }));
 }
 void main();

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
 
 export interface Gpt2Shape {
@@ -9,8 +9,15 @@ export interface Gpt2Shape {
   vocabulary: number;
 }
 
-/** Writes a Hugging Face folder of a GPT-2 with small random weights in bfloat16. */
-export function writeRandomGpt2(folder: string, { width, layers, heads, context, vocabulary }: Gpt2Shape): void {
+/**
+ * Writes a Hugging Face folder of a GPT-2 with small random weights in bfloat16; or, where `zeros` will do, with a hole
+ * in their place, which takes no room on the disk.
+ */
+export function writeRandomGpt2(
+  folder: string,
+  { width, layers, heads, context, vocabulary }: Gpt2Shape,
+  zeros = false,
+): void {
   const shapes: [name: string, shape: number[]][] = [
     ['wte.weight', [vocabulary, width]],
     ['wpe.weight', [context, width]],
@@ -38,7 +45,7 @@ export function writeRandomGpt2(folder: string, { width, layers, heads, context,
     }),
   );
   const json = Buffer.from(JSON.stringify(header));
-  const data = new Uint16Array(end / 2);
+  const data = new Uint16Array(zeros ? 0 : end / 2);
   let state = 1;
   for (let i = 0; i < data.length; ++i) {
     state = (Math.imul(state, 1664525) + 1013904223) | 0;
@@ -47,7 +54,9 @@ export function writeRandomGpt2(folder: string, { width, layers, heads, context,
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(json.length));
   mkdirSync(folder, { recursive: true });
-  writeFileSync(path.join(folder, 'model.safetensors'), Buffer.concat([length, json, Buffer.from(data.buffer)]));
+  const file = path.join(folder, 'model.safetensors');
+  writeFileSync(file, Buffer.concat([length, json, Buffer.from(data.buffer)]));
+  truncateSync(file, 8 + json.length + end);
   writeFileSync(
     path.join(folder, 'config.json'),
     JSON.stringify({

@@ -141,6 +141,15 @@ simulated('a lost device refuses work with DEVICE_LOST; others go on', () => {
   expect(results).toEqual([[1, 2], [2, 4], [2, 4], lost, lost, lost, lost, lost, 'done', [6]]);
 });
 
+simulated('as many devices as are asked for', () => {
+  const results = onSimulator(
+    `const x = heddle.tensor([1, 2], [2], { device: 'cuda:19' });
+    results.push(await told(heddle.add(x, x).data()), heddle.devices().length);`,
+    { HEDDLE_SIMULATOR_DEVICES: '20' },
+  );
+  expect(results).toEqual([[2, 4], 21]);
+});
+
 simulated('a load that finds no memory rejects, and that is all', () => {
   const results = onSimulator(
     `results.push(await told(heddle.loadModel('builtin:shakespeare')), await told(heddle.sync()), heddle.memory().live);`,

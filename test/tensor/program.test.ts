@@ -129,17 +129,6 @@ test('guarded work does not run once the channel is aborted', async () => {
   channel[Symbol.dispose]();
 });
 
-test('guards nest: the outer one holds again after the inner one', async () => {
-  using outer = new Channel();
-  using inner = new Channel();
-  outer.abort();
-  const x: Tensor = outer.guard(() => {
-    inner.guard(() => undefined);
-    return add(tensor([1]), tensor([1]));
-  });
-  await expect(x.data()).rejects.toMatchObject({ code: 'ABORTED' });
-});
-
 test('a program may outlive its channel', async () => {
   const [tokens, finished] = [int32([1]), int32([0])];
   const channel = new Channel();

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import type { Tensor } from '#lib/index';
+import { loadModel, matmul, tensor, type Tensor } from '#lib/index';
 import { SafetensorsFile } from '#lib/weights/safetensors';
 import { runScript } from '../support/child';
 import { writeRandomGpt2 } from '../support/random-gpt2';
@@ -114,4 +114,15 @@ test('the same, written anew with the old time of modification, as copies have i
     [3, 3],
     [4, 4],
   ]);
+});
+
+test('many loads at once wait for room in the queue', async () => {
+  const deep = path.join(folder, 'deep');
+  writeRandomGpt2(deep, { width: 8, layers: 40, heads: 2, context: 8, vocabulary: 16 });
+  const x = tensor(new Float32Array(2000 * 2000), [2000, 2000], { device: 'cpu' });
+  const busy = [matmul(x, x), matmul(x, x)]; // so that nothing is read before all have begun
+  const models = await Promise.all(Array.from({ length: 12 }, () => loadModel(deep, { device: 'cpu' })));
+  expect(models.map(({ vocabSize }) => vocabSize)).toEqual(models.map(() => 16));
+  for (const one of [x, ...busy]) one.dispose();
+  await Promise.all(models.map((model) => model.dispose()));
 });

@@ -40,6 +40,8 @@ const Test kTests[] = {
     {"concat", test_concat},
     {"top_k", test_top_k},
     {"kv_cache", test_kv_cache},
+    {"reorder", test_reorder},
+    {"beam", test_beam},
     {"mask", test_mask},
     {"attention", test_attention},
     {"attention_half", test_attention_half},

@@ -27,6 +27,7 @@ const mutations = [
     'attention.cu',
     'attention',
   ],
+  ['pages.h', '(p.cross ? 0 : end - begin)', '(end - begin)', 'attention.cu', 'attention'],
   ['attention_mma.h', '+ lane_row() + e / 2 * 8', '+ lane_row()', 'attention_half.cu', 'attention_half'],
   ['attention_half.cu', 'if (!p.split) start_states(p, tile, rows);', '', 'attention_half.cu', 'attention_half'],
   ['attention_scores.cu', 'before += share;', 'before = share;', 'attention_scores.cu', 'attention'],

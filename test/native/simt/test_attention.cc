@@ -25,8 +25,14 @@ struct Given {
   const BiasCase* bias = nullptr;
   float softcap = 0.0f;
   bool sinks = false;
-  int32_t shift = 0;  // of all positions
+  int32_t shift = 0;   // of all positions
+  bool cross = false;  // `before` are all keys
 
+  int64_t keys(size_t b) const { return std::max(0, before[b] + (cross ? 0 : counts[b])); }
+  /// Of query `i` of a call with `count` queries.
+  int64_t position(size_t b, int64_t i, int64_t first, int64_t count) const {
+    return (cross ? before[b] - count : before[b] + first) + i + shift;
+  }
   bool plain() const { return !bias && softcap == 0.0f && !sinks && shift == 0; }
 };
 
@@ -34,21 +40,22 @@ std::string name_of(const Given& g) {
   return concat(name_of(g.dtype), ", ", g.counts.size(), " x ", g.counts[0], " queries after ", g.before[0],
                 " keys, heads ", g.heads, "/", g.kv_heads, ", widths ", g.key_width, "/", g.value_width,
                 g.causal ? ", causal" : "", g.bias ? concat(", ", g.bias->name) : "",
-                g.softcap != 0 ? ", soft cap" : "", g.sinks ? ", sinks" : "", g.shift != 0 ? ", shifted" : "");
+                g.softcap != 0 ? ", soft cap" : "", g.sinks ? ", sinks" : "", g.shift != 0 ? ", shifted" : "",
+                g.cross ? ", cross" : "");
 }
 
 /// The numbers of a case, those of a sequence independent of the others.
 struct Numbers {
   explicit Numbers(const Given& g) : given(g) {
     for (size_t b = 0; b < g.counts.size(); ++b) {
-      const int64_t keys = std::max(0, g.before[b] + g.counts[b]);
+      const int64_t keys = g.keys(b);
       q.push_back(normals(g.counts[b] * g.heads * g.key_width, 10 + b, g.dtype));
       k.push_back(normals(keys * g.kv_heads * g.key_width, 20 + b, g.dtype));
       v.push_back(normals(keys * g.kv_heads * g.value_width, 30 + b, g.dtype));
     }
   }
   float sink(int64_t head) const { return given.sinks && head != 1 ? 0.7f + static_cast<float>(head) : -INFINITY; }
-  int64_t keys(size_t b) const { return std::max(0, given.before[b] + given.counts[b]); }
+  int64_t keys(size_t b) const { return given.keys(b); }
 
   /// Keys at `first` and every `step` on, which no query may attend to, become NaN.
   void spoil(int64_t step, int64_t first) {
@@ -101,8 +108,9 @@ Result attend(const Numbers& numbers, const std::vector<size_t>& sequences, cons
   Floats q;
   for (size_t i = 0; i < sequences.size(); ++i) {
     const size_t b = sequences[i];
-    cache.lengths()->data<int32_t>()[i] = g.before[b] + first[i];
-    for (int64_t j = 0; j < g.before[b] + first[i] + counts[i]; ++j) {
+    const int32_t held = g.before[b] + (g.cross ? 0 : first[i]);
+    cache.lengths()->data<int32_t>()[i] = held;
+    for (int64_t j = 0; j < held + (g.cross ? 0 : counts[i]); ++j) {
       cache.write(static_cast<int64_t>(i), j, &numbers.k[b][j * g.kv_heads * g.key_width],
                   &numbers.v[b][j * g.kv_heads * g.value_width]);
     }
@@ -115,9 +123,12 @@ Result attend(const Numbers& numbers, const std::vector<size_t>& sequences, cons
   const Values out(g.dtype, {1, tokens, g.heads, g.value_width}), lse(DType::kFloat32, {1, tokens, g.heads});
   const Values cu_seqlens = offsets_of(counts);
   ScoreInputs inputs{queries, cu_seqlens, cache.paged(), g.scale, g.causal, g.softcap};
+  inputs.cross = g.cross;
   if (g.mask) inputs.mask = g.mask->operand();
   Ints positions;
-  for (size_t i = 0; i < sequences.size(); ++i) positions.push_back(g.before[sequences[i]] + first[i] + g.shift);
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    positions.push_back(static_cast<int32_t>(g.position(sequences[i], 0, first[i], counts[i])));
+  }
   const Values offsets = Values::of({static_cast<int64_t>(positions.size())}, positions);
   if (g.shift != 0) inputs.offsets = offsets;
   std::unique_ptr<BiasValues> bias;
@@ -179,7 +190,7 @@ Formula<Real> formula(const Numbers& numbers, int64_t width) {
     for (int64_t i = 0; i < g.counts[b]; ++i) {
       for (int64_t h = 0; h < g.heads; ++h) {
         const int64_t kv_head = h / (g.heads / g.kv_heads), keys = numbers.keys(b);
-        const int64_t position = g.before[b] + i + g.shift;
+        const int64_t position = g.position(b, i, 0, g.counts[b]);
         const int64_t seen = g.causal ? std::clamp<int64_t>(position + 1, 0, keys) : keys;
         std::vector<Real> p;
         for (int64_t j = 0; j < seen; ++j) {
@@ -293,13 +304,14 @@ void check_masked(const MaskCase& masked, Given given) {
 void attend_wrong(DType dtype) {
   const Values q = Values::of({1, 6, 1, 1}, normals(6, 1), dtype);
   const auto check = [&](const char* name, const Ints& offsets, const Ints& lengths, int32_t page, Fault fault,
-                         int64_t index, int32_t value) {
+                         int64_t index, int32_t value, bool cross = false) {
     begin_case(name);
     Cache cache(2, 1, {1, 1}, 2, dtype);
     for (int b = 0; b < 2; ++b) cache.lengths()->data<int32_t>()[b] = lengths[b];
     cache.table()->data<int32_t>()[1] = page;
     const Values offset_values = Values::of({3}, offsets), out(dtype, {1, 6, 1, 1});
-    const Attention op{{q, offset_values, cache.paged(), 1.0f, true}, nullptr, out};
+    Attention op{{q, offset_values, cache.paged(), 1.0f, true}, nullptr, out};
+    op.scores.cross = cross;
     for (const int multiprocessors : {1, 1000}) {
       num_multiprocessors = multiprocessors;
       expect_failure(run(op), fault, index, value);
@@ -311,6 +323,8 @@ void attend_wrong(DType dtype) {
   check("more keys than pages", {0, 2, 6}, {5, 125}, 0, Fault::kFull, 1, 129);
   check("fewer keys than none", {0, 2, 6}, {-3, 0}, 0, Fault::kLength, 0, -1);
   check("a page that is not there", {0, 2, 6}, {70, 0}, 4, Fault::kPage, 0, 4);
+  check("a source of less than nothing", {0, 2, 6}, {3, -1}, 0, Fault::kLength, 1, -1, true);
+  check("a source of more keys than pages", {0, 2, 6}, {129, 0}, 0, Fault::kFull, 0, 129, true);
 }
 
 /// The float32 kernel, by widths and places in its tiles.
@@ -410,6 +424,21 @@ void attend_biased(DType dtype) {
   check_as({{18}, {50}, 1, 1, 192, 128, true, 0.1f, 0, nullptr, dtype, &kBiasCases[1]});
 }
 
+/// Keys of a source: as many as are held, whatever the number of queries.
+void attend_cross(DType dtype) {
+  const auto check_as = [&](Given given, const Ints& chunks = {}) {
+    given.dtype = dtype;
+    given.cross = true;
+    check(given, chunks);
+  };
+  check_as({{1, 1, 1}, {5, 64, 0}, 2, 2, 16, 16, false}, {});
+  check_as({{7, 0, 5}, {3, 9, 130}, 4, 2, 8, 24, false}, {1, 3});
+  check_as({{70, 2}, {1, 520}, 2, 1, 20, 20, false}, {33});
+  check_as({{1}, {1100}, 2, 1, 8, 8, false});
+  check_as({{6}, {4}, 2, 2, 8, 8, true});  // two queries stand before the first key
+  check_as({{3, 20}, {70, 9}, 2, 2, 8, 8, false, 0.3f, 0, nullptr, dtype, &kBiasCases[0], 2.0f, true});
+}
+
 }  // namespace
 
 void test_attention() {
@@ -418,6 +447,7 @@ void test_attention() {
   attend_floats();
   for (const MaskCase& masked : kMaskCases) attend_masked(masked, DType::kFloat32);
   attend_biased(DType::kFloat32);
+  attend_cross(DType::kFloat32);
 }
 
 void test_attention_half() {
@@ -427,6 +457,7 @@ void test_attention_half() {
   for (const MaskCase& masked : kMaskCases) attend_masked(masked, DType::kBFloat16);
   attend_halves(DType::kFloat16);
   attend_biased(DType::kBFloat16);
+  attend_cross(DType::kBFloat16);
 }
 
 }  // namespace heddle::test

@@ -29,6 +29,8 @@ void test_scatter();
 void test_concat();
 void test_top_k();
 void test_kv_cache();
+void test_reorder();
+void test_beam();
 void test_attention();
 void test_attention_half();
 void test_process_logits();

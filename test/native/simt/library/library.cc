@@ -6,6 +6,7 @@
 #include <cstring>
 #include <mutex>
 #include <unordered_map>
+#include <vector>
 
 #include "cuda/kernels.h"
 #include "simt/simulator.h"
@@ -26,14 +27,17 @@ int64_t setting(const char* name, int64_t otherwise) {
   return text ? std::atoll(text) : otherwise;
 }
 
-int num_devices() { return static_cast<int>(setting("HEDDLE_SIMULATOR_DEVICES", 2)); }
+int num_devices() {
+  static const int count = static_cast<int>(std::max(int64_t{0}, setting("HEDDLE_SIMULATOR_DEVICES", 2)));
+  return count;
+}
 size_t memory_bytes() { return static_cast<size_t>(setting("HEDDLE_SIMULATOR_MEMORY", int64_t{1} << 33)); }
 
 /// One simulator, whichever threads feed it. Kernels know no device: only memory and launches are counted by device.
 struct World {
   std::recursive_mutex mutex;
-  size_t used[16] = {};
-  int64_t launches[16] = {};
+  std::vector<size_t> used = std::vector<size_t>(num_devices());
+  std::vector<int64_t> launches = std::vector<int64_t>(num_devices());
   std::unordered_map<void*, std::pair<int, size_t>> blocks;
 };
 

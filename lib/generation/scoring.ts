@@ -1,0 +1,80 @@
+import type { LogitsProcessor } from '../ops/logits-processors';
+import { processLogits } from '../ops/process-logits';
+import { samplingKeys } from '../ops/sample';
+import { tensor, type Tensor } from '../tensor/tensor';
+import { int32 } from './model';
+import type { Rows } from './rows';
+
+export interface ScoringSettings {
+  processors: readonly LogitsProcessor[];
+  warpers: readonly LogitsProcessor[];
+  /** Of the random generator: of rows, or of prompts. */
+  keys: readonly { seed: number; sequence: number }[] | undefined;
+  maxSteps: number;
+}
+
+/** What changes from call to call. */
+export interface ScoringInput {
+  /** [N] int32: rows of the model; default: all. */
+  rows?: Tensor | undefined;
+  /** [B, G] int32: tokens of earlier groups. */
+  groupTokens?: Tensor | undefined;
+  /** [R] float32: mirostat's. */
+  mu?: Tensor | undefined;
+}
+
+/** From logits to the scores that a token is picked by: the processors, and what they look at. */
+export class Scoring implements Disposable {
+  readonly #chain: readonly LogitsProcessor[];
+  readonly #maxLengths: Tensor | undefined;
+  readonly #source: { tokens: Tensor; lengths: Tensor } | undefined;
+  /** [R, 3] int32, or one a prompt; undefined where nothing is drawn. */
+  readonly keys: Tensor | undefined;
+
+  /** @param sources what an encoder read, padding included, one a prompt; or the prompts. */
+  constructor(
+    readonly rows: Rows,
+    readonly settings: ScoringSettings,
+    sources: readonly Int32Array[],
+  ) {
+    const { device } = rows.model;
+    const { processors, warpers, keys, maxSteps } = settings;
+    this.#chain = [...processors, ...warpers];
+    this.keys = keys && samplingKeys(keys, device);
+    if (!rows.history) return;
+    this.#maxLengths = int32(
+      device,
+      Int32Array.from(rows.given, (padded) => padded.length + maxSteps),
+    );
+    const longest = Math.max(...sources.map((row) => row.length));
+    const tokens = new Int32Array(sources.length * longest);
+    sources.forEach((row, b) => {
+      tokens.set(row, b * longest);
+    });
+    this.#source = {
+      tokens: tensor(tokens, [sources.length, longest], { device }),
+      lengths: int32(
+        device,
+        Int32Array.from(sources, (row) => row.length),
+      ),
+    };
+  }
+
+  /** Scores [N, V] of logits [R, V], a row for each history; the logits themselves where there is nothing to do. */
+  apply(logits: Tensor, input: ScoringInput = {}, chain = this.#chain): Tensor {
+    if (chain.length === 0) return logits;
+    const { history, cache } = this.rows;
+    return processLogits(logits, chain, {
+      ...input,
+      ...(history && {
+        ...{ history: history.tokens, lengths: history.lengths, promptLengths: history.promptLengths },
+        ...{ maxLengths: this.#maxLengths, source: this.#source!.tokens, sourceLengths: this.#source!.lengths },
+      }),
+      ...(this.keys?.shape[0] === this.rows.count && { keys: this.keys, steps: cache.lengths }),
+    });
+  }
+
+  [Symbol.dispose](): void {
+    for (const part of [this.keys, this.#maxLengths, this.#source?.tokens, this.#source?.lengths]) part?.dispose();
+  }
+}
