@@ -74,8 +74,12 @@ export {
   type TokenBias,
 } from './ops/logits-processors';
 export { processLogits, type ProcessorState } from './ops/process-logits';
-export { processorsOf } from './generation/processors';
-export type { ProcessorContext, ProcessorOptions, ProcessorOrder } from './generation/processor-options';
+export {
+  processorsOf,
+  type ProcessorContext,
+  type ProcessorOptions,
+  type ProcessorOrder,
+} from './generation/processors';
 export { sample, type SampleOptions, type SamplingOptions } from './ops/sample';
 export type { WarperOptions } from './ops/warpers';
 export { scatterRows, tensorScatter, type TensorScatterOptions } from './ops/scatter';

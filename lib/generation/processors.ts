@@ -12,6 +12,8 @@ import {
 import { WARPERS, WARPER_NAMES, type WarperOptions } from '../ops/warpers';
 import type { ProcessorContext, ProcessorOptions, ProcessorOrder } from './processor-options';
 
+export type { ProcessorContext, ProcessorOptions, ProcessorOrder } from './processor-options';
+
 interface Given {
   name: string;
   options: ProcessorOptions;
