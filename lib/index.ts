@@ -1,4 +1,4 @@
-export type { GenerationOptions } from './generation/options';
+export type { AllowedTokens, GenerationOptions, UserProcessor } from './generation/options';
 export type { ForwardInput, ForwardResult } from './forward';
 export type { InfoOptions, ModelInfo } from './models/info';
 export type { LoadProgress } from './models/load';
@@ -87,8 +87,11 @@ export { logSoftmax, softmax, type SoftmaxOptions } from './ops/softmax';
 export { topK, type TopKOptions } from './ops/top-k';
 export { where } from './ops/where';
 export { attentionMap, type AttentionMap, type AttentionMapOptions } from './ops/picture';
-export { loadModel, Model, type Generated, type LoadModelOptions, type ScoreOptions } from './pipeline';
-export type { FinishReason, Piece } from './pieces';
+export { loadModel, Model, type LoadModelOptions, type ScoreOptions } from './pipeline';
+export type { Generated, Timing, Usage } from './generated';
+export type { FinishReason, NewTokens, Piece } from './pieces';
+export type { TranslateOptions } from './tasks';
+export type { TokenFacts } from './ops/token-report';
 export type { Scored } from './score';
 export type { Ids, ManyPrompts, OnePrompt, Prompt } from './prompt';
 export {

@@ -42,8 +42,15 @@ export function prepareInput(
     ...{ vocabSize, contextLength, maxPositions, batch: rows.length },
     ...{ promptLength: longest((row) => row.tokens), paddedLength: longest((row) => row.padded) },
   };
-  if (hasSource) checkSources(name, network, rows);
-  else {
+  let negatives: PromptRow[] | undefined;
+  if (hasSource) {
+    checkSources(name, network, rows);
+    for (const key of ['guidanceScale', 'negativePrompt'] as const) {
+      if (options[key] !== undefined)
+        throw new RangeError(`[${name}] ${key} is for decoders: this is an encoder-decoder`);
+    }
+  } else {
+    negatives = negativesOf(name, options, rows, tokenizer, vocabSize);
     for (const key of ['decoderIds', 'decoderStartTokenId'] as const) {
       if (options[key] !== undefined)
         throw new RangeError(`[${name}] ${key} is for encoder-decoders: this is a decoder`);
@@ -51,8 +58,33 @@ export function prepareInput(
   }
   const open: GenerationInput['open'] = (rowsPerPrompt) =>
     hasSource ? openSources(network, rows, rowsPerPrompt) : openDecoder(network);
-  const input = { device, open, prompts, sources: rows.map((row) => row.padded) };
+  const input = { device, open, prompts, sources: rows.map((row) => row.padded), negatives };
   return { input, limits, prompts, sources: hasSource ? rows : undefined, many };
+}
+
+/** One a prompt: what was given, or the prompt's last token. */
+function negativesOf(
+  name: string,
+  { negativePrompt, guidanceScale = 1 }: GenerationOptions,
+  rows: readonly PromptRow[],
+  tokenizer: Tokenizer | undefined,
+  vocabSize: number,
+): PromptRow[] | undefined {
+  if (negativePrompt !== undefined && guidanceScale === 1) {
+    throw new RangeError(`[${name}] negativePrompt does nothing without guidanceScale above 1`);
+  }
+  if (guidanceScale === 1) return undefined;
+  if (negativePrompt === undefined) {
+    return rows.map(({ tokens }) => {
+      const last = tokens.subarray(-1);
+      return { tokens: last, padded: last, mask: undefined };
+    });
+  }
+  const { rows: negatives, many } = resolvePrompt(`${name}: negativePrompt`, negativePrompt, tokenizer, vocabSize);
+  if (many && negatives.length !== rows.length) {
+    throw rangeError(name, 'negativePrompt', `one, or ${rows.length}, one a prompt`, negativePrompt);
+  }
+  return rows.map((_, b) => (many ? negatives[b]! : negatives[0]!));
 }
 
 function checkSources(name: string, network: EncoderDecoder, rows: readonly PromptRow[]): void {

@@ -9,6 +9,7 @@ import {
   type GenerationOptions,
   type GenerationSettings,
 } from './generation/options';
+import { Generated } from './generated';
 import { prepareInput, type Prepared } from './inputs';
 import { readJson } from './json';
 import { describeModel, type InfoOptions, type ModelInfo } from './models/info';
@@ -16,38 +17,14 @@ import { loadNetwork, readConfig, type LoadOptions } from './models/load';
 import type { Network } from './models/recipe';
 import { Decoder } from './nn/decoder';
 import { EncoderDecoder } from './nn/encoder-decoder';
-import { Row, type FinishReason, type NewTokens, type Piece } from './pieces';
+import { Row, type Piece } from './pieces';
 import { resolvePrompt, type ManyPrompts, type OnePrompt, type Prompt } from './prompt';
 import { scoreRow, type Scored } from './score';
 import { checkOneOf, checkOptions, rangeError, typeError } from './check';
 import { findDevice, sync, type Device, type DeviceName } from './tensor/device';
+import { summary, translation, withoutLanguages, withPrefix, type TranslateOptions } from './tasks';
 import { FLOAT_DTYPES, type FloatDType, type Tensor } from './tensor/tensor';
 import { Tokenizer } from './tokenizer/tokenizer';
-
-/** A continued prompt. */
-export interface Generated extends NewTokens {
-  finishReason: FinishReason;
-  /** Of beam search: the sum of log-probabilities over length ^ lengthPenalty. */
-  score?: number;
-  /** With the option `capture`: by path, of the whole sequence, as forward() gives them. They are yours to dispose of. */
-  captured?: Readonly<Record<string, Tensor>>;
-  usage: Usage;
-  timing: Timing;
-}
-
-/** Tokens read and written. */
-export interface Usage {
-  /** Of a source, too, where there is an encoder. */
-  promptTokens: number;
-  newTokens: number;
-}
-
-/** Of the whole call, in milliseconds. */
-export interface Timing {
-  /** Until the first token was there. */
-  firstToken: number;
-  total: number;
-}
 
 export interface ScoreOptions {
   signal?: AbortSignal | undefined;
@@ -106,12 +83,16 @@ export class Model implements AsyncDisposable {
    *
    * @throws TypeError, RangeError for prompts and options that do not fit; the signal's reason.
    */
+  async generate(prompt: Prompt, options: GenerationOptions & { numReturnSequences: number }): Promise<Generated[]>;
   async generate(prompt: OnePrompt, options?: GenerationOptions): Promise<Generated>;
   async generate(prompt: ManyPrompts, options?: GenerationOptions): Promise<Generated[]>;
   async generate(prompt: Prompt, options?: GenerationOptions): Promise<Generated | Generated[]>;
   async generate(prompt: Prompt, options: GenerationOptions = {}): Promise<Generated | Generated[]> {
-    const name = 'Model.generate';
-    const job = this.#prepare(name, prompt, options);
+    return await this.#generate('Model.generate', prompt, options, this.#defaults);
+  }
+
+  async #generate(name: string, prompt: Prompt, options: GenerationOptions, defaults: GenerationOptions) {
+    const job = this.#prepare(name, prompt, options, defaults);
     const results = await this.#complete(name, job);
     if (job.settings.capture.length > 0) {
       results.forEach((result, index) => (result.captured = this.#capture(job, result, index)));
@@ -121,51 +102,32 @@ export class Model implements AsyncDisposable {
 
   /** Runs a job to its end. */
   async #complete(name: string, job: Job): Promise<Generated[]> {
-    const { settings } = job;
+    const { settings, prompts, sources } = job;
     const started = performance.now();
-    const { numReturnSequences, rowsPerPrompt } = settings;
-    const promptOf = (row: number, perPrompt: number) => {
-      const prompt = Math.floor(row / perPrompt);
-      return job.prompts[prompt]!.tokens.length + (job.sources?.[prompt]!.tokens.length ?? 0);
+    const perPrompt = job.isBeam ? settings.numReturnSequences : settings.numSequences;
+    const results = prompts.flatMap(({ tokens }, b) =>
+      Array.from({ length: perPrompt }, () => new Generated(tokens.length + (sources?.[b]!.tokens.length ?? 0))),
+    );
+    let firstToken: number | undefined;
+    const add = (index: number, piece: Omit<Piece, 'index'>) => {
+      firstToken ??= performance.now() - started;
+      results[index]!.add(piece);
     };
     if (job.isBeam) {
       using running = this.#start(name, settings);
       const found = (await searchBeams(job.input, running.settings)).flat();
-      const total = performance.now() - started;
-      return found.map(({ tokens, score }, index): Generated => {
+      for (const [index, { tokens, score }] of found.entries()) {
         const row = new Row(this.tokenizer, settings);
         const taken = row.take({ tokens, facts: [], scores: [] });
-        const rest = row.end('time');
-        return {
-          ...{ ...taken, text: taken.text + rest, finishReason: row.finishReason!, score },
-          usage: { promptTokens: promptOf(index, numReturnSequences), newTokens: taken.tokens.length },
-          timing: { firstToken: total, total },
-        };
-      });
-    }
-    const results = Array.from({ length: job.prompts.length * settings.numSequences }, (_, row): Generated => ({
-      ...{ text: '', tokens: [], finishReason: 'length' },
-      ...(settings.logprobs !== undefined && { logprobs: [] }),
-      ...(settings.returnScores && { scores: [] }),
-      usage: { promptTokens: promptOf(row, settings.numSequences), newTokens: 0 },
-      timing: { firstToken: 0, total: 0 },
-    }));
-    let firstToken: number | undefined;
-    for await (const piece of this.#run(name, job)) {
-      firstToken ??= performance.now() - started;
-      const result = results[piece.index]!;
-      result.text += piece.text;
-      result.tokens.push(...piece.tokens);
-      result.logprobs?.push(...(piece.logprobs ?? []));
-      result.scores?.push(...(piece.scores ?? []));
-      if (piece.finishReason !== null) result.finishReason = piece.finishReason;
+        add(index, { ...taken, text: taken.text + row.end('time'), finishReason: row.finishReason });
+        results[index]!.score = score;
+      }
+    } else {
+      for await (const { index, ...piece } of this.#run(name, job)) add(index, piece);
     }
     const total = performance.now() - started;
-    for (const result of results) {
-      result.usage.newTokens = result.tokens.length;
-      result.timing = { firstToken: firstToken ?? total, total };
-    }
-    return rowsPerPrompt > numReturnSequences && settings.mode === 'sampling' ? bestOf(results, settings) : results;
+    for (const result of results) result.end({ firstToken: firstToken ?? total, total });
+    return perPrompt > settings.numReturnSequences ? bestOf(results, settings) : results;
   }
 
   /** One pass over what was generated. */
@@ -181,7 +143,42 @@ export class Model implements AsyncDisposable {
   }
 
   /**
-   * The same, piece by piece. Leaving the loop ends the work.
+   * Translates a text, or several, with an encoder-decoder: generate() with what config.json says of the two languages.
+   *
+   * @throws TypeError, RangeError as generate does, and for languages that the model does not name.
+   */
+  async translate(text: string, options?: TranslateOptions): Promise<Generated>;
+  async translate(text: readonly string[], options?: TranslateOptions): Promise<Generated[]>;
+  async translate(text: string | readonly string[], options: TranslateOptions = {}): Promise<Generated | Generated[]> {
+    const name = 'Model.translate';
+    const own = withoutLanguages(name, options);
+    const { prefix, defaults } = translation(name, this.config, this.tokenizer, options, this.vocabSize);
+    return await this.#withTask(name, text, prefix, defaults, own);
+  }
+
+  /** Summarizes a text, or several, with an encoder-decoder: generate() with what config.json says of summaries. */
+  async summarize(text: string, options?: GenerationOptions): Promise<Generated>;
+  async summarize(text: readonly string[], options?: GenerationOptions): Promise<Generated[]>;
+  async summarize(text: string | readonly string[], options: GenerationOptions = {}): Promise<Generated | Generated[]> {
+    const { prefix, defaults } = summary(this.config, this.vocabSize);
+    return await this.#withTask('Model.summarize', text, prefix, defaults, options);
+  }
+
+  async #withTask(
+    name: string,
+    text: string | readonly string[],
+    prefix: string,
+    defaults: GenerationOptions,
+    options: GenerationOptions,
+  ): Promise<Generated | Generated[]> {
+    if (!(this.#network instanceof EncoderDecoder)) {
+      throw new TypeError(`[${name}] ${this.#architecture} is no encoder-decoder`);
+    }
+    return await this.#generate(name, withPrefix(name, text, prefix), options, { ...this.#defaults, ...defaults });
+  }
+
+  /**
+   * The same as generate(), piece by piece. Leaving the loop ends the work.
    *
    * @throws as generate does: at once for prompts and options, later from the loop.
    */
@@ -190,7 +187,7 @@ export class Model implements AsyncDisposable {
     const job = this.#prepare(name, prompt, options);
     const { settings } = job;
     if (job.isBeam) throw new RangeError(`[${name}] numBeams must be 1: beams are not known before the end`);
-    if (settings.rowsPerPrompt > settings.numReturnSequences && settings.mode === 'sampling') {
+    if (settings.numSequences > settings.numReturnSequences) {
       throw new RangeError(`[${name}] bestOf must be left out: which sequences are best is not known before the end`);
     }
     if (settings.capture.length > 0) throw new RangeError(`[${name}] capture is for generate()`);
@@ -289,13 +286,13 @@ export class Model implements AsyncDisposable {
     throw new TypeError(`[${name}] ${this.#architecture} is ${what}: it has forward() only`);
   }
 
-  #prepare(name: string, prompt: unknown, options: GenerationOptions): Job {
+  #prepare(name: string, prompt: unknown, options: GenerationOptions, defaults = this.#defaults): Job {
     this.#checkAlive(name);
     checkOptions(name, options, GENERATION_OPTIONS);
     const { tokenizer } = this;
     const startTokenId = this.#defaults.decoderStartTokenId;
     const prepared = prepareInput(name, this.#generator(name), prompt, options, { tokenizer, startTokenId });
-    const settings = resolveOptions(name, options, this.#defaults, prepared.limits);
+    const settings = resolveOptions(name, options, defaults, prepared.limits);
     if (settings.stopStrings.length > 0 && !tokenizer) {
       throw new TypeError(`[${name}] stopStrings need a tokenizer, which this model does not have`);
     }

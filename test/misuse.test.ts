@@ -359,7 +359,7 @@ describe('a model', () => {
     ['stopStrings', [1, '', ['a', 1], ['']]],
     ['prefillChunkSize', [0, -1, nan, 1.5, '1']],
     ['signal', [{}, 1, null]],
-    ['numBeams', [2]],
+    ['numBeams', [0, 1.5, '2']],
   ];
   const cases = options.flatMap(([option, values]) => values.map((value) => [option, value] as const));
   test.each(cases)('generate and stream with %s: %p', async (option, value) => {

@@ -118,7 +118,8 @@ async function checkMissingBinary(box, text) {
   await check('heddle build says what it lacks', () => {
     const said = box.fails(process.execPath, [cli, 'build']);
     // On Windows it is CMake that finds a compiler, or says that there is none.
-    const missing = process.platform === 'win32' ? /needs CMake .*which/ : /needs CMake .* and a C\+\+17 compiler, which/;
+    const missing =
+      process.platform === 'win32' ? /needs CMake .*which/ : /needs CMake .* and a C\+\+17 compiler, which/;
     expect(missing.test(said) && said.includes('could not be found'), said);
   });
   if (short) return;

@@ -1,6 +1,7 @@
 import type { PromptRow } from '../prompt';
 import { logSoftmax } from '../ops/softmax';
 import type { DeviceName } from '../tensor/device';
+import type { Channel } from '../tensor/program';
 import { scope } from '../tensor/scope';
 import { tensor, type Tensor } from '../tensor/tensor';
 import { readTokenReport, type TokenFacts } from '../ops/token-report';
@@ -11,6 +12,7 @@ import { decode, type Run, type Steps, type Task } from './loop';
 import { int32, type DecoderModel } from './model';
 import type { GenerationSettings } from './options';
 import { prefill } from './prefill';
+import { Guidance } from './guidance';
 import { Rows, type RowsOptions } from './rows';
 import { Scoring } from './scoring';
 import { TokenChoice, type Strategy } from './strategy';
@@ -27,6 +29,8 @@ export interface GenerationInput {
   prompts: readonly PromptRow[];
   /** What processors take for the source: what the encoder read, padding included; without one, the prompts. */
   sources: readonly Int32Array[];
+  /** What guidance goes away from, one a prompt. */
+  negatives?: readonly PromptRow[] | undefined;
 }
 
 /** Tokens of one row, as they come. */
@@ -96,9 +100,11 @@ abstract class GenerationTask<Output> implements Task<Output> {
     };
     const apply = (scores: Tensor, chain: typeof processors): Tensor => {
       using before = scores;
-      return scope(() => this.scoring.apply(before.reshape(before.shape), {}, chain));
+      return scope(() => this.scoring.applyChain(before.reshape(before.shape), {}, chain));
     };
-    let scores = scope(() => (numBeams > 1 ? logSoftmax(logits) : logits.reshape(logits.shape)));
+    let scores = this.scoring.guidance
+      ? this.scoring.guidance.apply(logits)
+      : scope(() => (numBeams > 1 ? logSoftmax(logits) : logits.reshape(logits.shape)));
     if (allowedTokens) {
       scores = await change(scores, (row, values) => {
         const allowed = allowedTokens(Math.floor(row / historiesPerPrompt), rows[row]!);
@@ -121,7 +127,8 @@ abstract class GenerationTask<Output> implements Task<Output> {
   abstract finish(): Promise<Iterable<Output>>;
 
   [Symbol.dispose](): void {
-    for (const part of [this.strategy, this.scoring, this.rows, this.model]) part?.[Symbol.dispose]();
+    for (const part of [this.strategy, this.scoring, this.scoring.guidance, this.rows, this.model])
+      part?.[Symbol.dispose]();
   }
 }
 
@@ -177,10 +184,20 @@ abstract class TokenTask extends GenerationTask<TokenNews> {
 /** Greedy search, sampling. */
 class ChoiceTask extends TokenTask {
   readonly strategy: TokenChoice;
+  readonly #guidance: Guidance | undefined;
 
   constructor(input: GenerationInput, settings: GenerationSettings) {
     super(input, settings);
     this.strategy = new TokenChoice(this.rows, this.scoring, settings);
+    const { guidanceScale: scale } = settings;
+    if (scale !== 1) {
+      this.#guidance = new Guidance(this.model, this.rows, input.negatives!, { ...settings, scale });
+      this.scoring.guidance = this.#guidance;
+    }
+  }
+
+  async start(channel: Channel): Promise<void> {
+    await this.#guidance?.start(channel);
   }
 
   protected get widths() {

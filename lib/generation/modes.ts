@@ -85,7 +85,8 @@ export function isFor(mode: Mode, key: keyof GenerationOptions, value: unknown):
 
 /** @throws RangeError naming a given option that does nothing in the mode, or a pair of options that excludes itself. */
 export function checkMode(name: string, mode: Mode, given: GenerationOptions, options: GenerationOptions): void {
-  const { numBeams = 1, numBeamGroups = 1, numReturnSequences = 1, bestOf, doSample, penaltyAlpha } = options;
+  const { numBeams = 1, numBeamGroups = 1, numReturnSequences = 1, bestOf, penaltyAlpha } = options;
+  const { doSample } = given; // a folder's does not count where nothing is drawn
   for (const key of Object.keys(given) as (keyof GenerationOptions)[]) {
     if (isFor(mode, key, given[key])) continue;
     const wanted = ONLY_IN[key]!.map((one) => MODES[one]).join(', ');

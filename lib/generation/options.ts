@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import { checkBoolean, checkInteger, checkNumber, checkOptions, rangeError, typeError } from '../check';
 import type { EarlyStopping } from '../ops/beam';
 import type { LogitsProcessor } from '../ops/logits-processors';
+import type { Prompt } from '../prompt';
 import type { Word } from './constraints';
 import { stepsOf, type GenerationLimits } from './limits';
 import { ASKS_FOR_SAMPLING, checkMode, isFor, modeOf, type Mode } from './modes';
@@ -61,7 +62,7 @@ export interface GenerationOptions extends ProcessorOptions {
   /** Classifier-free guidance (Sanchez et al., 2023): above 1, logits go away from those without the prompt. Default 1. */
   guidanceScale?: number | undefined;
   /** What guidance goes away from, as text or token ids. Default: the prompt's last token. */
-  negativePrompt?: string | readonly number[] | Int32Array | undefined;
+  negativePrompt?: Prompt | undefined;
 
   /** Encoder-decoders: what the target begins with, start token included; one row for all, or one a row. */
   decoderIds?: readonly number[] | Int32Array | readonly (readonly number[] | Int32Array)[] | undefined;
@@ -262,7 +263,7 @@ function withDefaults(
   for (const key of GENERATION_OPTIONS) if (given[key] !== undefined) Object.assign(options, { [key]: given[key] });
   const contrasts = given.penaltyAlpha !== undefined && given.penaltyAlpha > 0;
   const asks = ASKS_FOR_SAMPLING.some((key) => given[key] !== undefined) || (given.topK !== undefined && !contrasts);
-  if (given.doSample === undefined && asks) options.doSample = true;
+  if (given.doSample === undefined && (asks || contrasts)) options.doSample = asks;
   const mode = modeOf(options);
   checkMode(name, mode, given, options);
   for (const key of GENERATION_OPTIONS) {

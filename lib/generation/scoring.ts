@@ -2,6 +2,7 @@ import type { LogitsProcessor } from '../ops/logits-processors';
 import { processLogits } from '../ops/process-logits';
 import { samplingKeys } from '../ops/sample';
 import { tensor, type Tensor } from '../tensor/tensor';
+import type { Guidance } from './guidance';
 import { int32 } from './model';
 import type { Rows } from './rows';
 
@@ -28,6 +29,8 @@ export class Scoring implements Disposable {
   readonly #chain: readonly LogitsProcessor[];
   readonly #maxLengths: Tensor | undefined;
   readonly #source: { tokens: Tensor; lengths: Tensor } | undefined;
+  /** What comes before the processors, if anything. */
+  guidance: Guidance | undefined;
   /** [R, 3] int32, or one a prompt; undefined where nothing is drawn. */
   readonly keys: Tensor | undefined;
 
@@ -61,7 +64,12 @@ export class Scoring implements Disposable {
   }
 
   /** Scores [N, V] of logits [R, V], a row for each history; the logits themselves where there is nothing to do. */
-  apply(logits: Tensor, input: ScoringInput = {}, chain = this.#chain): Tensor {
+  apply(logits: Tensor, input: ScoringInput = {}): Tensor {
+    return this.applyChain(this.guidance?.apply(logits) ?? logits, input, this.#chain);
+  }
+
+  /** The same of a part of the processors, without guidance. */
+  applyChain(logits: Tensor, input: ScoringInput, chain: readonly LogitsProcessor[]): Tensor {
     if (chain.length === 0) return logits;
     const { history, cache } = this.rows;
     return processLogits(logits, chain, {

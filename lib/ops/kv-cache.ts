@@ -6,7 +6,7 @@ import { FLOAT_DTYPES, tensor, unwrap, wrap, type FloatDType, type Tensor } from
 import { gatherRows } from './gather-rows';
 
 /** Keys of a page: the native kPageKeys. */
-const PAGE_KEYS = 64;
+export const PAGE_KEYS = 64;
 /** Of all layers: a terabyte. */
 const MAX_ELEMENTS = 2 ** 38;
 
@@ -35,20 +35,26 @@ export interface LayerCache {
   readonly valueDim: number;
 }
 
+/** For the library: what a cache is made of. */
+export class CacheParts {
+  constructor(
+    /** One of each layer. */
+    readonly pages: readonly Tensor[],
+    readonly blockTable: Tensor,
+    readonly lengths: Tensor,
+    readonly valueDim: number,
+  ) {}
+}
+
 /** Keys and values to read, for every layer: what a cache holds, or holds more than once. */
 export class CachedKeys implements Disposable {
-  readonly #blockTable: Tensor;
   protected readonly layers: readonly LayerCache[];
+  /** [batch] int32: keys that each sequence holds, the step under way not counted. */
+  readonly lengths: Tensor;
 
   /** For the library: see KVCache. */
-  constructor(
-    pages: readonly Tensor[],
-    blockTable: Tensor,
-    /** [batch] int32: keys that each sequence holds, the step under way not counted. */
-    readonly lengths: Tensor,
-    valueDim: number,
-  ) {
-    this.#blockTable = blockTable;
+  constructor({ pages, blockTable, lengths, valueDim }: CacheParts) {
+    this.lengths = lengths;
     this.layers = pages.map((own) => ({ pages: own, blockTable, lengths, valueDim }));
   }
 
@@ -66,22 +72,27 @@ export class CachedKeys implements Disposable {
    */
   repeat(times: number): CachedKeys {
     checkInteger('KVCache.repeat', 'times', times, 1, 2 ** 20);
-    const { pages, blockTable, lengths } = scope(() => {
-      const batch = this.lengths.shape[0]!;
-      const rows = Int32Array.from({ length: batch * times }, (_, row) => Math.floor(row / times));
+    const batch = this.lengths.shape[0]!;
+    return new CachedKeys(this.picked(Int32Array.from({ length: batch * times }, (_, row) => Math.floor(row / times))));
+  }
+
+  /** These sequences, as they are now, in the same pages. */
+  protected picked(rows: Int32Array): CacheParts {
+    return scope(() => {
       const index = tensor(rows, [rows.length], { device: this.lengths.device });
-      return {
-        pages: this.layers.map((layer) => layer.pages.reshape(layer.pages.shape)),
-        blockTable: gatherRows(this.#blockTable, index),
-        lengths: gatherRows(this.lengths.reshape([batch, 1]), index).reshape([rows.length]),
-      };
+      const { blockTable, valueDim } = this.layer(0);
+      return new CacheParts(
+        this.layers.map(({ pages }) => pages.reshape(pages.shape)),
+        gatherRows(blockTable, index),
+        gatherRows(this.lengths.reshape([-1, 1]), index).reshape([rows.length]),
+        valueDim,
+      );
     });
-    return new CachedKeys(pages, blockTable, lengths, this.layers[0]!.valueDim);
   }
 
   dispose(): void {
     for (const { pages } of this.layers) pages.dispose();
-    this.#blockTable.dispose();
+    this.layer(0).blockTable.dispose();
     this.lengths.dispose();
   }
   [Symbol.dispose](): void {
@@ -95,28 +106,8 @@ export class CachedKeys implements Disposable {
  * Sequences may have different lengths; tokens are ragged, `cuSeqlens` [batch + 1] int32 says whose they are.
  */
 export class KVCache extends CachedKeys {
-  constructor(options: KVCacheOptions) {
-    const name = 'KVCache';
-    const keys = ['numLayers', 'batch', 'capacity', 'numKvHeads', 'headDim', 'valueDim', 'dtype', 'device'];
-    checkOptions(name, options, keys);
-    if (options === undefined) throw typeError(name, 'options', 'an object', options);
-    const { numLayers, batch, capacity, numKvHeads, headDim, valueDim = headDim, dtype = 'float32' } = options;
-    for (const [key, value] of Object.entries({ numLayers, batch, capacity, numKvHeads, headDim, valueDim })) {
-      checkInteger(name, key, value, 1, 2 ** 31 - 1);
-    }
-    checkOneOf(name, 'dtype', dtype, FLOAT_DTYPES);
-    const pagesPerSequence = Math.ceil(capacity / PAGE_KEYS);
-    const numPages = batch * pagesPerSequence;
-    const shape = [numPages, numKvHeads, native.pageElements(headDim, valueDim)];
-    if (numLayers * shape.reduce((product, size) => product * size, 1) > MAX_ELEMENTS) {
-      throw rangeError(name, 'capacity', 'small enough for pages of less than a terabyte', capacity);
-    }
-    const { device = defaultDevice() } = options;
-    const number = deviceNumber(name, 'device', device);
-    const pages = Array.from({ length: numLayers }, () => wrap(native.emptyTensor(shape, dtype, number)));
-    const table = Int32Array.from({ length: numPages }, (_, page) => page);
-    const blockTable = tensor(table, [batch, pagesPerSequence], { device });
-    super(pages, blockTable, tensor(new Int32Array(batch), [batch], { device }), valueDim);
+  constructor(options: KVCacheOptions | CacheParts) {
+    super(options instanceof CacheParts ? options : emptyParts(options));
   }
 
   /**
@@ -145,6 +136,11 @@ export class KVCache extends CachedKeys {
     native.advanceLengths(unwrap(name, 'cuSeqlens', cuSeqlens), unwrap(name, 'cache', this.lengths));
   }
 
+  /** For the library: these sequences go on in the same pages; this cache is then to be disposed of. */
+  pick(rows: Int32Array): KVCache {
+    return new KVCache(this.picked(rows));
+  }
+
   /**
    * Row r goes on from what row `sources[r]` holds; rows come in groups of `group`, a source is one of the same group.
    * Full pages are shared, the page begun is copied where several go on from one.
@@ -161,4 +157,29 @@ export class KVCache extends CachedKeys {
     const handle = unwrap(name, 'copies', copies);
     for (const { pages } of this.layers) native.copyPages(handle, unwrap(name, 'cache', pages));
   }
+}
+
+/** Pages for every sequence, in order, of which nothing is held yet. */
+function emptyParts(options: KVCacheOptions): CacheParts {
+  const name = 'KVCache';
+  const keys = ['numLayers', 'batch', 'capacity', 'numKvHeads', 'headDim', 'valueDim', 'dtype', 'device'];
+  checkOptions(name, options, keys);
+  if (options === undefined) throw typeError(name, 'options', 'an object', options);
+  const { numLayers, batch, capacity, numKvHeads, headDim, valueDim = headDim, dtype = 'float32' } = options;
+  for (const [key, value] of Object.entries({ numLayers, batch, capacity, numKvHeads, headDim, valueDim })) {
+    checkInteger(name, key, value, 1, 2 ** 31 - 1);
+  }
+  checkOneOf(name, 'dtype', dtype, FLOAT_DTYPES);
+  const pagesPerSequence = Math.ceil(capacity / PAGE_KEYS);
+  const numPages = batch * pagesPerSequence;
+  const shape = [numPages, numKvHeads, native.pageElements(headDim, valueDim)];
+  if (numLayers * shape.reduce((product, size) => product * size, 1) > MAX_ELEMENTS) {
+    throw rangeError(name, 'capacity', 'small enough for pages of less than a terabyte', capacity);
+  }
+  const { device = defaultDevice() } = options;
+  const number = deviceNumber(name, 'device', device);
+  const pages = Array.from({ length: numLayers }, () => wrap(native.emptyTensor(shape, dtype, number)));
+  const table = Int32Array.from({ length: numPages }, (_, page) => page);
+  const blockTable = tensor(table, [batch, pagesPerSequence], { device });
+  return new CacheParts(pages, blockTable, tensor(new Int32Array(batch), [batch], { device }), valueDim);
 }

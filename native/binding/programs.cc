@@ -133,8 +133,8 @@ Napi::Value emit(const Call& c) {
   return c.undefined();
 }
 
-/// (channel, on): what is queued on the channel's device from here on runs only while it is not aborted; or again in any
-/// case.
+/// (channel, on): what is queued on the channel's device from here on runs only while it is not aborted; or again in
+/// any case.
 Napi::Value set_abort_source(const Call& c) {
   Channel* const channel = channel_of(c, 0);
   channel->stream.push(Record::of(SetAbortSource{c.flag(1) ? channel : nullptr}));

@@ -41,8 +41,7 @@ HEDDLE_TEAM void report_token(const Team& team, const float* scores, int64_t cou
                               int32_t* out, float* weights, uint32_t* keys, uint64_t* best) {
   Normalizer normalizer;
   const bool valid = weigh(team, scores, count, weights, normalizer);
-  const double entropy =
-      valid ? entropy_of(team, scores, count, weights, normalizer) : static_cast<double>(NAN);
+  const double entropy = valid ? entropy_of(team, scores, count, weights, normalizer) : static_cast<double>(NAN);
   const auto log_probability = [=](int64_t i) {
     const double value = static_cast<double>(scores[i] - normalizer.top) - normalizer.log_mass;
     return valid ? static_cast<float>(value) : NAN;

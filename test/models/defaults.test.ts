@@ -80,11 +80,11 @@ test.each([
 });
 
 test('active settings that are not there are told', async () => {
-  write('generation_config.json', { num_beams: 4, repetition_penalty: 1.0 });
+  write('generation_config.json', { watermarking_config: {}, repetition_penalty: 1.0 });
   const warn = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
   await count([1], { maxNewTokens: 1 });
   expect(warn).toHaveBeenCalledTimes(1);
-  expect(warn.mock.calls[0]?.[0]).toContain('sets num_beams,');
+  expect(warn.mock.calls[0]?.[0]).toContain('sets watermarking_config,');
   warn.mockRestore();
 });
 

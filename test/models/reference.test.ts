@@ -24,6 +24,8 @@ interface PairReference {
   greedy_ids: number[];
   greedy_log_probability: number;
   first_step_logits: number[];
+  /** Texts and sums of log-probabilities, best first. */
+  beam4: [text: string, sum: number][];
 }
 
 const root = process.env.HEDDLE_MODELS ?? path.resolve('../shared/models');
@@ -74,6 +76,25 @@ for (const { name, folder, reference } of folders) {
         const scores = await scope(() => logSoftmax(logits)).data();
         const sum = one.greedy_ids.reduce((total, id, i) => total + scores[i * model.vocabSize + id]!, 0);
         expectClose([sum], [one.greedy_log_probability], MODELS, 'log probability');
+      });
+
+      test.each(pairs.map((one) => [one.source, one] as const))(`${name} generate %j`, async (_, one) => {
+        const { tokens, logprobs } = await model.generate(one.source_ids, { logprobs: 0 });
+        expect(tokens).toEqual(one.greedy_ids);
+        const sum = logprobs!.reduce((total, { logProb }) => total + logProb, 0);
+        expectClose([sum], [one.greedy_log_probability], MODELS, 'log probability');
+      });
+
+      const vocabulary = JSON.parse(readFileSync(path.join(folder, 'vocab.json'), 'utf8')) as { target: Record<string, number> };
+      const texts = new Map(Object.entries(vocabulary.target).map(([text, id]) => [id, text]));
+      test.each(pairs.map((one) => [one.source, one] as const))(`${name} beams of %j`, async (_, one) => {
+        // As they were made: the search ends with the fourth hypothesis.
+        const options = { numBeams: 4, numReturnSequences: 4, lengthPenalty: 0, earlyStopping: true, maxNewTokens: 40 };
+        const beams = await model.generate(one.source_ids, options);
+        const ends = model.config.eos_token_id as number;
+        const found = beams.map(({ tokens }) => tokens.filter((id) => id !== ends).map((id) => texts.get(id)).join(''));
+        expect(found).toEqual(one.beam4.map(([text]) => text));
+        expectClose(beams.map(({ score }) => score!), one.beam4.map(([, sum]) => sum), MODELS, 'sum');
       });
       return;
     }
