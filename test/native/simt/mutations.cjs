@@ -232,7 +232,12 @@ const mutations = [
     'sample',
   ],
   ['radix_select.h', 'sync_block();  // all have read', '// all have read', 'sample.cu', 'sample'],
-  ['sample.cu', 'if (any_of_block(wrong) ||', 'if (wrong ||', 'sample.cu', 'sample'],
+  ['sample.cu', 'if (drawn.token < 0) {', 'if (false) {', 'sample.cu', 'sample'],
+  ['team.h', 'f(i);\n    sync_block();', 'f(i);', 'process_logits.cu', 'process_logits'],
+  ['team.h', 'a >= b || a != a ? a : b', 'a >= b ? a : b', 'sample.cu', 'sample'],
+  ['team.h', 'keys ? 64 : 32', '32', 'process_logits.cu', 'process_logits'],
+  ['process_logits.cu', 'if (wrong.found) {', 'if (false) {', 'process_logits.cu', 'process_logits'],
+  ['token_report.cu', 'token < 0 || token >= p.count', 'token < 0', 'token_report.cu', 'token_report'],
 ];
 
 const commands = JSON.parse(readFileSync(join(build, 'compile_commands.json'), 'utf8'));
