@@ -18,7 +18,10 @@ import { Scoring } from './scoring';
 import { TokenChoice, type Strategy } from './strategy';
 
 /** A model that is held for one generation. */
-export interface OpenModel extends DecoderModel, Disposable {}
+export interface OpenModel extends DecoderModel, Disposable {
+  /** Only these rows go on, if they are told apart: they are of different sources. */
+  keep?(rows: Int32Array): void;
+}
 
 /** What is generated from. */
 export interface GenerationInput {
@@ -29,6 +32,8 @@ export interface GenerationInput {
   prompts: readonly PromptRow[];
   /** What processors take for the source: what the encoder read, padding included; without one, the prompts. */
   sources: readonly Int32Array[];
+  /** Tokens of a single prompt whose keys are in the model's cache already; fewer than it has. Default 0. */
+  held?: number | undefined;
   /** What guidance goes away from, one a prompt. */
   negatives?: readonly PromptRow[] | undefined;
 }
@@ -53,7 +58,7 @@ abstract class GenerationTask<Output> implements Task<Output> {
   readonly process: ((logits: Tensor) => Promise<Tensor>) | undefined;
 
   constructor(
-    { open, prompts, sources }: GenerationInput,
+    { open, prompts, sources, held }: GenerationInput,
     readonly settings: GenerationSettings,
     histories: RowsOptions['histories'] = 'rows',
   ) {
@@ -61,7 +66,10 @@ abstract class GenerationTask<Output> implements Task<Output> {
     const asksUser = userProcessors.length > 0 || allowedTokens !== undefined;
     const looksBack = asksUser || processors.length + warpers.length > 0;
     this.model = open(rowsPerPrompt);
-    this.rows = new Rows(this.model, prompts, rowsPerPrompt, { maxSteps, histories: looksBack ? histories : 'none' });
+    this.rows = new Rows(this.model, prompts, rowsPerPrompt, {
+      ...{ maxSteps, held },
+      histories: looksBack ? histories : 'none',
+    });
     this.scoring = new Scoring(this.rows, settings, sources);
     if (asksUser) this.process = (logits) => this.#processWithUser(logits);
     else if (returnScores) this.process = (logits) => this.#seen(scope(() => this.score(logits)));
@@ -137,12 +145,24 @@ abstract class TokenTask extends GenerationTask<TokenNews> {
   /** Of the steps whose news has not come. */
   readonly #scores: Float32Array[] = [];
   readonly #live: Set<number>;
+  /** Which row each row of the model is: those that have ended drop out. */
+  #order: number[];
   /** Of a step. */
   protected abstract readonly widths: { news: number; report: number };
 
   constructor(input: GenerationInput, settings: GenerationSettings, histories?: RowsOptions['histories']) {
     super(input, settings, histories);
-    this.#live = new Set(Array.from({ length: this.rows.prompts.length * settings.numSequences }, (_, row) => row));
+    this.#order = Array.from({ length: this.rows.prompts.length * settings.numSequences }, (_, row) => row);
+    this.#live = new Set(this.#order);
+  }
+
+  /** Places of the rows that go on, among those that the model has; undefined where it has no others. */
+  protected get places(): Int32Array | undefined {
+    if (this.#live.size === this.#order.length) return undefined;
+    return Int32Array.from([...this.#order.keys()].filter((place) => this.#live.has(this.#order[place]!)));
+  }
+  protected moveUp(places: Int32Array): void {
+    this.#order = Array.from(places, (place) => this.#order[place]!);
   }
 
   /** No more is wanted of a row. */
@@ -159,18 +179,19 @@ abstract class TokenTask extends GenerationTask<TokenNews> {
 
   *receive(news: Int32Array): Generator<TokenNews, void, undefined> {
     const { widths } = this;
-    const count = this.rows.prompts.length * this.settings.numSequences;
+    const count = this.#order.length;
     const steps = news.length / widths.news;
     const scores = this.#scores.splice(0, steps);
-    for (const row of this.#live) {
+    for (const [place, row] of this.#order.entries()) {
+      if (!this.#live.has(row)) continue;
       const told: TokenNews = { row, tokens: [], facts: [], scores: [] };
       for (let step = 0; step < steps; ++step) {
         const at = step * widths.news;
-        told.tokens.push(news[at + row]!);
-        const report = at + count + row * widths.report;
+        told.tokens.push(news[at + place]!);
+        const report = at + count + place * widths.report;
         if (widths.report > 0) told.facts.push(readTokenReport(news.subarray(report, report + widths.report)));
         const all = scores[step];
-        if (all) told.scores.push(all.slice((row * all.length) / count, ((row + 1) * all.length) / count));
+        if (all) told.scores.push(all.slice((place * all.length) / count, ((place + 1) * all.length) / count));
       }
       yield told;
     }
@@ -198,6 +219,20 @@ class ChoiceTask extends TokenTask {
 
   async start(channel: Channel): Promise<void> {
     await this.#guidance?.start(channel);
+  }
+
+  get canNarrow(): boolean {
+    return !this.#guidance && !this.done && this.places !== undefined;
+  }
+
+  narrow(): void {
+    const { places } = this;
+    if (!places) return;
+    this.strategy.keep(places);
+    this.scoring.keep(places);
+    this.rows.keep(places);
+    this.model.keep?.(places);
+    this.moveUp(places);
   }
 
   protected get widths() {

@@ -132,6 +132,8 @@ export interface GenerationSettings {
   capture: readonly string[];
   prefillChunkSize: number;
   signal: AbortSignal | undefined;
+  /** See LoopSettings. */
+  keepsCache?: boolean | undefined;
 }
 
 const count =

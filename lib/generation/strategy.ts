@@ -4,7 +4,7 @@ import { drawTokens, endOfSequence } from '../ops/sample';
 import { tokenReport } from '../ops/token-report';
 import type { Channel } from '../tensor/program';
 import { tensor, type Tensor } from '../tensor/tensor';
-import { int32 } from './model';
+import { int32, keepRows } from './model';
 import type { Rows } from './rows';
 import type { Scoring } from './scoring';
 
@@ -31,10 +31,10 @@ export interface TokenChoiceSettings {
  * where log-probabilities are wanted, their reports.
  */
 export class TokenChoice implements Strategy {
-  readonly #finished: Tensor;
+  #finished: Tensor;
   readonly #ends: Tensor;
   /** [R] float32: of mirostat, twice the surprise that it aims at, to begin with. */
-  readonly #mu: Tensor | undefined;
+  #mu: Tensor | undefined;
 
   constructor(
     readonly rows: Rows,
@@ -72,6 +72,12 @@ export class TokenChoice implements Strategy {
     rows.remember(rows.tokens);
     const report = logprobs === undefined ? [] : [tokenReport(logits, chosen, logprobs).reshape([-1])];
     channel.emit(report.length === 0 ? rows.tokens : concat([rows.tokens, ...report]), this.#finished);
+  }
+
+  /** Only these rows go on: see Rows.keep. */
+  keep(rows: Int32Array): void {
+    this.#finished = keepRows(this.#finished, rows);
+    if (this.#mu) this.#mu = keepRows(this.#mu, rows);
   }
 
   [Symbol.dispose](): void {
