@@ -13,7 +13,7 @@ export interface SessionModel {
   encode(name: string, prompt: string | Ids, isFirst: boolean): readonly number[];
   prepare(name: string, tokens: readonly number[], options: GenerationOptions): Job;
   /** Settings with what ends them: to be disposed of. */
-  start(name: string, settings: GenerationSettings): Disposable & { settings: GenerationSettings };
+  start: (name: string, settings: GenerationSettings) => Disposable & { settings: GenerationSettings };
 }
 
 /**

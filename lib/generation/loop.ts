@@ -101,7 +101,7 @@ export type Steps = AsyncGenerator<Int32Array, void, undefined>;
 
 /** Reads the prompts and replays a recorded step. */
 async function* replay<Output>(run: Run<Output>): Steps {
-  const { channel, signal, maxSteps, deadline } = run;
+  const { channel, maxSteps } = run;
   const { rows } = run.task;
   const strategy = run.task.strategy!;
   const choose = (logits: Tensor) => {
