@@ -92,12 +92,12 @@ export class Tensor implements Disposable {
     shapeOf('Tensor.reshape', 'this', this);
     const open = shape.indexOf(-1);
     if (open < 0) return wrap(native.reshape(this.#handle, checkShape('Tensor.reshape', shape)));
-    const rest = shape.filter((_, axis) => axis !== open);
-    const known = checkShape('Tensor.reshape', rest).reduce((product, size) => product * size, 1);
+    const sizes = checkShape('Tensor.reshape', shape.toSpliced(open, 1));
+    const known = sizes.reduce((product, size) => product * size, 1);
     if (known === 0 || this.size % known !== 0) {
       throw rangeError('Tensor.reshape', 'shape', `a shape of ${this.size} elements`, shape);
     }
-    return wrap(native.reshape(this.#handle, shape.with(open, this.size / known)));
+    return wrap(native.reshape(this.#handle, sizes.toSpliced(open, 0, this.size / known)));
   }
 
   /**
@@ -168,12 +168,13 @@ export function shapeOf(name: string, argument: string, value: unknown): readonl
 
 const isArray: (value: unknown) => boolean = Array.isArray; // Array.isArray itself would make `shape` any[]
 
-/** For the library: sizes that a tensor may have, as an array that is no proxy of one. */
+/** For the library: sizes that a tensor may have, in an array of our own: a user's may be a proxy, or have getters. */
 export function checkShape(name: string, shape: readonly number[]): readonly number[] {
   if (!isArray(shape)) throw typeError(name, 'shape', 'an array of sizes', shape);
   if (shape.length > MAX_RANK) throw rangeError(name, 'shape', `an array of at most ${MAX_RANK} sizes`, shape);
-  for (const [axis, size] of shape.entries()) checkInteger(name, `shape[${axis}]`, size, 0, 2 ** 40);
-  return [...shape];
+  const sizes = Array.from(shape);
+  for (const [axis, size] of sizes.entries()) checkInteger(name, `shape[${axis}]`, size, 0, 2 ** 40);
+  return sizes;
 }
 
 /**
