@@ -59,7 +59,7 @@ HEDDLE_TEAM_CALL bool weigh(const Team& team, const float* scores, int64_t count
 /// In nats, once weights are there.
 template <typename Team>
 HEDDLE_TEAM_CALL double entropy_of(const Team& team, const float* scores, int64_t count, const float* weights,
-                              const Normalizer& n) {
+                                   const Normalizer& n) {
   const float top = n.top;
   const auto term = [=](int64_t i) {
     return weights[i] > 0 ? static_cast<double>(weights[i] * (scores[i] - top)) : 0.0;
