@@ -2,7 +2,6 @@ import { checkInteger, rangeError } from './check';
 import type { GenerationInput } from './generation/generate';
 import type { GenerationLimits } from './generation/limits';
 import type { GenerationOptions } from './generation/options';
-import type { Network } from './models/recipe';
 import { Decoder } from './nn/decoder';
 import { EncoderDecoder } from './nn/encoder-decoder';
 import { checkRows, resolvePrompt, type PromptRow } from './prompt';

@@ -2,9 +2,11 @@
 // `npm run test:stress [step]...`: what takes too long for `npm test`.
 //
 //   workers      8 workers × 200 rounds of loading, generating, aborting, failing and being terminated
-//   misuse       100,000 calls of public functions with random wrong arguments
+//   misuse       100,000 calls of all public functions, with random wrong arguments
 //   sanitizers   the native side without Node for a minute each, under ThreadSanitizer and under AddressSanitizer with
-//                UndefinedBehaviorSanitizer
+//                UndefinedBehaviorSanitizer; and where memory is scarce
+//   addons       the tests of ops, layers, tensors, weights, models and misuse with an addon under AddressSanitizer and
+//                UndefinedBehaviorSanitizer, those of ops for each instruction set; a quarter of an hour each
 //   safetensors  10 minutes of libFuzzer on the reader (clang with its compiler-rt)
 //
 // HEDDLE_STRESS=0.1 makes each of them a tenth as long.
@@ -18,13 +20,48 @@ const root = path.resolve(__dirname, '..');
 const length = Number(process.env.HEDDLE_STRESS || 1);
 const times = (count) => Math.max(1, Math.round(count * length));
 
-function run(command, args) {
-  const options = { cwd: root, encoding: 'utf8', maxBuffer: 2 ** 28 };
+function run(command, args, env = {}) {
+  const options = { cwd: root, encoding: 'utf8', maxBuffer: 2 ** 28, env: { ...process.env, ...env } };
   const { status, signal, error, stdout, stderr } = spawnSync(command, args, options);
   if (status === 0) return stdout;
   const output = [error?.message, stdout, stderr].filter(Boolean).join('\n').slice(-20_000);
   throw new Error(`${[command, ...args].join(' ')} ended with ${signal ?? status}\n${output}`);
 }
+/** What sanitizers are told, in whichever process. */
+const WATCH = { UBSAN_OPTIONS: 'halt_on_error=1:print_stacktrace=1', TSAN_OPTIONS: 'halt_on_error=1' };
+const WATCHED = 'address,undefined';
+
+/** Builds the addon under both, in build/asan; its build tree. */
+function watchedTree() {
+  const into = path.join('build', 'asan', 'build');
+  run(process.execPath, ['tools/build-native.cjs', `--into=${into}`, `-DHEDDLE_SANITIZE=${WATCHED}`]);
+  return path.join(into, 'cmake', 'Release');
+}
+
+function threadTree() {
+  const tree = path.join('build', 'tsan');
+  run('cmake', ['-S', '.', '-B', tree, '-DHEDDLE_SANITIZE=thread', '-DCMAKE_BUILD_TYPE=RelWithDebInfo']);
+  return tree;
+}
+
+/** Tests with the watched addon; how many passed. */
+function testWatched(pattern, env) {
+  const report = path.join('build', 'asan', 'jest.json');
+  const libraries = ['libasan.so', 'libubsan.so'].map((name) => run('g++', [`-print-file-name=${name}`]).trim());
+  const jest = path.join('node_modules', 'jest', 'bin', 'jest.js');
+  const flags = ['-i', '--testTimeout', '600000', '--json', `--outputFile=${report}`, '--testPathPatterns', pattern];
+  if (length < 1) flags.push(`--shard=1/${Math.round(1 / length)}`);
+  run(process.execPath, [jest, ...flags], {
+    ...WATCH,
+    // Node itself is not watched: what it frees at its end, and how, is its own affair.
+    ASAN_OPTIONS: 'detect_leaks=0:alloc_dealloc_mismatch=0',
+    LD_PRELOAD: libraries.join(' '),
+    HEDDLE_PREBUILD: path.join(root, 'build', 'asan'),
+    ...env,
+  });
+  return JSON.parse(fs.readFileSync(path.join(root, report), 'utf8')).numPassedTests;
+}
+
 const support = (name) => path.join('build', 'test', 'support', `${name}.js`);
 
 const steps = {
@@ -56,13 +93,25 @@ const steps = {
 
   sanitizers() {
     const told = [];
-    for (const sanitizer of ['thread', 'address,undefined']) {
-      const tree = path.join('build', `sanitize-${sanitizer.split(',')[0]}`);
-      const define = [`-DHEDDLE_SANITIZE=${sanitizer}`, '-DCMAKE_BUILD_TYPE=RelWithDebInfo'];
-      run('cmake', ['-S', '.', '-B', tree, ...define]);
+    for (const [sanitizer, makeTree] of Object.entries({ thread: threadTree, [WATCHED]: watchedTree })) {
+      const tree = makeTree();
       run('cmake', ['--build', tree, '--target', 'heddle_stress', '-j2']);
-      run(path.join(tree, 'heddle_stress'), [String(times(60)), '4']);
-      told.push(`${sanitizer} ${times(60)} s`);
+      for (const [scarcity, seconds] of Object.entries({ 0: 60, 1000: 15, 50: 15 })) {
+        run(path.join(tree, 'heddle_stress'), [times(seconds), 4, 1, scarcity].map(String), WATCH);
+      }
+      told.push(`${sanitizer} ${times(60)} s, and ${2 * times(15)} s without memory now and then`);
+    }
+    return told.join('; ');
+  },
+
+  addons() {
+    watchedTree();
+    const all = testWatched('test/(ops|nn|tensor|weights|generation|misuse|models/(fixtures|defaults|rotary))');
+    const told = [`${all} tests`];
+    const { instructionSet } = require('../dist/index.js').devices()[0];
+    const levels = ['generic', 'avx2', 'avx512'];
+    for (const level of levels.slice(0, Math.max(0, levels.indexOf(instructionSet)))) {
+      told.push(`${testWatched('test/ops/(?!bytes)', { HEDDLE_CPU: level })} of ops for ${level}`);
     }
     return told.join(', ');
   },

@@ -86,7 +86,7 @@ export function addGeneration(program: Command): void {
       const options = { ...optionsOf(flags), signal };
       if (flags.json) {
         const result = await model.generate(prompt, options);
-        process.stdout.write(`${JSON.stringify({ prompt, ...result })}\n`);
+        process.stdout.write(`${JSON.stringify(Object.assign({ prompt }, result))}\n`);
         return;
       }
       for await (const { text } of model.stream(prompt, options)) process.stdout.write(text);

@@ -24,7 +24,7 @@ export interface OpenModel extends DecoderModel, Disposable {}
 export interface GenerationInput {
   device: DeviceName;
   /** A model of so many rows a prompt. */
-  open(rowsPerPrompt: number): OpenModel;
+  open: (rowsPerPrompt: number) => OpenModel;
   /** What the decoder reads, one a prompt. */
   prompts: readonly PromptRow[];
   /** What processors take for the source: what the encoder read, padding included; without one, the prompts. */
@@ -73,8 +73,8 @@ abstract class GenerationTask<Output> implements Task<Output> {
   }
 
   /** Is told of scores that are picked from, where they are wanted. */
-  protected see(_: Float32Array): void {
-    throw new Error('these scores are not told');
+  protected see(scores: Float32Array): void {
+    throw new Error(`${scores.length} scores are told to nobody`);
   }
 
   async #seen(scores: Tensor): Promise<Tensor> {
@@ -324,7 +324,7 @@ class ConstrainedTask extends GenerationTask<Hypothesis[][]> {
 export function continueRows(
   input: GenerationInput,
   settings: GenerationSettings,
-): { news: AsyncGenerator<TokenNews, void, undefined>; end(row: number): void } {
+): { news: AsyncGenerator<TokenNews, void, undefined>; end: (row: number) => void } {
   let task: TokenTask | undefined;
   const Kind = settings.mode === 'contrastive' ? ContrastiveTask : ChoiceTask;
   const begin = () => (task = new Kind(input, settings));

@@ -28,7 +28,7 @@ export interface GenerationOptions extends ProcessorOptions {
   /** Token, or tokens, that end a sequence; null: none. */
   eosTokenId?: number | readonly number[] | null | undefined;
   /** What rows that have ended are filled with. Default: the first end token, or 0. */
-  padTokenId?: number | null | undefined;
+  padTokenId?: number | undefined;
   /** Texts that end a sequence; they are not part of the result. */
   stopStrings?: string | readonly string[] | undefined;
 
@@ -210,7 +210,7 @@ export function resolveOptions(
   checkValues(name, given);
   const { options, mode } = withDefaults(name, given, defaults);
   const eosTokenIds = tokenIds(name, 'eosTokenId', options.eosTokenId ?? [], limits.vocabSize);
-  const padTokenId = options.padTokenId ?? eosTokenIds[0] ?? 0;
+  const padTokenId = options.padTokenId === undefined ? (eosTokenIds[0] ?? 0) : options.padTokenId;
   checkInteger(name, 'padTokenId', padTokenId, 0, limits.vocabSize - 1);
   const { numBeams = 1, numBeamGroups = 1, numReturnSequences = 1, bestOf = numReturnSequences } = options;
   const rowsPerPrompt = numBeams > 1 ? numBeams : mode === 'contrastive' ? options.topK! : bestOf;
@@ -340,7 +340,7 @@ function keysOf(name: string, seed: unknown, batch: number, perPrompt: number): 
     return rows.map((row) => ({ seed: seeds[Math.floor(row / perPrompt)] as number, sequence: row % perPrompt }));
   }
   if (seed !== undefined) checkInteger(name, 'seed', seed, 0);
-  const same = (seed as number | undefined) ?? randomInt(2 ** 47);
+  const same = seed ?? randomInt(2 ** 47);
   return rows.map((sequence) => ({ seed: same, sequence }));
 }
 

@@ -282,9 +282,10 @@ export const PROCESSOR_OPTIONS: readonly (keyof ProcessorOptions)[] = [
  * @throws TypeError, RangeError naming an option that is unknown or has a wrong value.
  */
 export function processorsOf(options: ProcessorOptions, context: ProcessorContext = {}): LogitsProcessor[] {
+  checkOptions('processorsOf', context, ['name', 'order', 'eosTokenIds', 'minTokensToKeep', 'logSoftmax']);
   const { name = 'processorsOf', order = 'hf', eosTokenIds = [], minTokensToKeep = 1, logSoftmax = false } = context;
+  if (options === undefined) throw typeError(name, 'options', 'an object', options);
   checkOptions(name, options, PROCESSOR_OPTIONS);
-  checkOptions(name, context, ['name', 'order', 'eosTokenIds', 'minTokensToKeep', 'logSoftmax']);
   checkOneOf(name, 'order', order, Object.keys(ORDERS) as ProcessorOrder[]);
   checkInteger(name, 'minTokensToKeep', minTokensToKeep, 1);
   checkBoolean(name, 'logSoftmax', logSoftmax);

@@ -1,4 +1,4 @@
-import { checkInteger, checkNumber, rangeError, typeError } from '../check';
+import { checkBoolean, checkInteger, checkNumber, checkOptions, rangeError, typeError } from '../check';
 
 /** Kinds of processors, in the order of the native ProcessorKind. */
 const KINDS = [
@@ -154,9 +154,16 @@ export interface DryOptions {
   sequenceBreakers?: readonly number[] | undefined;
 }
 
-const keepWord = (kind: Kind, keep: unknown): number => {
-  checkCount(nameOf(kind), 'minTokensToKeep', keep, 1);
-  return keep;
+/** The options of a kind, of which there are no others. */
+function optionsOf<T extends object>(kind: Kind, options: T, known: readonly (keyof T & string)[]): T {
+  checkOptions(nameOf(kind), options, known);
+  return options ?? {};
+}
+
+const keepWord = (kind: Kind, options: Keep): number => {
+  const { minTokensToKeep = 1 } = optionsOf(kind, options, ['minTokensToKeep']);
+  checkCount(nameOf(kind), 'minTokensToKeep', minTokensToKeep, 1);
+  return minTokensToKeep;
 };
 
 /**
@@ -170,7 +177,8 @@ export const logitsProcessors = {
   /** Adds to the last tokens of sequences that would be completed; -Infinity bans them. Needs history for longer ones. */
   bias: (biases: readonly TokenBias[]) => LogitsProcessor.of('bias', biasWords(nameOf('bias'), 'biases', biases)),
   /** x · penalty where x < 0 else x / penalty, for tokens of the history, or its last n (Keskar et al., 2019). */
-  repetitionPenalty: (penalty: number, { lastN = 0 }: { lastN?: number | undefined } = {}) => {
+  repetitionPenalty: (penalty: number, options: { lastN?: number | undefined } = {}) => {
+    const { lastN = 0 } = optionsOf('repetitionPenalty', options, ['lastN']);
     checkPositive(nameOf('repetitionPenalty'), 'penalty', penalty);
     checkCount(nameOf('repetitionPenalty'), 'lastN', lastN);
     return LogitsProcessor.of('repetitionPenalty', [real(penalty), lastN]);
@@ -183,10 +191,17 @@ export const logitsProcessors = {
   /** x - frequency · times - presence · (times > 0), by how often a token was said (OpenAI, vLLM). */
   frequencyPenalty: (options: FrequencyPenaltyOptions) => {
     const name = nameOf('frequencyPenalty');
-    const { frequency = 0, presence = 0, lastN = 0, generatedOnly = true } = options;
+    const known = ['frequency', 'presence', 'lastN', 'generatedOnly'] as const;
+    const {
+      frequency = 0,
+      presence = 0,
+      lastN = 0,
+      generatedOnly = true,
+    } = optionsOf('frequencyPenalty', options, known);
     checkReal(name, 'frequency', frequency, 'a finite number', () => true);
     checkReal(name, 'presence', presence, 'a finite number', () => true);
     checkCount(name, 'lastN', lastN);
+    checkBoolean(name, 'generatedOnly', generatedOnly);
     return LogitsProcessor.of('frequencyPenalty', [real(frequency), real(presence), lastN, Number(generatedOnly)]);
   },
   /** x - penalty · times, by how often groups of beams before chose a token in this step (Vijayakumar et al., 2018). */
@@ -205,13 +220,15 @@ export const logitsProcessors = {
     return LogitsProcessor.of('encoderNoRepeatNgram', [n]);
   },
   /** Don't repeat yourself: x - multiplier · base^(m - allowedLength) for what would continue a repetition of m tokens. */
-  dry: ({ multiplier, base = 1.75, allowedLength = 2, lastN = 0, sequenceBreakers = [] }: DryOptions) => {
+  dry: (options: DryOptions) => {
     const name = nameOf('dry');
+    const known = ['multiplier', 'base', 'allowedLength', 'lastN', 'sequenceBreakers'] as const;
+    const { multiplier, base = 1.75, allowedLength = 2, lastN = 0 } = optionsOf('dry', options, known);
     checkReal(name, 'multiplier', multiplier, 'at least 0', (x) => x >= 0);
     checkReal(name, 'base', base, 'at least 1', (x) => x >= 1);
     checkCount(name, 'allowedLength', allowedLength);
     checkCount(name, 'lastN', lastN);
-    const breakers = checkTokens(name, 'sequenceBreakers', sequenceBreakers);
+    const breakers = checkTokens(name, 'sequenceBreakers', options.sequenceBreakers ?? []);
     return LogitsProcessor.of('dry', [real(multiplier), real(base), allowedLength, lastN, ...breakers]);
   },
   /** Drops the end tokens while the history is shorter than this. */
@@ -235,10 +252,9 @@ export const logitsProcessors = {
   suppress: (tokens: readonly number[]) =>
     LogitsProcessor.of('suppress', checkTokens(nameOf('suppress'), 'tokens', tokens)),
   /** Drops tokens as the first generated one; `afterForcedBos`: as the second, where the prompt is one token. */
-  beginSuppress: (
-    tokens: readonly number[],
-    { afterForcedBos = false }: { afterForcedBos?: boolean | undefined } = {},
-  ) => {
+  beginSuppress: (tokens: readonly number[], options: { afterForcedBos?: boolean | undefined } = {}) => {
+    const { afterForcedBos = false } = optionsOf('beginSuppress', options, ['afterForcedBos']);
+    checkBoolean(nameOf('beginSuppress'), 'afterForcedBos', afterForcedBos);
     const ids = checkTokens(nameOf('beginSuppress'), 'tokens', tokens);
     return LogitsProcessor.of('beginSuppress', [Number(afterForcedBos), ...ids]);
   },
@@ -258,8 +274,9 @@ export const logitsProcessors = {
     return LogitsProcessor.of('temperature', [real(temperature)]);
   },
   /** A temperature from low to high by the entropy of p, as a share of the largest, to the power of `exponent`. */
-  dynamicTemperature: (low: number, high: number, { exponent = 1 }: { exponent?: number | undefined } = {}) => {
+  dynamicTemperature: (low: number, high: number, options: { exponent?: number | undefined } = {}) => {
     const name = nameOf('dynamicTemperature');
+    const { exponent = 1 } = optionsOf('dynamicTemperature', options, ['exponent']);
     checkReal(name, 'low', low, 'at least 0', (x) => x >= 0);
     checkReal(name, 'high', high, 'at least low', (x) => x >= low);
     checkPositive(name, 'exponent', exponent);
@@ -271,29 +288,29 @@ export const logitsProcessors = {
     return LogitsProcessor.of('topK', [k]);
   },
   /** Keeps the best that together hold p (Holtzman et al., 2020). */
-  topP: (p: number, { minTokensToKeep = 1 }: Keep = {}) => {
+  topP: (p: number, options: Keep = {}) => {
     checkMass(nameOf('topP'), 'p', p);
-    return LogitsProcessor.of('topP', [real(1 - p), keepWord('topP', minTokensToKeep)]);
+    return LogitsProcessor.of('topP', [real(1 - p), keepWord('topP', options)]);
   },
   /** Keeps what is at least p times as likely as the best (Nguyen et al., 2024). */
-  minP: (p: number, { minTokensToKeep = 1 }: Keep = {}) => {
+  minP: (p: number, options: Keep = {}) => {
     checkWithin(nameOf('minP'), 'p', p, 0, 1);
-    return LogitsProcessor.of('minP', [real(p), keepWord('minP', minTokensToKeep)]);
+    return LogitsProcessor.of('minP', [real(p), keepWord('minP', options)]);
   },
   /** Keeps those whose surprise is nearest to the expected one, that together hold p (Meister et al., 2023). */
-  typicalP: (p: number, { minTokensToKeep = 1 }: Keep = {}) => {
+  typicalP: (p: number, options: Keep = {}) => {
     checkMass(nameOf('typicalP'), 'p', p);
-    return LogitsProcessor.of('typicalP', [real(p), keepWord('typicalP', minTokensToKeep)]);
+    return LogitsProcessor.of('typicalP', [real(p), keepWord('typicalP', options)]);
   },
   /** Keeps probabilities of at least epsilon (Hewitt et al., 2022). */
-  epsilonCutoff: (epsilon: number, { minTokensToKeep = 1 }: Keep = {}) => {
+  epsilonCutoff: (epsilon: number, options: Keep = {}) => {
     checkWithin(nameOf('epsilonCutoff'), 'epsilon', epsilon, 0, 1);
-    return LogitsProcessor.of('epsilonCutoff', [real(epsilon), keepWord('epsilonCutoff', minTokensToKeep)]);
+    return LogitsProcessor.of('epsilonCutoff', [real(epsilon), keepWord('epsilonCutoff', options)]);
   },
   /** Keeps probabilities of at least min(epsilon, √epsilon · e^-entropy) (Hewitt et al., 2022). */
-  etaCutoff: (epsilon: number, { minTokensToKeep = 1 }: Keep = {}) => {
+  etaCutoff: (epsilon: number, options: Keep = {}) => {
     checkWithin(nameOf('etaCutoff'), 'epsilon', epsilon, 0, 1);
-    return LogitsProcessor.of('etaCutoff', [real(epsilon), keepWord('etaCutoff', minTokensToKeep)]);
+    return LogitsProcessor.of('etaCutoff', [real(epsilon), keepWord('etaCutoff', options)]);
   },
   /** Keeps scores within n standard deviations of the best (Tang et al., 2024). */
   topNSigma: (n: number) => {

@@ -181,10 +181,11 @@ export function checkMask(name: string, argument: string, value: unknown): Mask 
 function checkExtent(name: string, extent: MaskExtent) {
   if (extent === undefined) throw typeError(name, 'extent', 'an object', extent);
   checkOptions(name, extent, ['queries', 'keys', 'batch', 'heads', 'offset']);
-  const { queries, keys, batch = 1, heads = 1, offset = keys - queries } = extent;
+  const { queries, keys, batch = 1, heads = 1 } = extent;
   for (const [key, value] of Object.entries({ queries, keys, batch, heads })) {
     checkInteger(name, key, value, 1, MAX_EXTENT);
   }
+  const { offset = keys - queries } = extent;
   checkInteger(name, 'offset', offset, -MAX_EXTENT, MAX_EXTENT);
   return { shape: [batch, heads, queries, keys] as const, offset };
 }

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { inspect, types } from 'node:util';
 
+import { checkBoolean, checkOptions } from '../check';
 import { readJson } from '../json';
 import { type Backend, contentOf, createBackend, type TokenizerConfig, type TokenizerJson } from './backend';
 import { cleanUp } from './clean-up';
@@ -59,11 +60,13 @@ export class Tokenizer {
   }
 
   /** @throws RangeError where the text has a token that the vocabulary lacks and there is no unknown token. */
-  encode(text: string, { addSpecialTokens = true }: EncodeOptions = {}): number[] {
+  encode(text: string, options: EncodeOptions = {}): number[] {
+    checkOptions('Tokenizer.encode', options, ['addSpecialTokens']);
+    const { addSpecialTokens = true } = options;
     if (typeof text !== 'string') {
       throw new TypeError(`[Tokenizer.encode] text must be a string but got ${inspect(text)}`);
     }
-    checkBoolean('[Tokenizer.encode] addSpecialTokens', addSpecialTokens);
+    checkBoolean('Tokenizer.encode', 'addSpecialTokens', addSpecialTokens);
     const { ids, tokens } = this.#backend.encode(text, { add_special_tokens: addSpecialTokens });
     return ids.map((id, i) => {
       if (id !== undefined) return id;
@@ -71,11 +74,13 @@ export class Tokenizer {
     });
   }
 
-  decode(ids: readonly number[] | Int32Array, { skipSpecialTokens = true }: DecodeOptions = {}): string {
+  decode(ids: readonly number[] | Int32Array, options: DecodeOptions = {}): string {
+    checkOptions('Tokenizer.decode', options, ['skipSpecialTokens']);
+    const { skipSpecialTokens = true } = options;
     if (!Array.isArray(ids) && !types.isInt32Array(ids)) {
       throw new TypeError(`[Tokenizer.decode] ids must be an array or an Int32Array but got ${inspect(ids)}`);
     }
-    checkBoolean('[Tokenizer.decode] skipSpecialTokens', skipSpecialTokens);
+    checkBoolean('Tokenizer.decode', 'skipSpecialTokens', skipSpecialTokens);
     const list = Array.from<number>(ids);
     list.forEach((id, i) => {
       this.checkId(`[Tokenizer.decode] ids[${i}]`, id);
@@ -130,8 +135,4 @@ export class Tokenizer {
 function asksForCleanUp({ model }: TokenizerJson, config: TokenizerConfig): boolean {
   const insists = config.clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output === true;
   return config.clean_up_tokenization_spaces === true && (model.type !== 'BPE' || insists);
-}
-
-function checkBoolean(what: string, value: unknown): void {
-  if (typeof value !== 'boolean') throw new TypeError(`${what} must be a boolean but got ${inspect(value)}`);
 }

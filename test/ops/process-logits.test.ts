@@ -1,6 +1,7 @@
 import {
   logitsProcessors as processors,
   processLogits,
+  processorsOf,
   tensor,
   type LogitsProcessor,
   type ProcessorState,
@@ -348,6 +349,8 @@ test('a program applies it again to what its state has become', async () => {
 
 const x = () => tensor(new Float32Array(8), [2, 4]);
 const one = processors.topK(1);
+/** Not of the declared types, as callers from JavaScript may do. */
+type Wrong = never;
 const wrongCalls: [message: string, call: () => unknown][] = [
   ['logits must be a Tensor', () => processLogits([] as never, [])],
   ['logits must be float32', () => processLogits(int32([1], [1, 1]), [])],
@@ -386,6 +389,20 @@ const wrongCalls: [message: string, call: () => unknown][] = [
   ['[logitsProcessors.bias] biases[0][1] must be', () => processors.bias([[[1], NaN]])],
   ['[logitsProcessors.bias] biases[0][0] must be', () => processors.bias([[[], 1]])],
   ['[logitsProcessors.temperature] temperature must be', () => processors.temperature(1e-60)],
+  // What nobody knows is no option, and options are an object.
+  ['[logitsProcessors.minP] unknown option "keep"', () => processors.minP(0.1, { keep: 2 } as Wrong)],
+  ['[logitsProcessors.topP] options must be', () => processors.topP(0.9, null as Wrong)],
+  ['[logitsProcessors.dry] multiplier must be', () => processors.dry(undefined as Wrong)],
+  [
+    '[logitsProcessors.frequencyPenalty] generatedOnly',
+    () => processors.frequencyPenalty({ generatedOnly: 1 as Wrong }),
+  ],
+  [
+    '[logitsProcessors.beginSuppress] afterForcedBos',
+    () => processors.beginSuppress([1], { afterForcedBos: 1 as Wrong }),
+  ],
+  ['[logitsProcessors.repetitionPenalty] unknown option "n"', () => processors.repetitionPenalty(1, { n: 1 } as Wrong)],
+  ['[processorsOf] options must be', () => processorsOf(undefined as Wrong)],
 ];
 const short = () => ({ history: int32([1, 1], [2, 1]), lengths: int32([1, 1]) });
 

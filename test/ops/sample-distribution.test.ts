@@ -19,9 +19,9 @@ const LIMIT = 1e-4;
 
 /** ln Γ(a), by Lanczos' approximation (Numerical Recipes, section 6.1). */
 function logGamma(a: number): number {
-  const c = [76.18009172947146, -86.50532032941678, 24.01409824083091, -1.231739572450155, 1.208650973866179e-3];
-  const series = [...c, -5.395239384953e-6].reduce((sum, term, i) => sum + term / (a + 1 + i), 1.000000000190015);
-  return (a + 0.5) * Math.log(a + 5.5) - (a + 5.5) + Math.log((2.5066282746310002 * series) / a);
+  const c = [76.1800917294715, -86.5053203294168, 24.0140982408309, -1.231739572450155, 1.208650973866179e-3];
+  const series = [...c, -5.395239384953e-6].reduce((sum, term, i) => sum + term / (a + 1 + i), 1.00000000019001);
+  return (a + 0.5) * Math.log(a + 5.5) - (a + 5.5) + Math.log((2.506628274631 * series) / a);
 }
 
 /** Q(a, x), the upper regularized incomplete gamma function (the same, section 6.2). */

@@ -1,59 +1,50 @@
 import * as heddle from '#lib/index';
+import { cacheOptions, floats, int32, type Valid } from './fuzz-arguments';
+import { VALID_LAYERS } from './fuzz-layers';
 
-const { tensor, nn, mask, bias } = heddle;
+const { tensor, mask, bias } = heddle;
 
-const floats = (...shape: number[]) => heddle.random.normal(shape, { seed: 1 });
-const int32 = (values: number[], shape?: number[]) => tensor(values, shape, { dtype: 'int32' });
 const bools = (...shape: number[]) => tensor(new Uint8Array(shape.reduce((a, b) => a * b, 1)).fill(1), shape);
-
-/** Arguments of a call that succeeds, made afresh. */
-type Valid = () => readonly unknown[];
 
 const x: Valid = () => [floats(3, 4)];
 const two: Valid = () => [floats(3, 4), floats(3, 4)];
 const axis: Valid = () => [floats(3, 4), { axis: 0 }];
 const heads = (length = 5) => floats(1, 2, length, 4);
 const qkv = () => [heads(), heads(), heads()];
-const init: Valid = () => [[4, 3], { seed: 1, gain: 2, dtype: 'float16' }];
-const source = () => nn.initialParameters({ seed: 1 });
-const sequences = () => floats(2, 5, 8);
 const extent = { queries: 5, keys: 5, batch: 1, heads: 1, offset: 0 };
 
-const layer = { width: 8, numHeads: 2, innerWidth: 12, activation: 'gelu', preNorm: true, eps: 1e-5, dropout: 0 };
-const manyHeads = { width: 8, numHeads: 2, keyWidth: 8, valueWidth: 8, bias: true, projection: 'fused' };
-const norm = { kind: 'layer', eps: 1e-5 };
-const block = {
-  ...{ width: 8, innerWidth: 12, numHeads: 2, numKvHeads: 2, headDim: 4, norm, activation: 'gelu', gated: false },
-  ...{ projection: 'fused', attentionBias: true, feedForwardBias: true, attentionScale: 0.5 },
+const scores = () => floats(2, 9);
+/** What a chain of processors may need. */
+const state = () => ({
+  ...{ rows: int32([0, 1]), history: int32([1, 2, 3, 4, 5, 6], [2, 3]), lengths: int32([3, 2]) },
+  ...{ promptLengths: int32([1, 1]), maxLengths: int32([9, 9]), source: int32([1, 2], [1, 2]) },
+  ...{ sourceLengths: int32([2]), groupTokens: int32([1], [1, 1]), keys: int32([1, 2, 3, 4, 5, 6], [2, 3]) },
+  ...{ steps: int32([0, 1]), mu: heddle.tensor([5, 5]) },
+});
+const { logitsProcessors } = heddle;
+const chain = () => [
+  logitsProcessors.repetitionPenalty(1.3),
+  logitsProcessors.dry({ multiplier: 1 }),
+  logitsProcessors.bias([[[1, 2], 0.5]]),
+  logitsProcessors.typicalP(0.9),
+  logitsProcessors.xtc(0.5),
+];
+const processorOptions = {
+  ...{ repetitionPenalty: 1.2, noRepeatNgramSize: 2, minLength: 3, badWordsIds: [[1, 2]], suppressTokens: [4] },
+  ...{ frequencyPenalty: 0.1, presencePenalty: 0.1, dryMultiplier: 0.5, xtcProbability: 0.5, minP: 0.05 },
+  ...{ logitBias: { 3: 1 }, exponentialDecayLengthPenalty: [1, 1.1], forcedEosTokenId: 2, mirostat: 0 },
 };
-const decoder = {
-  ...block,
-  ...{ vocabSize: 11, contextLength: 16, numLayers: 1, tiedHead: true, positions: 'learned', attentionScale: () => 1 },
-};
-const rotary = { base: 10_000, rotaryWidth: 4, scaling: { kind: 'linear', factor: 2 } };
-const encoder = {
-  ...{
-    vocabSize: 11,
-    contextLength: 16,
-    width: 8,
-    innerWidth: 12,
-    numLayers: 1,
-    numHeads: 2,
-    norm,
-    activation: 'gelu',
-  },
-  ...{ numTypes: 2, positions: 'learned', head: { kind: 'none', pooler: true } },
-};
-const cacheOptions = { numLayers: 1, batch: 1, capacity: 8, numKvHeads: 2, headDim: 4, valueDim: 4, dtype: 'float32' };
-const makeCache = () => new heddle.KVCache(cacheOptions as heddle.KVCacheOptions);
-/** Five tokens of one sequence. */
-const step = () => ({ positions: int32([0, 1, 2, 3, 4]), cuSeqlens: int32([0, 5]), cache: makeCache() });
-const encoderStep = () => ({ batch: 1, length: 5, tokens: undefined, isToken: () => true });
-const pass = { training: true, mcDropout: false, seed: 3 };
-const generation = {
+const beams = { maxNewTokens: 3, numBeams: 4, numReturnSequences: 2, lengthPenalty: 0.8, earlyStopping: true };
+const sampling = {
   ...{ maxNewTokens: 2, temperature: 0.9, topK: 5, topP: 0.9, seed: 1, doSample: true, stopStrings: ['zz'] },
   ...{ eosTokenId: null, padTokenId: 0, prefillChunkSize: 8 },
 };
+
+let turn = 0;
+const generation = () => (++turn % 2 === 0 ? sampling : beams);
+const token: Valid = () => [[1, 2]];
+const share: Valid = () => [0.5, { minTokensToKeep: 2 }];
+const penalty: Valid = () => [1.3, { lastN: 4 }];
 
 /** By name, as 'mask.causal', 'Tensor.reshape' or 'nn.Linear': of a class, what its constructor takes. */
 export const VALID: Readonly<Record<string, Valid>> = {
@@ -85,6 +76,25 @@ export const VALID: Readonly<Record<string, Valid>> = {
   embedding: () => [floats(6, 4), int32([0, 5, 2])],
   gatherRows: () => [floats(6, 4), int32([0, 5, -1])],
   KVCache: () => [cacheOptions],
+  'KVCache.reorder': () => [int32([0, 0]), 2],
+  'KVCache.repeat': () => [2],
+  processLogits: () => [scores(), chain(), state()],
+  processorsOf: () => [processorOptions, { order: 'hf', eosTokenIds: [2], minTokensToKeep: 2, logSoftmax: true }],
+  'logitsProcessors.bias': () => [[[[1, 2], 0.5]]],
+  ...{ 'logitsProcessors.repetitionPenalty': penalty, 'logitsProcessors.encoderRepetitionPenalty': penalty },
+  'logitsProcessors.frequencyPenalty': () => [{ frequency: 0.5, presence: 0.5, lastN: 4, generatedOnly: true }],
+  ...{ 'logitsProcessors.hammingDiversity': penalty, 'logitsProcessors.topNSigma': penalty },
+  ...{ 'logitsProcessors.noRepeatNgram': () => [2], 'logitsProcessors.encoderNoRepeatNgram': () => [2] },
+  'logitsProcessors.dry': () => [{ multiplier: 1, base: 1.7, allowedLength: 2, lastN: 9, sequenceBreakers: [1] }],
+  ...{ 'logitsProcessors.minLength': () => [3, [1, 2]], 'logitsProcessors.minNewTokens': () => [3, [1, 2]] },
+  ...{ 'logitsProcessors.forcedBos': () => [1], 'logitsProcessors.forcedEos': token },
+  ...{ 'logitsProcessors.suppress': token, 'logitsProcessors.beginSuppress': () => [[1], { afterForcedBos: true }] },
+  'logitsProcessors.exponentialDecay': () => [3, 1.1, [1, 2]],
+  ...{ 'logitsProcessors.temperature': () => [0.7], 'logitsProcessors.topK': () => [3] },
+  'logitsProcessors.dynamicTemperature': () => [0.5, 1.5, { exponent: 1 }],
+  ...{ 'logitsProcessors.topP': share, 'logitsProcessors.minP': share, 'logitsProcessors.typicalP': share },
+  ...{ 'logitsProcessors.epsilonCutoff': share, 'logitsProcessors.etaCutoff': share },
+  'logitsProcessors.xtc': () => [0.5, 0.1],
   'KVCache.layer': () => [0],
   'KVCache.append': () => [0, floats(4, 1, 4), floats(4, 1, 4), int32([0, 2, 4])],
   'KVCache.advance': () => [int32([0, 2, 4])],
@@ -164,8 +174,8 @@ export const VALID: Readonly<Record<string, Valid>> = {
   'Tensor.reshape': () => [[-1]],
   'Tensor.slice': () => [0, 0, 1],
   'Tensor.transpose': () => [0, 0],
-  'Model.generate': () => [['to be', 'or'], generation],
-  'Model.stream': () => ['to be', generation],
+  'Model.generate': () => [['to be', 'or'], generation()],
+  'Model.stream': () => ['to be', generation()],
   'Model.score': () => [['to be', 'or not'], {}],
   'Model.info': () => [{ batch: 2, length: 16, memory: 2 ** 30 }],
   'Model.forward': () => [{ ids: [1, 2, 3], mask: [1, 1, 1], positions: [0, 1, 2], capture: ['layers.0'] }],
@@ -180,105 +190,5 @@ export const VALID: Readonly<Record<string, Valid>> = {
   'Tokenizer.isSpecial': () => [1],
   'Tokenizer.checkId': () => ['token', 1],
 
-  'nn.init.normal': () => [[3, 4], { mean: 0, std: 2, seed: 1 }],
-  ...{ 'nn.init.xavierUniform': init, 'nn.init.xavierNormal': init, 'nn.init.orthogonal': init },
-  'nn.initialParameters': () => [{ seed: 1, dtype: 'float16', device: 'cpu' }],
-  'nn.parameters': () => [{ weight: floats(3, 4) }, { device: 'cpu' }],
-  'nn.sinusoidalPositions': () => [{ length: 5, dim: 4, layout: 'halves', paddingIdx: 0, base: 100 }],
-  'nn.rotaryTables': () => [rotary, 5],
-  'nn.Rotary': () => [rotary, 'cpu'],
-  'nn.Rotary.rotation': () => [int32([4])],
-  'nn.Capture': () => [['q', 'k']],
-  'nn.Capture.wants': () => ['q'],
-  'nn.Capture.offer': () => ['q', floats(2)],
-  'nn.Capture.holds': () => [floats(2)],
-  'nn.Draws': () => [3],
-  'nn.Draws.next': () => [],
-  'nn.Linear': () => [floats(5, 8), floats(5)],
-  'nn.Linear.load': () => [source(), 'linear', [5, 8], true],
-  'nn.Linear.forward': () => [sequences(), { activation: 'gelu', residual: floats(2, 5, 5), outDtype: 'float32' }],
-  'nn.Norm': () => [norm, floats(8), floats(8)],
-  'nn.Norm.load': () => [source(), 'norm', 8, norm],
-  'nn.Norm.forward': () => [sequences()],
-  'nn.LayerNorm': () => [source(), 'norm', { width: 8, eps: 1e-5, bias: true, unbiased: false }],
-  'nn.LayerNorm.forward': () => [sequences()],
-  'nn.RMSNorm': () => [source(), 'norm', { width: 8, eps: 1e-5 }],
-  'nn.RMSNorm.forward': () => [sequences()],
-  'nn.Embedding': () => [floats(11, 8)],
-  'nn.Embedding.forward': () => [int32([0, 10, 3])],
-  'nn.TokenEmbedding': () => [
-    source(),
-    'embedding',
-    { vocabSize: 11, width: 8, scaled: true, positions: 'learned', maxPositions: 16, dropout: 0.1 },
-  ],
-  'nn.TokenEmbedding.forward': () => [int32([0, 10, 3], [1, 3]), { offset: 1, ...pass }],
-  'nn.TokenEmbedding.logits': () => [sequences()],
-  'nn.MultiHeadAttention': () => [source(), 'attention', { ...manyHeads, dropout: 0.1 }],
-  'nn.MultiHeadAttention.forward': () => [
-    sequences(),
-    { keys: sequences(), values: sequences(), mask: mask.causal(), bias: bias.alibi(2), returnWeights: true, ...pass },
-  ],
-  'nn.MultiHeadAttention.step': () => [
-    floats(5, 8),
-    { cache: makeCache(), layer: 0, cuSeqlens: int32([0, 5]), mask: mask.causal(), bias: bias.alibi(2) },
-  ],
-  'nn.BahdanauAttention': () => [source(), 'attention', { queryWidth: 8, keyWidth: 8, width: 6, bias: true }],
-  'nn.BahdanauAttention.forward': () => [sequences(), sequences(), { values: sequences(), mask: mask.causal() }],
-  'nn.LuongAttention': () => [
-    source(),
-    'attention',
-    { score: 'local-p', queryWidth: 8, keyWidth: 8, width: 6, windowSize: 3 },
-  ],
-  'nn.LuongAttention.forward': () => [sequences(), sequences(), { values: sequences(), mask: mask.causal() }],
-  'nn.PerformerAttention': () => [
-    source(),
-    'attention',
-    { ...manyHeads, kernel: 'softmax', causal: true, numFeatures: 6, seed: 1, storedFeatures: false },
-  ],
-  'nn.PerformerAttention.redraw': () => [3],
-  'nn.PerformerAttention.forward': () => [sequences(), { keys: sequences(), values: sequences(), padding: [4, 5] }],
-  'nn.LinformerAttention': () => [source(), 'attention', { ...manyHeads, maxLength: 5, numProjected: 3, shared: true }],
-  'nn.LinformerAttention.forward': () => [sequences(), { keys: sequences(), values: sequences() }],
-  'nn.TransformerEncoderLayer': () => [source(), 'layer', layer],
-  'nn.TransformerEncoderLayer.forward': () => [sequences(), { mask: mask.causal(), bias: bias.alibi(2), ...pass }],
-  'nn.TransformerDecoderLayer': () => [source(), 'layer', layer],
-  'nn.TransformerDecoderLayer.forward': () => [
-    sequences(),
-    sequences(),
-    { mask: mask.causal(), bias: bias.alibi(2), memoryMask: mask.causal(), ...pass },
-  ],
-  'nn.Transformer': () => [source(), '', { ...layer, numEncoderLayers: 1, numDecoderLayers: 1, finalNorm: true }],
-  'nn.Transformer.encode': () => [sequences(), { mask: mask.causal(), ...pass }],
-  'nn.Transformer.decode': () => [sequences(), sequences(), { mask: mask.causal(), ...pass }],
-  'nn.Transformer.forward': () => [
-    sequences(),
-    sequences(),
-    { sourceMask: mask.causal(), targetMask: mask.causal(), memoryMask: mask.causal(), ...pass },
-  ],
-  'nn.HeadProjections': () => [source(), 'attention', block],
-  'nn.HeadProjections.project': () => [floats(5, 8)],
-  'nn.HeadProjections.merge': () => [floats(5, 8), floats(5, 8)],
-  'nn.SelfAttention': () => [source(), 'attention', 0, block],
-  'nn.SelfAttention.forward': () => [floats(5, 8), floats(5, 8), step()],
-  'nn.FeedForward': () => [source(), 'feed', block],
-  'nn.FeedForward.forward': () => [floats(5, 8), floats(5, 8)],
-  'nn.TransformerBlock': () => [source(), 'block', 0, block],
-  'nn.TransformerBlock.forward': () => [floats(5, 8), step()],
-  'nn.Decoder': () => [source(), decoder],
-  'nn.Decoder.createCache': () => [1, 8],
-  'nn.Decoder.positionsOf': () => [[1, 2]],
-  'nn.Decoder.forward': () => [{ ids: int32([1, 2, 3, 4, 5]), ...step() }],
-  'nn.BertSelfAttention': () => [
-    source(),
-    'attention',
-    { width: 8, numHeads: 2, relative: 'relativeKey', contextLength: 16 },
-  ],
-  'nn.BertSelfAttention.forward': () => [floats(5, 8), encoderStep()],
-  'nn.LongformerAttention': () => [source(), 'attention', { width: 8, numHeads: 2, side: 2, multiple: 5 }],
-  'nn.LongformerAttention.forward': () => [floats(5, 8), encoderStep()],
-  'nn.Encoder': () => [source(), encoder],
-  'nn.Encoder.positionsOf': () => [[1, 2]],
-  'nn.Encoder.forward': () => [
-    { ids: int32([1, 2, 3, 4, 5]), positions: int32([0, 1, 2, 3, 4]), types: int32([0, 0, 0, 0, 0]), ...encoderStep() },
-  ],
+  ...VALID_LAYERS,
 };

@@ -33,7 +33,7 @@ function instances(model: heddle.Model): Readonly<Record<string, () => object>> 
   };
 }
 /** Those that users do not make by `new`. */
-const PRIVATE = ['Tensor', 'Mask', 'Bias', 'Model', 'Tokenizer'];
+const PRIVATE = ['Tensor', 'Mask', 'Bias', 'LogitsProcessor', 'Model', 'Tokenizer'];
 /** The first ends what others are called on; the second trusts ids that the tokenizer has checked. */
 const LEFT_OUT = ['Model.dispose', 'Tokenizer.decodeTokens'];
 
@@ -73,9 +73,10 @@ function* targets(exports: object, made: ReturnType<typeof instances>, prefix = 
 /** What recipes and the library call, with arguments of their own making: JavaScript's own TypeErrors will do. */
 const TRUSTING = new RegExp(
   `^(${[
-    'nn.(FeedForward|HeadProjections|SelfAttention|TransformerBlock|Decoder|Encoder|BertSelfAttention)(.\\w+)?',
+    'nn.(FeedForward|HeadProjections|(Self|Cross|BertSelf)Attention|TransformerBlock|Source)(.\\w+)?',
+    'nn.(Decoder|Encoder|EncoderDecoder)(.\\w+)?',
     'nn.(LongformerAttention|Capture|Rotary.rotation|Linear.load|Norm.load)(.\\w+)?',
-    '(Mask|Bias).(of|piece|lower)|Tokenizer.checkId|QueueFullError',
+    '(Mask|Bias|LogitsProcessor).(of|piece|lower)|Tokenizer.checkId|QueueFullError',
   ].join('|')})$`,
 );
 

@@ -88,8 +88,11 @@ describe('errors', () => {
       new TypeError('[Tokenizer.encode] text must be a string but got 1'),
     );
     expect(() => tokenizer.encode('a', { addSpecialTokens: wrong(1) })).toThrow(
-      new TypeError('[Tokenizer.encode] addSpecialTokens must be a boolean but got 1'),
+      new TypeError('[Tokenizer.encode] addSpecialTokens must be true or false but got 1'),
     );
+    expect(() => tokenizer.encode('a', wrong({ specialTokens: false }))).toThrow('unknown option "specialTokens"');
+    expect(() => tokenizer.decode([1], wrong(null))).toThrow('[Tokenizer.decode] options must be an object');
+    expect(() => tokenizer.idToToken(wrong(Symbol('a')))).toThrow('[Tokenizer.idToToken] id must be a number');
     expect(() => tokenizer.decode(wrong('a'))).toThrow(
       new TypeError("[Tokenizer.decode] ids must be an array or an Int32Array but got 'a'"),
     );
