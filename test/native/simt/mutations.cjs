@@ -13,6 +13,17 @@ const SECONDS = 120; // of a run: one that hangs bites too
 
 // [file, what is taken out, what stands there instead, source that is compiled, tests]
 const mutations = [
+  ['beam.cu', 'problem.done += p;', '', 'beam.cu', 'beam'],
+  ['beam.cu', 'problem.step = step;', '', 'beam.cu', 'beam'],
+  ['beam.cu', 'problem.tokens += p * rows_per_problem;', '', 'beam.cu', 'beam'],
+  ['reorder.cu', 'if (from < 0) return;', '', 'reorder.cu', 'reorder'],
+  [
+    'reorder.cu',
+    'const int64_t keys = group.keys(), full = keys / kPageKeys;',
+    'const int64_t keys = group.keys(), full = 0;',
+    'reorder.cu',
+    'reorder',
+  ],
   ['attention.cu', 'wait_copies<kStages - 2>();', '', 'attention.cu', 'attention'],
   ['attention.cu', 'sync_block();  // the slice', '// the slice', 'attention.cu', 'attention'],
   ['attention.cu', 'if (rows.first + r >= tile.rows) continue;', '', 'attention.cu', 'attention'],
