@@ -1,11 +1,11 @@
 import { checkInteger, rangeError } from './check';
 import type { GenerationInput } from './generation/generate';
-import type { StepInput } from './generation/model';
+import type { PromptRow, StepInput } from './generation/model';
 import type { GenerationLimits } from './generation/limits';
 import type { GenerationOptions } from './generation/options';
 import { Decoder } from './nn/decoder';
 import { EncoderDecoder, type Source } from './nn/encoder-decoder';
-import { checkRows, resolvePrompt, type PromptRow } from './prompt';
+import { checkRows, resolvePrompt } from './prompt';
 import type { Tokenizer } from './tokenizer/tokenizer';
 
 /** What a prompt gives generation to work on. */

@@ -1,4 +1,3 @@
-import type { PromptRow } from '../prompt';
 import { logSoftmax } from '../ops/softmax';
 import type { DeviceName } from '../tensor/device';
 import type { Channel } from '../tensor/program';
@@ -9,7 +8,7 @@ import { BeamSearch, type Hypothesis } from './beams';
 import { ConstrainedBeams } from './constrained';
 import { ContrastiveSearch } from './contrastive';
 import { decode, type Run, type Steps, type Task } from './loop';
-import { int32, type DecoderModel } from './model';
+import { int32, type DecoderModel, type PromptRow } from './model';
 import type { GenerationSettings } from './options';
 import { prefill } from './prefill';
 import { Guidance } from './guidance';

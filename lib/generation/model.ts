@@ -29,6 +29,16 @@ export interface StepOutput {
   hidden?: Tensor | undefined;
 }
 
+/** A prompt as the model reads it. */
+export interface PromptRow {
+  /** Token ids. */
+  readonly tokens: Int32Array;
+  /** The same with the padding that the caller gave. */
+  readonly padded: Int32Array;
+  /** Of what is padded, 1: a token, 0: padding; undefined: nothing is. */
+  readonly mask: Int32Array | undefined;
+}
+
 /** All that generation knows of a model. */
 export interface DecoderModel {
   readonly device: DeviceName;

@@ -2,7 +2,6 @@ import { randomInt } from 'node:crypto';
 import { checkBoolean, checkInteger, checkNumber, checkOptions, rangeError, typeError } from '../check';
 import type { EarlyStopping } from '../ops/beam';
 import type { LogitsProcessor } from '../ops/logits-processors';
-import type { Prompt } from '../prompt';
 import type { Word } from './constraints';
 import { stepsOf, type GenerationLimits } from './limits';
 import { ASKS_FOR_SAMPLING, checkMode, isFor, modeOf, type Mode } from './modes';
@@ -16,6 +15,8 @@ export type UserProcessor = (scores: Float32Array, tokens: Int32Array, row: numb
 
 /** Tokens that may come next, by a prompt's row and the tokens of the sequence so far. */
 export type AllowedTokens = (row: number, tokens: Int32Array) => readonly number[];
+
+type Ids = readonly number[] | Int32Array;
 
 /** How to continue a prompt: docs/generation.md. Defaults come from the folder's generation_config.json, then from here. */
 export interface GenerationOptions extends ProcessorOptions {
@@ -62,10 +63,10 @@ export interface GenerationOptions extends ProcessorOptions {
   /** Classifier-free guidance (Sanchez et al., 2023): above 1, logits go away from those without the prompt. Default 1. */
   guidanceScale?: number | undefined;
   /** What guidance goes away from, as text or token ids. Default: the prompt's last token. */
-  negativePrompt?: Prompt | undefined;
+  negativePrompt?: string | Ids | readonly string[] | readonly Ids[] | undefined;
 
   /** Encoder-decoders: what the target begins with, start token included; one row for all, or one a row. */
-  decoderIds?: readonly number[] | Int32Array | readonly (readonly number[] | Int32Array)[] | undefined;
+  decoderIds?: Ids | readonly Ids[] | undefined;
   /** Encoder-decoders: the token before all. Default: the model's. */
   decoderStartTokenId?: number | undefined;
 

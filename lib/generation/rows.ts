@@ -1,8 +1,7 @@
 import { appendTokens, reorderRows } from '../ops/beam';
 import type { KVCache } from '../ops/kv-cache';
-import type { PromptRow } from '../prompt';
 import { tensor, type Tensor } from '../tensor/tensor';
-import { cumulative, int32, keepRows, type DecoderModel } from './model';
+import { cumulative, int32, keepRows, type DecoderModel, type PromptRow } from './model';
 
 /** What processors look back on. */
 export interface History {
