@@ -11,7 +11,6 @@ import { loadNetwork, readConfig, type LoadOptions } from './models/load';
 import type { Network } from './models/recipe';
 import { Decoder } from './nn/decoder';
 import { EncoderDecoder } from './nn/encoder-decoder';
-import type { PagePool } from './ops/page-pool';
 import type { Piece } from './pieces';
 import { checkRows, resolvePrompt, type Ids, type ManyPrompts, type OnePrompt, type Prompt } from './prompt';
 import { Session } from './session';
@@ -43,8 +42,6 @@ export class Model implements AsyncDisposable {
   readonly #defaults: GenerationOptions;
   /** Of the generations under way: what ends them. */
   readonly #running = new Set<AbortController>();
-  /** Of its sessions. */
-  readonly #pools = new Set<PagePool>();
   #disposed = false;
 
   /** Not for users: see loadModel. */
@@ -153,7 +150,6 @@ export class Model implements AsyncDisposable {
     const name = 'Model.session';
     this.#checkAlive(name);
     const pool = this.#decoder(name).createPool();
-    this.#pools.add(pool);
     return new Session({
       pool,
       encode: (caller, prompt, isFirst) => this.#encode(caller, prompt, isFirst),
@@ -164,8 +160,11 @@ export class Model implements AsyncDisposable {
 
   #encode(name: string, prompt: string | Ids, isFirst: boolean): readonly number[] {
     this.#checkAlive(name);
-    if (typeof prompt !== 'string')
-      return [...checkRows(name, 'prompt', prompt, this.vocabSize).rows.flatMap((row) => [...row])];
+    if (typeof prompt !== 'string') {
+      const { rows, many } = checkRows(name, 'prompt', prompt, this.vocabSize);
+      if (many) throw typeError(name, 'prompt', 'one text, or the token ids of one', prompt);
+      return [...rows[0]!];
+    }
     if (!this.tokenizer) throw new TypeError(`[${name}] this model has no tokenizer: give token ids instead of text`);
     return this.tokenizer.encode(prompt, { addSpecialTokens: isFirst });
   }
@@ -230,7 +229,6 @@ export class Model implements AsyncDisposable {
     this.#disposed = true;
     const reason = new TypeError('[Model.dispose] the model was disposed during generation');
     for (const generation of this.#running) generation.abort(reason);
-    for (const pool of this.#pools) pool[Symbol.dispose]();
     this.#network[Symbol.dispose]();
     await sync();
   }
@@ -260,7 +258,7 @@ export class Model implements AsyncDisposable {
   #decoder(name: string): Decoder {
     if (this.#network instanceof Decoder) return this.#network;
     const what = this.#network instanceof EncoderDecoder ? 'an encoder-decoder' : 'an encoder, which has no next token';
-    throw new TypeError(`[${name}] ${this.#architecture} is ${what}: it has forward() only`);
+    throw new TypeError(`[${name}] ${this.#architecture} is ${what}: this is for decoders`);
   }
 
   #prepare(name: string, prompt: unknown, options: GenerationOptions, defaults = this.#defaults): Job {

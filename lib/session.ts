@@ -35,6 +35,7 @@ export class Session implements Disposable {
     this.#tokens = from?.tokens ?? [];
     this.#held = from?.held ?? 0;
     this.#table = from?.table ?? [];
+    model.pool.retain();
   }
 
   /** All that was read and generated. */
@@ -58,7 +59,7 @@ export class Session implements Disposable {
     });
   }
 
-  /** The same, piece by piece. Leaving the loop ends the work; what had come stays. */
+  /** The same, piece by piece; errors come from the loop. Leaving it ends the work, and what had come stays. */
   async *stream(prompt: string | Ids, options: GenerationOptions = {}): AsyncGenerator<Piece, void, undefined> {
     const name = 'Session.stream';
     const job = this.#prepare(name, prompt, options);
@@ -97,6 +98,7 @@ export class Session implements Disposable {
     if (this.#state === 'disposed') return;
     this.#state = 'disposed';
     this.#model.pool.release(this.#table);
+    this.#model.pool.letGo();
   }
   [Symbol.dispose](): void {
     this.dispose();
@@ -133,7 +135,17 @@ export class Session implements Disposable {
     this.#state = 'busy';
     const { pool, start } = this.#model;
     const next = await pool.turn();
-    const running = start(name, job.settings);
+    const end = (): void => {
+      this.#state = 'idle';
+      next();
+    };
+    let running: ReturnType<typeof start>;
+    try {
+      running = start(name, job.settings);
+    } catch (error) {
+      end();
+      throw error;
+    }
     // At least one token is read: the logits of the last are wanted.
     const held = Math.min(this.#held, job.prompts[0]!.tokens.length - 1);
     const open = (): ReturnType<Job['input']['open']> => ({
@@ -148,8 +160,7 @@ export class Session implements Disposable {
       now: () => {
         running[Symbol.dispose]();
         this.#trim();
-        this.#state = 'idle';
-        next();
+        end();
       },
     };
   }

@@ -1,3 +1,4 @@
+import { checkInteger, typeError } from '../check';
 import { logSoftmax } from '../ops/softmax';
 import type { DeviceName } from '../tensor/device';
 import type { Channel } from '../tensor/program';
@@ -114,8 +115,14 @@ abstract class GenerationTask<Output> implements Task<Output> {
       : scope(() => (numBeams > 1 ? logSoftmax(logits) : logits.reshape(logits.shape)));
     if (allowedTokens) {
       scores = await change(scores, (row, values) => {
-        const allowed = allowedTokens(Math.floor(row / historiesPerPrompt), rows[row]!);
-        const kept = Array.from(allowed, (id) => [id, values[id]!] as const);
+        const allowed: unknown = allowedTokens(Math.floor(row / historiesPerPrompt), rows[row]!);
+        if (!Array.isArray(allowed)) {
+          throw typeError('Model.generate', 'prefixAllowedTokensFn()', 'an array of token ids', allowed);
+        }
+        for (const [i, id] of (allowed as unknown[]).entries()) {
+          checkInteger('Model.generate', `prefixAllowedTokensFn()[${i}]`, id, 0, values.length - 1);
+        }
+        const kept = (allowed as number[]).map((id) => [id, values[id]!] as const);
         values.fill(-Infinity);
         for (const [id, score] of kept) values[id] = score;
       });

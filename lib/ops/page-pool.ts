@@ -5,12 +5,16 @@ import { tensor, unwrap, wrap, type FloatDType, type Tensor } from '../tensor/te
 import { concat } from './concat';
 import { CacheParts, KVCache, PAGE_KEYS } from './kv-cache';
 
-/** Pages of keys and values of every layer, for sequences that come and go and may share them. */
-export class PagePool implements Disposable {
+/**
+ * Pages of keys and values of every layer, for sequences that come and go and may share them. Its memory goes with the
+ * last of its users.
+ */
+export class PagePool {
   #pages: Tensor[] = [];
   /** Of each page, by how many sequences it is held. */
   readonly #holders: number[] = [];
   #turns: Promise<void> = Promise.resolve();
+  #users = 0;
 
   constructor(
     readonly options: {
@@ -115,7 +119,11 @@ export class PagePool implements Disposable {
     for (const pages of this.#pages) native.copyPages(handle, unwrap('PagePool', 'pages', pages));
   }
 
-  [Symbol.dispose](): void {
-    for (const pages of this.#pages) pages.dispose();
+  retain(): void {
+    this.#users += 1;
+  }
+  letGo(): void {
+    this.#users -= 1;
+    if (this.#users === 0) for (const pages of this.#pages) pages.dispose();
   }
 }

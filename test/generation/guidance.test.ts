@@ -84,6 +84,11 @@ test.each([
   expect(tokens.every((token) => allowed.includes(token))).toBe(true);
 });
 
+test.each([[['a']], [[-1]], [[1e9]], ['a'], [undefined]])('tokens that cannot be allowed: %p', async (wrong) => {
+  const options = { maxNewTokens: 2, doSample: false, prefixAllowedTokensFn: () => wrong as never };
+  await expect(model.generate('O', options)).rejects.toThrow(/prefixAllowedTokensFn\(\)/);
+});
+
 test('an error of the user’s processor is that of the call', async () => {
   const options = {
     maxNewTokens: 5,

@@ -87,6 +87,7 @@ test('misuse', async () => {
   await expect(session.generate('O', { bestOf: 2 })).rejects.toThrow(RangeError);
   await expect(session.generate('', greedy(1))).rejects.toThrow(/\[Session.generate\]/);
   await expect(session.generate([-1], greedy(1))).rejects.toThrow(/prompt\[0\]/);
+  await expect(session.generate([[1], [2]] as never, greedy(1))).rejects.toThrow(/\[Session.generate\] prompt/);
   await expect(session.generate('O', { temperature: -1 })).rejects.toThrow(/temperature/);
   const running = session.generate('O', greedy(50));
   await expect(session.generate('O', greedy(1))).rejects.toThrow(/under way/);
@@ -109,7 +110,7 @@ test('memory: pages that hold nothing are used again', async () => {
     await sync();
     return memory().live;
   };
-  using session = model.session();
+  const session = model.session();
   await session.generate('ROMEO:\n', greedy(100));
   const once = await live();
   for (let round = 0; round < 5; ++round) {
@@ -118,4 +119,9 @@ test('memory: pages that hold nothing are used again', async () => {
     await fork.generate('x', greedy(60));
   }
   expect(await live()).toBeLessThanOrEqual(once * 1.2);
+  const fork = session.fork();
+  session.dispose();
+  await fork.generate('x', greedy(5));
+  fork.dispose();
+  expect(await live()).toBeLessThan(once);
 });
