@@ -14,7 +14,7 @@ import type { GenerationSettings } from './options';
 import { prefill } from './prefill';
 import { Guidance } from './guidance';
 import { Rows, type RowsOptions } from './rows';
-import { Scoring } from './scoring';
+import { Scoring, type ScoringInput } from './scoring';
 import { TokenChoice, type Strategy } from './strategy';
 
 /** A model that is held for one generation. */
@@ -80,6 +80,11 @@ abstract class GenerationTask<Output> implements Task<Output> {
     return this.strategy?.process(logits) ?? this.scoring.apply(logits);
   }
 
+  /** What processors look at beside what the scoring has. */
+  protected get scoringInput(): ScoringInput {
+    return {};
+  }
+
   /** Is told of scores that are picked from, where they are wanted. */
   protected see(scores: Float32Array): void {
     throw new Error(`${scores.length} scores are told to nobody`);
@@ -108,7 +113,7 @@ abstract class GenerationTask<Output> implements Task<Output> {
     };
     const apply = (scores: Tensor, chain: typeof processors): Tensor => {
       using before = scores;
-      return scope(() => this.scoring.applyChain(before.reshape(before.shape), {}, chain));
+      return scope(() => this.scoring.applyChain(before.reshape(before.shape), this.scoringInput, chain));
     };
     let scores = this.scoring.guidance
       ? this.scoring.guidance.apply(logits)
@@ -243,6 +248,9 @@ class ChoiceTask extends TokenTask {
 
   protected get widths() {
     return { news: this.strategy.newsWidth, report: this.strategy.reportWidth };
+  }
+  protected override get scoringInput(): ScoringInput {
+    return this.strategy.scoringInput;
   }
 }
 

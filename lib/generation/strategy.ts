@@ -6,7 +6,7 @@ import type { Channel } from '../tensor/program';
 import { tensor, type Tensor } from '../tensor/tensor';
 import { int32, keepRows } from './model';
 import type { Rows } from './rows';
-import type { Scoring } from './scoring';
+import type { Scoring, ScoringInput } from './scoring';
 
 /** How a step ends: what becomes of the logits. */
 export interface Strategy extends Disposable {
@@ -57,8 +57,12 @@ export class TokenChoice implements Strategy {
     return this.rows.count * (1 + this.reportWidth);
   }
 
+  get scoringInput(): ScoringInput {
+    return { mu: this.#mu };
+  }
+
   process(logits: Tensor): Tensor {
-    return this.scoring.apply(logits, { mu: this.#mu });
+    return this.scoring.apply(logits, this.scoringInput);
   }
 
   pick(scores: Tensor, logits: Tensor, channel: Channel): void {

@@ -67,6 +67,17 @@ test('a processor of the user sees the scores and the tokens so far, and changes
 });
 
 test.each([
+  ['mirostat', { mirostat: 2, seed: 3 }],
+  ['XTC and warpers', { xtcProbability: 0.5, topP: 0.9, seed: 3 }],
+  ['penalties', { repetitionPenalty: 1.3, noRepeatNgramSize: 2, doSample: false }],
+  ['beams with penalties', { repetitionPenalty: 1.3, numBeams: 3, doSample: false }],
+] as const)('a processor of the user that changes nothing changes nothing: %s', async (_, options) => {
+  const plain = await model.generate('ROMEO:\n', { ...options, maxNewTokens: 25 });
+  const same = await model.generate('ROMEO:\n', { ...options, maxNewTokens: 25, logitsProcessor: () => undefined });
+  expect(same.tokens).toEqual(plain.tokens);
+});
+
+test.each([
   ['greedy search', { doSample: false }],
   ['sampling', { temperature: 1, seed: 3 }],
   ['beam search', { doSample: false, numBeams: 3 }],
