@@ -27,7 +27,7 @@ enum class EarlyStopping : int32_t {
 ///   counts      [P] int32, in place: hypotheses held
 ///   done        [P] int32, in place: 1 where the problem is done
 ///   steps       [1] int32, in place: how many steps were done before
-///   tokens      [R] int32, written in the problems' rows: what each beam reads next; `pad` where the problem is done
+///   tokens      [R] int32, in place in the problems' rows: what each beam reads next; `pad` where the problem is done
 ///   sources     [R] int32, the same: which row each beam goes on from; its own where the problem is done
 ///
 /// The rows of problem p are p · rows_per_problem + first_row + beam: groups of one prompt lie side by side.
@@ -55,8 +55,8 @@ struct BeamStep {
   double length_penalty;
   int64_t max_steps;
 
-  std::array<const Tensor*, 8> reads() const {
-    return {scores, candidates, ends, sums, hypotheses, counts, done, steps};
+  std::array<const Tensor*, 10> reads() const {
+    return {scores, candidates, ends, sums, hypotheses, counts, done, steps, tokens, sources};
   }
   std::array<Tensor*, 7> writes() const { return {sums, hypotheses, counts, done, steps, tokens, sources}; }
 

@@ -79,7 +79,7 @@ struct AppendTokens {
   Tensor* history;
   Tensor* lengths;
 
-  std::array<const Tensor*, 2> reads() const { return {tokens, lengths}; }
+  std::array<const Tensor*, 3> reads() const { return {tokens, history, lengths}; }
   std::array<Tensor*, 2> writes() const { return {history, lengths}; }
 
   [[noreturn]] void fail(int64_t row, int64_t length) const;
