@@ -24,13 +24,13 @@ export class Generated implements NewTokens {
   tokens: number[] = [];
   finishReason: FinishReason = 'length';
   /** Of beam search: the sum of log-probabilities over length ^ lengthPenalty. */
-  score?: number;
+  declare score?: number;
   /** Of each token, with the option `logprobs`. */
-  logprobs?: TokenFacts[];
+  declare logprobs?: TokenFacts[];
   /** Of each token, with the option `returnScores`: what it was chosen by, [V]. */
-  scores?: Float32Array[];
+  declare scores?: Float32Array[];
   /** With the option `capture`: by path, of the whole sequence, as forward() gives them. They are yours to dispose of. */
-  captured?: Readonly<Record<string, Tensor>>;
+  declare captured?: Readonly<Record<string, Tensor>>;
   readonly #promptTokens: number;
   #timing: Timing = { firstToken: 0, total: 0 };
 

@@ -90,6 +90,7 @@ export { attentionMap, type AttentionMap, type AttentionMapOptions } from './ops
 export { loadModel, Model, type LoadModelOptions, type ScoreOptions } from './pipeline';
 export type { Generated, Timing, Usage } from './generated';
 export type { FinishReason, NewTokens, Piece } from './pieces';
+export { Session } from './session';
 export type { TranslateOptions } from './tasks';
 export type { TokenFacts } from './ops/token-report';
 export type { Scored } from './score';

@@ -1,11 +1,11 @@
 import { checkInteger, rangeError } from './check';
 import type { GenerationInput } from './generation/generate';
+import type { PromptRow, StepInput } from './generation/model';
 import type { GenerationLimits } from './generation/limits';
 import type { GenerationOptions } from './generation/options';
-import type { Network } from './models/recipe';
 import { Decoder } from './nn/decoder';
-import { EncoderDecoder } from './nn/encoder-decoder';
-import { checkRows, resolvePrompt, type PromptRow } from './prompt';
+import { EncoderDecoder, type Source } from './nn/encoder-decoder';
+import { checkRows, resolvePrompt } from './prompt';
 import type { Tokenizer } from './tokenizer/tokenizer';
 
 /** What a prompt gives generation to work on. */
@@ -132,12 +132,22 @@ function openSources(network: EncoderDecoder, rows: readonly PromptRow[], rowsPe
     ids: rows.map(({ padded }) => padded),
     mask: rows.map(({ mask, padded }) => mask ?? new Int32Array(padded.length).fill(1)),
   });
-  const repeated = rowsPerPrompt > 1 ? source.repeat(rowsPerPrompt) : undefined;
+  let current = source;
+  /** Others in its place, in the same memory. */
+  const replace = (next: Source) => {
+    current[Symbol.dispose]();
+    current = next;
+  };
+  if (rowsPerPrompt > 1) replace(source.repeat(rowsPerPrompt));
   return {
-    ...network.decoder(repeated ?? source),
+    device: network.device,
+    createCache: (batch: number, capacity: number) => network.decoder(current).createCache(batch, capacity),
+    forward: (input: StepInput) => network.decoder(current).forward(input),
+    keep(places: Int32Array) {
+      replace(current.pick(places));
+    },
     [Symbol.dispose]() {
-      repeated?.[Symbol.dispose]();
-      source[Symbol.dispose]();
+      current[Symbol.dispose]();
     },
   };
 }

@@ -1,29 +1,24 @@
 import { readdir } from 'node:fs/promises';
 import * as path from 'node:path';
-import { checkCapture, forward, type ForwardInput, type ForwardResult } from './forward';
+import { forward, type ForwardInput, type ForwardResult } from './forward';
 import { readDefaults } from './generation/defaults';
-import { continueRows, searchBeams } from './generation/generate';
-import {
-  GENERATION_OPTIONS,
-  resolveOptions,
-  type GenerationOptions,
-  type GenerationSettings,
-} from './generation/options';
-import { Generated } from './generated';
-import { prepareInput, type Prepared } from './inputs';
+import type { GenerationOptions, GenerationSettings } from './generation/options';
+import type { Generated } from './generated';
+import { checkStreamable, prepareJob, runJob, streamJob, type Job } from './jobs';
 import { readJson } from './json';
 import { describeModel, type InfoOptions, type ModelInfo } from './models/info';
 import { loadNetwork, readConfig, type LoadOptions } from './models/load';
 import type { Network } from './models/recipe';
 import { Decoder } from './nn/decoder';
 import { EncoderDecoder } from './nn/encoder-decoder';
-import { Row, type Piece } from './pieces';
-import { resolvePrompt, type ManyPrompts, type OnePrompt, type Prompt } from './prompt';
+import type { Piece } from './pieces';
+import { checkRows, resolvePrompt, type Ids, type ManyPrompts, type OnePrompt, type Prompt } from './prompt';
+import { Session } from './session';
 import { scoreRow, type Scored } from './score';
 import { checkOneOf, checkOptions, rangeError, typeError } from './check';
 import { findDevice, sync, type Device, type DeviceName } from './tensor/device';
 import { summary, translation, withoutLanguages, withPrefix, type TranslateOptions } from './tasks';
-import { FLOAT_DTYPES, type FloatDType, type Tensor } from './tensor/tensor';
+import { FLOAT_DTYPES, type FloatDType } from './tensor/tensor';
 import { Tokenizer } from './tokenizer/tokenizer';
 
 export interface ScoreOptions {
@@ -93,53 +88,9 @@ export class Model implements AsyncDisposable {
 
   async #generate(name: string, prompt: Prompt, options: GenerationOptions, defaults: GenerationOptions) {
     const job = this.#prepare(name, prompt, options, defaults);
-    const results = await this.#complete(name, job);
-    if (job.settings.capture.length > 0) {
-      results.forEach((result, index) => (result.captured = this.#capture(job, result, index)));
-    }
+    using running = this.#start(name, job.settings);
+    const results = await runJob({ ...job, settings: running.settings });
     return job.many || job.settings.numReturnSequences > 1 ? results : results[0]!;
-  }
-
-  /** Runs a job to its end. */
-  async #complete(name: string, job: Job): Promise<Generated[]> {
-    const { settings, prompts, sources } = job;
-    const started = performance.now();
-    const perPrompt = job.isBeam ? settings.numReturnSequences : settings.numSequences;
-    const results = prompts.flatMap(({ tokens }, b) =>
-      Array.from({ length: perPrompt }, () => new Generated(tokens.length + (sources?.[b]!.tokens.length ?? 0))),
-    );
-    let firstToken: number | undefined;
-    const add = (index: number, piece: Omit<Piece, 'index'>) => {
-      firstToken ??= performance.now() - started;
-      results[index]!.add(piece);
-    };
-    if (job.isBeam) {
-      using running = this.#start(name, settings);
-      const found = (await searchBeams(job.input, running.settings)).flat();
-      for (const [index, { tokens, score }] of found.entries()) {
-        const row = new Row(this.tokenizer, settings);
-        const taken = row.take({ tokens, facts: [], scores: [] });
-        add(index, { ...taken, text: taken.text + row.end('time'), finishReason: row.finishReason });
-        results[index]!.score = score;
-      }
-    } else {
-      for await (const { index, ...piece } of this.#run(name, job)) add(index, piece);
-    }
-    const total = performance.now() - started;
-    for (const result of results) result.end({ firstToken: firstToken ?? total, total });
-    return perPrompt > settings.numReturnSequences ? bestOf(results, settings) : results;
-  }
-
-  /** One pass over what was generated. */
-  #capture(job: Job, { tokens }: Generated, index: number): Readonly<Record<string, Tensor>> {
-    const prompt = Math.floor(index / job.settings.numReturnSequences);
-    const whole = [...job.prompts[prompt]!.tokens, ...tokens];
-    const { capture } = job.settings;
-    const source = job.sources?.[prompt];
-    const input = source ? { ids: [...source.tokens], decoderIds: whole, capture } : { ids: whole, capture };
-    const { logits, captured } = forward(this.#network, input, this.#architecture);
-    logits.dispose();
-    return captured;
   }
 
   /**
@@ -185,13 +136,37 @@ export class Model implements AsyncDisposable {
   stream(prompt: Prompt, options: GenerationOptions = {}): AsyncGenerator<Piece, void, undefined> {
     const name = 'Model.stream';
     const job = this.#prepare(name, prompt, options);
-    const { settings } = job;
-    if (job.isBeam) throw new RangeError(`[${name}] numBeams must be 1: beams are not known before the end`);
-    if (settings.numSequences > settings.numReturnSequences) {
-      throw new RangeError(`[${name}] bestOf must be left out: which sequences are best is not known before the end`);
+    checkStreamable(name, job);
+    return this.#stream(name, job);
+  }
+
+  async *#stream(name: string, job: Job): AsyncGenerator<Piece, void, undefined> {
+    using running = this.#start(name, job.settings);
+    yield* streamJob({ ...job, settings: running.settings });
+  }
+
+  /** A text that grows, whose beginning is read but once: see Session. For decoders. */
+  session(): Session {
+    const name = 'Model.session';
+    this.#checkAlive(name);
+    const pool = this.#decoder(name).createPool();
+    return new Session({
+      pool,
+      encode: (caller, prompt, isFirst) => this.#encode(caller, prompt, isFirst),
+      prepare: (caller, tokens, options) => this.#prepare(caller, tokens, options),
+      start: (caller, settings) => this.#start(caller, settings),
+    });
+  }
+
+  #encode(name: string, prompt: string | Ids, isFirst: boolean): readonly number[] {
+    this.#checkAlive(name);
+    if (typeof prompt !== 'string') {
+      const { rows, many } = checkRows(name, 'prompt', prompt, this.vocabSize);
+      if (many) throw typeError(name, 'prompt', 'one text, or the token ids of one', prompt);
+      return [...rows[0]!];
     }
-    if (settings.capture.length > 0) throw new RangeError(`[${name}] capture is for generate()`);
-    return this.#run(name, job);
+    if (!this.tokenizer) throw new TypeError(`[${name}] this model has no tokenizer: give token ids instead of text`);
+    return this.tokenizer.encode(prompt, { addSpecialTokens: isFirst });
   }
 
   /**
@@ -283,42 +258,14 @@ export class Model implements AsyncDisposable {
   #decoder(name: string): Decoder {
     if (this.#network instanceof Decoder) return this.#network;
     const what = this.#network instanceof EncoderDecoder ? 'an encoder-decoder' : 'an encoder, which has no next token';
-    throw new TypeError(`[${name}] ${this.#architecture} is ${what}: it has forward() only`);
+    throw new TypeError(`[${name}] ${this.#architecture} is ${what}: this is for decoders`);
   }
 
   #prepare(name: string, prompt: unknown, options: GenerationOptions, defaults = this.#defaults): Job {
     this.#checkAlive(name);
-    checkOptions(name, options, GENERATION_OPTIONS);
     const { tokenizer } = this;
-    const startTokenId = this.#defaults.decoderStartTokenId;
-    const prepared = prepareInput(name, this.#generator(name), prompt, options, { tokenizer, startTokenId });
-    const settings = resolveOptions(name, options, defaults, prepared.limits);
-    if (settings.stopStrings.length > 0 && !tokenizer) {
-      throw new TypeError(`[${name}] stopStrings need a tokenizer, which this model does not have`);
-    }
-    checkCapture(name, settings.capture, this.#network.capturePaths);
-    return { ...prepared, settings, isBeam: settings.numBeams > 1 };
-  }
-
-  async *#run(name: string, job: Job): AsyncGenerator<Piece, void, undefined> {
-    using running = this.#start(name, job.settings);
-    const { settings } = running;
-    const { news, end } = continueRows(job.input, settings);
-    const rows = Array.from(
-      { length: job.prompts.length * settings.numSequences },
-      () => new Row(this.tokenizer, settings),
-    );
-    for await (const { row: index, ...told } of news) {
-      const row = rows[index]!;
-      const piece = { index, ...row.take(told), finishReason: row.finishReason };
-      if (row.finishReason !== null) end(index);
-      if (piece.tokens.length > 0) yield piece;
-    }
-    for (const [index, row] of rows.entries()) {
-      if (row.finishReason !== null) continue;
-      const text = row.end('time');
-      yield { index, text, tokens: [], finishReason: row.finishReason };
-    }
+    const generator = { network: this.#generator(name), architecture: this.#architecture, tokenizer, defaults };
+    return prepareJob(name, generator, prompt, options);
   }
 
   /** Settings of a generation which ends when the given signal, or the model's end, says so; to be disposed of. */
@@ -341,29 +288,6 @@ export class Model implements AsyncDisposable {
       },
     };
   }
-}
-
-/** A generation that was asked for. */
-interface Job extends Prepared {
-  settings: GenerationSettings;
-  isBeam: boolean;
-}
-
-/** Of each prompt's sequences those with the best mean log-probability, best first. */
-function bestOf(
-  results: readonly Generated[],
-  { numSequences, numReturnSequences, wantsLogprobs }: GenerationSettings,
-) {
-  const mean = ({ logprobs = [] }: Generated) =>
-    logprobs.reduce((sum, { logProb }) => sum + logProb, 0) / Math.max(1, logprobs.length);
-  const best: Generated[] = [];
-  for (let first = 0; first < results.length; first += numSequences) {
-    const mine = results.slice(first, first + numSequences).map((result) => ({ result, score: mean(result) }));
-    mine.sort((a, b) => b.score - a.score);
-    best.push(...mine.slice(0, numReturnSequences).map(({ result }) => result));
-  }
-  if (!wantsLogprobs) for (const result of best) delete result.logprobs;
-  return best;
 }
 
 /** The folder of a model: 'builtin:name' is one that ships with the package. */

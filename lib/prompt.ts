@@ -1,5 +1,6 @@
 import { types } from 'node:util';
 import { checkInteger, checkOptions, rangeError, show, typeError } from './check';
+import type { PromptRow } from './generation/model';
 import type { Tokenizer } from './tokenizer/tokenizer';
 
 /** Token ids of one row. */
@@ -56,16 +57,6 @@ export function checkMask(
     );
   }
   return masks;
-}
-
-/** A prompt as the model reads it. */
-export interface PromptRow {
-  /** Token ids. */
-  readonly tokens: Int32Array;
-  /** The same with the padding that the caller gave. */
-  readonly padded: Int32Array;
-  /** Of what is padded, 1: a token, 0: padding; undefined: nothing is. */
-  readonly mask: Int32Array | undefined;
 }
 
 /** Prompts in rows; whether the caller gave many. */

@@ -82,6 +82,8 @@ export function withPrefix<T extends string | readonly string[]>(name: string, t
 /** Options without those that are not for generate(). */
 export function withoutLanguages(name: string, options: TranslateOptions): GenerationOptions {
   if (typeof options !== 'object' || options === null) checkOptions(name, options, []);
-  const { from: _, to: __, ...others } = options;
+  const others = { ...options };
+  delete others.from;
+  delete others.to;
   return others;
 }

@@ -10,6 +10,7 @@ const tree = path.join(root, 'build', 'simt');
 // Not those of speed, of JavaScript alone, and of models that would take minutes.
 const tests = [
   'test/ops/',
+  'test/generation/processors',
   'test/nn/',
   'test/tensor/',
   'test/misuse',

@@ -10,17 +10,19 @@ interface GenerateFlags extends ModelFlags {
   seed?: number;
   greedy?: true;
   stop?: string[];
+  numBeams?: number;
   json?: true;
 }
 
 function optionsOf(flags: GenerateFlags): GenerationOptions {
-  const { maxNewTokens, temperature, topK, topP, seed, greedy, stop } = flags;
+  const { maxNewTokens, temperature, topK, topP, seed, greedy, stop, numBeams } = flags;
   const options = {
     maxNewTokens,
     temperature,
     topK,
     topP,
     seed,
+    numBeams,
     doSample: greedy ? false : undefined,
     stopStrings: stop,
   };
@@ -43,11 +45,12 @@ async function measure(model: Model, promptTokens: number, newTokens: number, ba
   const ids = Array.from({ length: batch }, (_, b) =>
     Int32Array.from({ length: promptTokens }, (_, i) => (7 * i + b) % model.vocabSize),
   );
+  const plain = { doSample: false, numBeams: 1, eosTokenId: null };
   const runs: { prefill: number; decode: number }[] = [];
   for (let run = 0; run < 4; ++run) {
     const began = performance.now();
     let first = 0;
-    for await (const piece of model.stream(ids, { maxNewTokens: newTokens, doSample: false, eosTokenId: null })) {
+    for await (const piece of model.stream(ids, { ...plain, maxNewTokens: newTokens })) {
       if (first === 0 && piece.tokens.length > 0) first = performance.now();
     }
     const seconds = (to: number, from: number) => (to - from) / 1000;
@@ -72,6 +75,7 @@ export function addGeneration(program: Command): void {
     .option('--top-p <mass>', 'only the best tokens that hold this mass', decimal)
     .option('--seed <number>', 'of what is drawn', wholeNumber)
     .option('--greedy', 'the best token each time, nothing drawn')
+    .option('--num-beams <count>', 'the best of so many beams, shown at the end', wholeNumber)
     .option('--stop <text...>', 'ends before any of these')
     .option('--json', 'one line of JSON at the end, nothing before')
     .addHelpText(
@@ -86,10 +90,12 @@ export function addGeneration(program: Command): void {
       const options = { ...optionsOf(flags), signal };
       if (flags.json) {
         const result = await model.generate(prompt, options);
-        process.stdout.write(`${JSON.stringify({ prompt, ...result })}\n`);
+        process.stdout.write(`${JSON.stringify(Object.assign({ prompt }, result))}\n`);
         return;
       }
-      for await (const { text } of model.stream(prompt, options)) process.stdout.write(text);
+      const { numBeams = 1 } = options; // a folder's would leave nothing to show before the end
+      if (numBeams > 1) process.stdout.write((await model.generate(prompt, options)).text);
+      else for await (const { text } of model.stream(prompt, { ...options, numBeams })) process.stdout.write(text);
       process.stdout.write('\n');
     });
 

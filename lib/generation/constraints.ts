@@ -57,9 +57,11 @@ export class ConstraintProgress {
   add(token: number): void {
     const current = this.#current;
     if (current) {
-      if (nextTokens(current).includes(token)) return this.#goOn(current, token);
-      this.#current = undefined;
-      this.#waiting.push({ said: [], word: current.word });
+      if (nextTokens(current).includes(token)) this.#goOn(current, token);
+      else {
+        this.#current = undefined;
+        this.#waiting.push({ said: [], word: current.word });
+      }
       return;
     }
     const at = this.#waiting.findIndex((one) => nextTokens(one).includes(token));

@@ -1,4 +1,4 @@
-import type { PromptRow } from '../prompt';
+import { checkInteger, typeError } from '../check';
 import { logSoftmax } from '../ops/softmax';
 import type { DeviceName } from '../tensor/device';
 import type { Channel } from '../tensor/program';
@@ -9,26 +9,31 @@ import { BeamSearch, type Hypothesis } from './beams';
 import { ConstrainedBeams } from './constrained';
 import { ContrastiveSearch } from './contrastive';
 import { decode, type Run, type Steps, type Task } from './loop';
-import { int32, type DecoderModel } from './model';
+import { int32, type DecoderModel, type PromptRow } from './model';
 import type { GenerationSettings } from './options';
 import { prefill } from './prefill';
 import { Guidance } from './guidance';
 import { Rows, type RowsOptions } from './rows';
-import { Scoring } from './scoring';
+import { Scoring, type ScoringInput } from './scoring';
 import { TokenChoice, type Strategy } from './strategy';
 
 /** A model that is held for one generation. */
-export interface OpenModel extends DecoderModel, Disposable {}
+export interface OpenModel extends DecoderModel, Disposable {
+  /** Only these rows go on, if they are told apart: they are of different sources. */
+  keep?(rows: Int32Array): void;
+}
 
 /** What is generated from. */
 export interface GenerationInput {
   device: DeviceName;
   /** A model of so many rows a prompt. */
-  open(rowsPerPrompt: number): OpenModel;
+  open: (rowsPerPrompt: number) => OpenModel;
   /** What the decoder reads, one a prompt. */
   prompts: readonly PromptRow[];
   /** What processors take for the source: what the encoder read, padding included; without one, the prompts. */
   sources: readonly Int32Array[];
+  /** Tokens of a single prompt whose keys are in the model's cache already; fewer than it has. Default 0. */
+  held?: number | undefined;
   /** What guidance goes away from, one a prompt. */
   negatives?: readonly PromptRow[] | undefined;
 }
@@ -53,7 +58,7 @@ abstract class GenerationTask<Output> implements Task<Output> {
   readonly process: ((logits: Tensor) => Promise<Tensor>) | undefined;
 
   constructor(
-    { open, prompts, sources }: GenerationInput,
+    { open, prompts, sources, held }: GenerationInput,
     readonly settings: GenerationSettings,
     histories: RowsOptions['histories'] = 'rows',
   ) {
@@ -61,7 +66,10 @@ abstract class GenerationTask<Output> implements Task<Output> {
     const asksUser = userProcessors.length > 0 || allowedTokens !== undefined;
     const looksBack = asksUser || processors.length + warpers.length > 0;
     this.model = open(rowsPerPrompt);
-    this.rows = new Rows(this.model, prompts, rowsPerPrompt, { maxSteps, histories: looksBack ? histories : 'none' });
+    this.rows = new Rows(this.model, prompts, rowsPerPrompt, {
+      ...{ maxSteps, held },
+      histories: looksBack ? histories : 'none',
+    });
     this.scoring = new Scoring(this.rows, settings, sources);
     if (asksUser) this.process = (logits) => this.#processWithUser(logits);
     else if (returnScores) this.process = (logits) => this.#seen(scope(() => this.score(logits)));
@@ -72,9 +80,14 @@ abstract class GenerationTask<Output> implements Task<Output> {
     return this.strategy?.process(logits) ?? this.scoring.apply(logits);
   }
 
+  /** What processors look at beside what the scoring has. */
+  protected get scoringInput(): ScoringInput {
+    return {};
+  }
+
   /** Is told of scores that are picked from, where they are wanted. */
-  protected see(_: Float32Array): void {
-    throw new Error('these scores are not told');
+  protected see(scores: Float32Array): void {
+    throw new Error(`${scores.length} scores are told to nobody`);
   }
 
   async #seen(scores: Tensor): Promise<Tensor> {
@@ -100,15 +113,21 @@ abstract class GenerationTask<Output> implements Task<Output> {
     };
     const apply = (scores: Tensor, chain: typeof processors): Tensor => {
       using before = scores;
-      return scope(() => this.scoring.applyChain(before.reshape(before.shape), {}, chain));
+      return scope(() => this.scoring.applyChain(before.reshape(before.shape), this.scoringInput, chain));
     };
     let scores = this.scoring.guidance
       ? this.scoring.guidance.apply(logits)
       : scope(() => (numBeams > 1 ? logSoftmax(logits) : logits.reshape(logits.shape)));
     if (allowedTokens) {
       scores = await change(scores, (row, values) => {
-        const allowed = allowedTokens(Math.floor(row / historiesPerPrompt), rows[row]!);
-        const kept = Array.from(allowed, (id) => [id, values[id]!] as const);
+        const allowed: unknown = allowedTokens(Math.floor(row / historiesPerPrompt), rows[row]!);
+        if (!Array.isArray(allowed)) {
+          throw typeError('Model.generate', 'prefixAllowedTokensFn()', 'an array of token ids', allowed);
+        }
+        for (const [i, id] of (allowed as unknown[]).entries()) {
+          checkInteger('Model.generate', `prefixAllowedTokensFn()[${i}]`, id, 0, values.length - 1);
+        }
+        const kept = (allowed as number[]).map((id) => [id, values[id]!] as const);
         values.fill(-Infinity);
         for (const [id, score] of kept) values[id] = score;
       });
@@ -137,12 +156,24 @@ abstract class TokenTask extends GenerationTask<TokenNews> {
   /** Of the steps whose news has not come. */
   readonly #scores: Float32Array[] = [];
   readonly #live: Set<number>;
+  /** Which row each row of the model is: those that have ended drop out. */
+  #order: number[];
   /** Of a step. */
   protected abstract readonly widths: { news: number; report: number };
 
   constructor(input: GenerationInput, settings: GenerationSettings, histories?: RowsOptions['histories']) {
     super(input, settings, histories);
-    this.#live = new Set(Array.from({ length: this.rows.prompts.length * settings.numSequences }, (_, row) => row));
+    this.#order = Array.from({ length: this.rows.prompts.length * settings.numSequences }, (_, row) => row);
+    this.#live = new Set(this.#order);
+  }
+
+  /** Places of the rows that go on, among those that the model has; undefined where it has no others. */
+  protected get places(): Int32Array | undefined {
+    if (this.#live.size === this.#order.length) return undefined;
+    return Int32Array.from([...this.#order.keys()].filter((place) => this.#live.has(this.#order[place]!)));
+  }
+  protected moveUp(places: Int32Array): void {
+    this.#order = Array.from(places, (place) => this.#order[place]!);
   }
 
   /** No more is wanted of a row. */
@@ -159,18 +190,19 @@ abstract class TokenTask extends GenerationTask<TokenNews> {
 
   *receive(news: Int32Array): Generator<TokenNews, void, undefined> {
     const { widths } = this;
-    const count = this.rows.prompts.length * this.settings.numSequences;
+    const count = this.#order.length;
     const steps = news.length / widths.news;
     const scores = this.#scores.splice(0, steps);
-    for (const row of this.#live) {
+    for (const [place, row] of this.#order.entries()) {
+      if (!this.#live.has(row)) continue;
       const told: TokenNews = { row, tokens: [], facts: [], scores: [] };
       for (let step = 0; step < steps; ++step) {
         const at = step * widths.news;
-        told.tokens.push(news[at + row]!);
-        const report = at + count + row * widths.report;
+        told.tokens.push(news[at + place]!);
+        const report = at + count + place * widths.report;
         if (widths.report > 0) told.facts.push(readTokenReport(news.subarray(report, report + widths.report)));
         const all = scores[step];
-        if (all) told.scores.push(all.slice((row * all.length) / count, ((row + 1) * all.length) / count));
+        if (all) told.scores.push(all.slice((place * all.length) / count, ((place + 1) * all.length) / count));
       }
       yield told;
     }
@@ -200,8 +232,25 @@ class ChoiceTask extends TokenTask {
     await this.#guidance?.start(channel);
   }
 
+  get canNarrow(): boolean {
+    return !this.#guidance && !this.done && this.places !== undefined;
+  }
+
+  narrow(): void {
+    const { places } = this;
+    if (!places) return;
+    this.strategy.keep(places);
+    this.scoring.keep(places);
+    this.rows.keep(places);
+    this.model.keep?.(places);
+    this.moveUp(places);
+  }
+
   protected get widths() {
     return { news: this.strategy.newsWidth, report: this.strategy.reportWidth };
+  }
+  protected override get scoringInput(): ScoringInput {
+    return this.strategy.scoringInput;
   }
 }
 
@@ -324,7 +373,7 @@ class ConstrainedTask extends GenerationTask<Hypothesis[][]> {
 export function continueRows(
   input: GenerationInput,
   settings: GenerationSettings,
-): { news: AsyncGenerator<TokenNews, void, undefined>; end(row: number): void } {
+): { news: AsyncGenerator<TokenNews, void, undefined>; end: (row: number) => void } {
   let task: TokenTask | undefined;
   const Kind = settings.mode === 'contrastive' ? ContrastiveTask : ChoiceTask;
   const begin = () => (task = new Kind(input, settings));

@@ -1,10 +1,9 @@
 import { add, mul, sub } from '../ops/arithmetic';
 import { logSoftmax } from '../ops/softmax';
-import type { PromptRow } from '../prompt';
 import type { Channel } from '../tensor/program';
 import { scope } from '../tensor/scope';
 import type { Tensor } from '../tensor/tensor';
-import type { DecoderModel } from './model';
+import type { DecoderModel, PromptRow } from './model';
 import { prefill } from './prefill';
 import { Rows } from './rows';
 

@@ -18,6 +18,8 @@ export interface LoopSettings {
   /** Milliseconds after which no step begins. */
   maxTime: number;
   signal: AbortSignal | undefined;
+  /** The signal ends the work between steps only, so that the cache may be used again. Default false. */
+  keepsCache?: boolean | undefined;
 }
 
 /** What a generation runs. */
@@ -37,6 +39,9 @@ export interface Task<Output> extends Disposable {
   receive(news: Int32Array): Iterable<Output>;
   /** Nothing more is wanted. */
   readonly done: boolean;
+  /** Whether there are rows of which nothing more is wanted, and which `narrow` takes out between steps. */
+  readonly canNarrow?: boolean;
+  narrow?(): void;
   /** Once no more steps come, while the tensors are there. */
   finish(): Promise<Iterable<Output>>;
 }
@@ -69,7 +74,8 @@ export async function* decode<Output>(
   signal?.throwIfAborted();
   using channel = new Channel(device);
   const abort = () => {
-    channel.abort();
+    if (settings.keepsCache) channel.stop();
+    else channel.abort();
   };
   signal?.addEventListener('abort', abort);
   try {
@@ -95,7 +101,7 @@ export type Steps = AsyncGenerator<Int32Array, void, undefined>;
 
 /** Reads the prompts and replays a recorded step. */
 async function* replay<Output>(run: Run<Output>): Steps {
-  const { channel, signal, maxSteps, deadline } = run;
+  const { channel, maxSteps } = run;
   const { rows } = run.task;
   const strategy = run.task.strategy!;
   const choose = (logits: Tensor) => {
@@ -109,35 +115,60 @@ async function* replay<Output>(run: Run<Output>): Steps {
       });
     });
   }
+  const left: StepsLeft = { unasked: maxSteps - 1, missing: maxSteps };
+  for (let ended = false; !ended;) {
+    ended = yield* loopSteps(run, left);
+    if (ended) return;
+    channel.guard(() => {
+      run.task.narrow?.();
+    });
+  }
+}
+
+interface StepsLeft {
+  /** Steps that no loop was asked for. */
+  unasked: number;
+  /** Steps whose news has not come. */
+  missing: number;
+}
+
+/** Fewer steps than this are not worth a new recording. */
+const WORTH_NARROWING = 8;
+
+/** Replays a recorded step: whether that was the end, or else there are rows to be taken out. */
+async function* loopSteps<Output>(
+  { task, channel, signal, deadline }: Run<Output>,
+  left: StepsLeft,
+): AsyncGenerator<Int32Array, boolean, undefined> {
+  const { rows } = task;
+  const strategy = task.strategy!;
   using program = Program.record(() => {
-    choose(step(rows));
+    const logits = step(rows);
+    strategy.pick(strategy.process(logits), logits, channel);
   });
   const loops: number[] = []; // steps asked of each loop in the queue
-  let unasked = maxSteps - 1; // steps that no loop was asked for
-  let missing = maxSteps * strategy.newsWidth; // numbers yet to come
-  for (let done = false; !done && missing > 0;) {
+  for (let done = false; !done && left.missing > 0;) {
     signal?.throwIfAborted(); // loops queued from here on would run no step, and tell of none that failed
-    if (performance.now() >= deadline) {
-      channel.stop();
-      unasked = 0;
-      done = loops.length === 0; // what was queued still tells what it did
-    }
-    while (loops.length < LOOPS_QUEUED && unasked > 0) {
-      const count = Math.min(LOOP_STEPS, unasked);
+    const late = performance.now() >= deadline;
+    const narrows = !late && task.canNarrow === true && left.unasked >= WORTH_NARROWING;
+    if ((late || narrows) && loops.length === 0 && left.missing === left.unasked) return late;
+    while (!late && !narrows && loops.length < LOOPS_QUEUED && left.unasked > 0) {
+      const count = Math.min(LOOP_STEPS, left.unasked);
       program.loop(channel, count);
       loops.push(count);
-      unasked -= count;
+      left.unasked -= count;
     }
-    for (const news of done ? [] : await channel.take()) {
+    for (const news of await channel.take()) {
       if (news.error) throw news.error;
       // A loop that ran out of its turn gives back what it did not do.
-      for (const count of loops.splice(0, news.finishedLoops)) unasked += count;
-      unasked -= news.steps;
-      missing -= news.tokens.length;
+      for (const count of loops.splice(0, news.finishedLoops)) left.unasked += count;
+      left.unasked -= news.steps;
+      left.missing -= news.tokens.length / strategy.newsWidth;
       done ||= news.done;
       if (news.tokens.length > 0) yield news.tokens;
     }
   }
+  return true;
 }
 
 /** Reads the prompts and runs step by step, with the logits in JavaScript's hands in between. */

@@ -1,5 +1,7 @@
 import type { KVCache } from '../ops/kv-cache';
 import type { DeviceName } from '../tensor/device';
+import { scope } from '../tensor/scope';
+import { gatherRows } from '../ops/gather-rows';
 import { tensor, type Tensor } from '../tensor/tensor';
 
 /** Ragged tokens of a step: N of R rows. */
@@ -27,6 +29,16 @@ export interface StepOutput {
   hidden?: Tensor | undefined;
 }
 
+/** A prompt as the model reads it. */
+export interface PromptRow {
+  /** Token ids. */
+  readonly tokens: Int32Array;
+  /** The same with the padding that the caller gave. */
+  readonly padded: Int32Array;
+  /** Of what is padded, 1: a token, 0: padding; undefined: nothing is. */
+  readonly mask: Int32Array | undefined;
+}
+
 /** All that generation knows of a model. */
 export interface DecoderModel {
   readonly device: DeviceName;
@@ -44,4 +56,13 @@ export function int32(device: DeviceName, values: readonly number[] | Int32Array
 export function cumulative(lengths: readonly number[]): number[] {
   let total = 0;
   return [0, ...lengths.map((length) => (total += length))];
+}
+
+/** x [R, …] becomes x[rows]: what it was is disposed of. */
+export function keepRows(x: Tensor, rows: Int32Array): Tensor {
+  using before = x;
+  const { shape, device } = before;
+  return scope(() =>
+    gatherRows(before.reshape([shape[0]!, -1]), int32(device, rows)).reshape([rows.length, ...shape.slice(1)]),
+  );
 }

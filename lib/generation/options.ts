@@ -2,7 +2,6 @@ import { randomInt } from 'node:crypto';
 import { checkBoolean, checkInteger, checkNumber, checkOptions, rangeError, typeError } from '../check';
 import type { EarlyStopping } from '../ops/beam';
 import type { LogitsProcessor } from '../ops/logits-processors';
-import type { Prompt } from '../prompt';
 import type { Word } from './constraints';
 import { stepsOf, type GenerationLimits } from './limits';
 import { ASKS_FOR_SAMPLING, checkMode, isFor, modeOf, type Mode } from './modes';
@@ -17,6 +16,8 @@ export type UserProcessor = (scores: Float32Array, tokens: Int32Array, row: numb
 /** Tokens that may come next, by a prompt's row and the tokens of the sequence so far. */
 export type AllowedTokens = (row: number, tokens: Int32Array) => readonly number[];
 
+type Ids = readonly number[] | Int32Array;
+
 /** How to continue a prompt: docs/generation.md. Defaults come from the folder's generation_config.json, then from here. */
 export interface GenerationOptions extends ProcessorOptions {
   /** Tokens to add at most. Default: what the context has room for. */
@@ -28,7 +29,7 @@ export interface GenerationOptions extends ProcessorOptions {
   /** Token, or tokens, that end a sequence; null: none. */
   eosTokenId?: number | readonly number[] | null | undefined;
   /** What rows that have ended are filled with. Default: the first end token, or 0. */
-  padTokenId?: number | null | undefined;
+  padTokenId?: number | undefined;
   /** Texts that end a sequence; they are not part of the result. */
   stopStrings?: string | readonly string[] | undefined;
 
@@ -62,10 +63,10 @@ export interface GenerationOptions extends ProcessorOptions {
   /** Classifier-free guidance (Sanchez et al., 2023): above 1, logits go away from those without the prompt. Default 1. */
   guidanceScale?: number | undefined;
   /** What guidance goes away from, as text or token ids. Default: the prompt's last token. */
-  negativePrompt?: Prompt | undefined;
+  negativePrompt?: string | Ids | readonly string[] | readonly Ids[] | undefined;
 
   /** Encoder-decoders: what the target begins with, start token included; one row for all, or one a row. */
-  decoderIds?: readonly number[] | Int32Array | readonly (readonly number[] | Int32Array)[] | undefined;
+  decoderIds?: Ids | readonly Ids[] | undefined;
   /** Encoder-decoders: the token before all. Default: the model's. */
   decoderStartTokenId?: number | undefined;
 
@@ -132,6 +133,8 @@ export interface GenerationSettings {
   capture: readonly string[];
   prefillChunkSize: number;
   signal: AbortSignal | undefined;
+  /** See LoopSettings. */
+  keepsCache?: boolean | undefined;
 }
 
 const count =
@@ -210,7 +213,7 @@ export function resolveOptions(
   checkValues(name, given);
   const { options, mode } = withDefaults(name, given, defaults);
   const eosTokenIds = tokenIds(name, 'eosTokenId', options.eosTokenId ?? [], limits.vocabSize);
-  const padTokenId = options.padTokenId ?? eosTokenIds[0] ?? 0;
+  const padTokenId = options.padTokenId === undefined ? (eosTokenIds[0] ?? 0) : options.padTokenId;
   checkInteger(name, 'padTokenId', padTokenId, 0, limits.vocabSize - 1);
   const { numBeams = 1, numBeamGroups = 1, numReturnSequences = 1, bestOf = numReturnSequences } = options;
   const rowsPerPrompt = numBeams > 1 ? numBeams : mode === 'contrastive' ? options.topK! : bestOf;
@@ -340,7 +343,7 @@ function keysOf(name: string, seed: unknown, batch: number, perPrompt: number): 
     return rows.map((row) => ({ seed: seeds[Math.floor(row / perPrompt)] as number, sequence: row % perPrompt }));
   }
   if (seed !== undefined) checkInteger(name, 'seed', seed, 0);
-  const same = (seed as number | undefined) ?? randomInt(2 ** 47);
+  const same = seed ?? randomInt(2 ** 47);
   return rows.map((sequence) => ({ seed: same, sequence }));
 }
 

@@ -11,7 +11,7 @@ import type { Rows } from './rows';
  * @returns logits [R, V] of the last token of each row.
  */
 export async function prefill(rows: Rows, prefillChunkSize: number, channel: Channel): Promise<Tensor> {
-  let left = Math.max(...rows.prompts.map(({ tokens }) => tokens.length));
+  let left = Math.max(...rows.prompts.map(({ tokens }) => tokens.length)) - rows.held;
   for (; left > prefillChunkSize; left -= prefillChunkSize) {
     using logits = channel.guard(() => readChunk(rows, left, left - prefillChunkSize));
     await logits.ready();
@@ -37,7 +37,7 @@ function readChunk(rows: Rows, from: number, to: number): Tensor {
   const { model, prompts, perPrompt, cache } = rows;
   const { device } = model;
   return scope(() => {
-    const begins = prompts.map(({ tokens }) => Math.max(0, tokens.length - from));
+    const begins = prompts.map(({ tokens }) => Math.max(rows.held, tokens.length - from));
     const parts = prompts.map(({ tokens }, b) => tokens.subarray(begins[b], Math.max(0, tokens.length - to)));
     const lengths = parts.flatMap((part) => [part.length, ...new Array<number>(perPrompt - 1).fill(0)]);
     const ends = cumulative(parts.map((part) => part.length)).slice(1);

@@ -1,8 +1,7 @@
 import { appendTokens, reorderRows } from '../ops/beam';
 import type { KVCache } from '../ops/kv-cache';
-import type { PromptRow } from '../prompt';
 import { tensor, type Tensor } from '../tensor/tensor';
-import { cumulative, int32, type DecoderModel } from './model';
+import { cumulative, int32, keepRows, type DecoderModel, type PromptRow } from './model';
 
 /** What processors look back on. */
 export interface History {
@@ -18,17 +17,21 @@ export interface RowsOptions {
   maxSteps: number;
   /** What processors look back on: that of every row, one a prompt where its rows always have the same, or nothing. */
   histories: 'rows' | 'prompts' | 'none';
+  /** Tokens of each prompt whose keys are there. Default 0. */
+  held?: number | undefined;
 }
 
 /** The rows of a model that continue B prompts, `perPrompt` each, side by side: what stays on the device between steps. */
 export class Rows implements Disposable {
-  readonly cache: KVCache;
+  cache: KVCache;
   /** [R] int32: the tokens that the next step reads. */
-  readonly tokens: Tensor;
+  tokens: Tensor;
   /** [R + 1] int32: of a step of one token a row. */
-  readonly single: Tensor;
+  single: Tensor;
   /** Undefined where nobody looks back. */
-  readonly history: History | undefined;
+  history: History | undefined;
+  /** Tokens of each prompt whose keys are there from the beginning. */
+  readonly held: number;
   /** Sequences of a prompt that have a history. */
   readonly historiesPerPrompt: number;
 
@@ -36,22 +39,21 @@ export class Rows implements Disposable {
     readonly model: DecoderModel,
     readonly prompts: readonly PromptRow[],
     readonly perPrompt: number,
-    { maxSteps, histories }: RowsOptions,
+    { maxSteps, histories, held = 0 }: RowsOptions,
   ) {
     const { device } = model;
-    const { count } = this;
+    const count = (this.count = prompts.length * perPrompt);
     const longest = Math.max(...prompts.map(({ tokens }) => tokens.length));
     this.cache = model.createCache(count, longest + maxSteps);
     this.tokens = int32(device, new Int32Array(count));
     this.single = int32(device, cumulative(new Array<number>(count).fill(1)));
+    this.held = held;
     this.historiesPerPrompt = histories === 'prompts' ? 1 : perPrompt;
     this.history = histories === 'none' ? undefined : this.#startHistory(maxSteps);
   }
 
   /** R */
-  get count(): number {
-    return this.prompts.length * this.perPrompt;
-  }
+  count: number;
 
   /** Of each history: the prompt as it was given. */
   get given(): Int32Array[] {
@@ -83,6 +85,23 @@ export class Rows implements Disposable {
   reorder(sources: Tensor): void {
     this.cache.reorder(sources, this.perPrompt);
     if (this.history && this.historiesPerPrompt > 1) reorderRows(sources, this.perPrompt, this.history.tokens);
+  }
+
+  /** Only these rows go on: what is theirs moves up. Rows of a prompt need not be side by side any more. */
+  keep(rows: Int32Array): void {
+    const { cache, history, model } = this;
+    this.count = rows.length;
+    this.cache = cache.pick(rows);
+    cache.dispose();
+    this.tokens = keepRows(this.tokens, rows);
+    this.single.dispose();
+    this.single = int32(model.device, cumulative(new Array<number>(rows.length).fill(1)));
+    if (!history) return;
+    this.history = {
+      tokens: keepRows(history.tokens, rows),
+      lengths: keepRows(history.lengths, rows),
+      promptLengths: keepRows(history.promptLengths, rows),
+    };
   }
 
   /** After the prompts were read, by the first row of each: all rows of a prompt hold it. */

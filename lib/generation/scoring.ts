@@ -3,7 +3,7 @@ import { processLogits } from '../ops/process-logits';
 import { samplingKeys } from '../ops/sample';
 import { tensor, type Tensor } from '../tensor/tensor';
 import type { Guidance } from './guidance';
-import { int32 } from './model';
+import { int32, keepRows } from './model';
 import type { Rows } from './rows';
 
 export interface ScoringSettings {
@@ -27,12 +27,12 @@ export interface ScoringInput {
 /** From logits to the scores that a token is picked by: the processors, and what they look at. */
 export class Scoring implements Disposable {
   readonly #chain: readonly LogitsProcessor[];
-  readonly #maxLengths: Tensor | undefined;
-  readonly #source: { tokens: Tensor; lengths: Tensor } | undefined;
+  #maxLengths: Tensor | undefined;
+  #source: { tokens: Tensor; lengths: Tensor } | undefined;
   /** What comes before the processors, if anything. */
   guidance: Guidance | undefined;
   /** [R, 3] int32, or one a prompt; undefined where nothing is drawn. */
-  readonly keys: Tensor | undefined;
+  keys: Tensor | undefined;
 
   /** @param sources what an encoder read, padding included, one a prompt; or the prompts. */
   constructor(
@@ -80,6 +80,18 @@ export class Scoring implements Disposable {
       }),
       ...(this.keys?.shape[0] === this.rows.count && { keys: this.keys, steps: cache.lengths }),
     });
+  }
+
+  /** Only these rows go on: see Rows.keep, which comes after. */
+  keep(rows: Int32Array): void {
+    const perSource = this.#source ? this.rows.count / this.#source.lengths.shape[0]! : 1;
+    if (this.#source) {
+      const sources = rows.map((row) => Math.floor(row / perSource));
+      const { tokens, lengths } = this.#source;
+      this.#source = { tokens: keepRows(tokens, sources), lengths: keepRows(lengths, sources) };
+    }
+    if (this.#maxLengths) this.#maxLengths = keepRows(this.#maxLengths, rows);
+    if (this.keys) this.keys = keepRows(this.keys, rows);
   }
 
   [Symbol.dispose](): void {

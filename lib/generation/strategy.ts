@@ -4,9 +4,9 @@ import { drawTokens, endOfSequence } from '../ops/sample';
 import { tokenReport } from '../ops/token-report';
 import type { Channel } from '../tensor/program';
 import { tensor, type Tensor } from '../tensor/tensor';
-import { int32 } from './model';
+import { int32, keepRows } from './model';
 import type { Rows } from './rows';
-import type { Scoring } from './scoring';
+import type { Scoring, ScoringInput } from './scoring';
 
 /** How a step ends: what becomes of the logits. */
 export interface Strategy extends Disposable {
@@ -31,10 +31,10 @@ export interface TokenChoiceSettings {
  * where log-probabilities are wanted, their reports.
  */
 export class TokenChoice implements Strategy {
-  readonly #finished: Tensor;
+  #finished: Tensor;
   readonly #ends: Tensor;
   /** [R] float32: of mirostat, twice the surprise that it aims at, to begin with. */
-  readonly #mu: Tensor | undefined;
+  #mu: Tensor | undefined;
 
   constructor(
     readonly rows: Rows,
@@ -57,8 +57,12 @@ export class TokenChoice implements Strategy {
     return this.rows.count * (1 + this.reportWidth);
   }
 
+  get scoringInput(): ScoringInput {
+    return { mu: this.#mu };
+  }
+
   process(logits: Tensor): Tensor {
-    return this.scoring.apply(logits, { mu: this.#mu });
+    return this.scoring.apply(logits, this.scoringInput);
   }
 
   pick(scores: Tensor, logits: Tensor, channel: Channel): void {
@@ -72,6 +76,12 @@ export class TokenChoice implements Strategy {
     rows.remember(rows.tokens);
     const report = logprobs === undefined ? [] : [tokenReport(logits, chosen, logprobs).reshape([-1])];
     channel.emit(report.length === 0 ? rows.tokens : concat([rows.tokens, ...report]), this.#finished);
+  }
+
+  /** Only these rows go on: see Rows.keep. */
+  keep(rows: Int32Array): void {
+    this.#finished = keepRows(this.#finished, rows);
+    if (this.#mu) this.#mu = keepRows(this.#mu, rows);
   }
 
   [Symbol.dispose](): void {

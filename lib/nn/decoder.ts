@@ -1,4 +1,5 @@
 import { KVCache } from '../ops/kv-cache';
+import { PagePool } from '../ops/page-pool';
 import type { DeviceName } from '../tensor/device';
 import { scope } from '../tensor/scope';
 import type { FloatDType, Tensor } from '../tensor/tensor';
@@ -72,9 +73,18 @@ export class Decoder implements Disposable {
   }
 
   createCache(batch: number, capacity: number): KVCache {
+    return new KVCache({ ...this.#cacheOptions, batch, capacity });
+  }
+
+  /** Pages for sequences that come and go. */
+  createPool(): PagePool {
+    return new PagePool(this.#cacheOptions);
+  }
+
+  get #cacheOptions() {
     const { numLayers, numKvHeads, headDim } = this.options;
     const { device, dtype } = this;
-    return new KVCache({ numLayers, batch, capacity, numKvHeads, headDim, device, dtype });
+    return { numLayers, numKvHeads, headDim, device, dtype };
   }
 
   /** Runs a step and advances its cache. */

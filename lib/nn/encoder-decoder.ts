@@ -64,6 +64,11 @@ export class Source implements Disposable {
     return new Source(this.keys.repeat(times));
   }
 
+  /** These rows, in the same memory. Both are to be disposed of. */
+  pick(rows: Int32Array): Source {
+    return new Source(this.keys.pick(rows));
+  }
+
   [Symbol.dispose](): void {
     this.keys.dispose();
     this.hidden?.dispose();

@@ -76,6 +76,11 @@ export class CachedKeys implements Disposable {
     return new CachedKeys(this.picked(Int32Array.from({ length: batch * times }, (_, row) => Math.floor(row / times))));
   }
 
+  /** For the library: these sequences, for reading, in the same pages. */
+  pick(rows: Int32Array): CachedKeys {
+    return new CachedKeys(this.picked(rows));
+  }
+
   /** These sequences, as they are now, in the same pages. */
   protected picked(rows: Int32Array): CacheParts {
     return scope(() => {
@@ -137,7 +142,7 @@ export class KVCache extends CachedKeys {
   }
 
   /** For the library: these sequences go on in the same pages; this cache is then to be disposed of. */
-  pick(rows: Int32Array): KVCache {
+  override pick(rows: Int32Array): KVCache {
     return new KVCache(this.picked(rows));
   }
 

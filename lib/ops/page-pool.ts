@@ -5,11 +5,16 @@ import { tensor, unwrap, wrap, type FloatDType, type Tensor } from '../tensor/te
 import { concat } from './concat';
 import { CacheParts, KVCache, PAGE_KEYS } from './kv-cache';
 
-/** Pages of keys and values of every layer, for sequences that come and go and may share them. */
-export class PagePool implements Disposable {
+/**
+ * Pages of keys and values of every layer, for sequences that come and go and may share them. Its memory goes with the
+ * last of its users.
+ */
+export class PagePool {
   #pages: Tensor[] = [];
   /** Of each page, by how many sequences it is held. */
   readonly #holders: number[] = [];
+  #turns: Promise<void> = Promise.resolve();
+  #users = 0;
 
   constructor(
     readonly options: {
@@ -43,6 +48,22 @@ export class PagePool implements Disposable {
 
   release(table: readonly number[]): void {
     for (const page of table) this.#drop(page);
+  }
+
+  /** The pages that hold `held` keys; the others are given back. */
+  trim(table: readonly number[], held: number): number[] {
+    const kept = table.slice(0, Math.ceil(held / PAGE_KEYS));
+    this.release(table.slice(kept.length));
+    return kept;
+  }
+
+  /** Resolves when those who asked before are done; to be told when this one is. */
+  async turn(): Promise<() => void> {
+    const before = this.#turns;
+    let done = (): void => undefined;
+    this.#turns = new Promise((resolve) => (done = resolve));
+    await before;
+    return done;
   }
 
   /** A cache of one sequence in these pages, which holds `held` keys. */
@@ -82,7 +103,10 @@ export class PagePool implements Disposable {
       scope(() => {
         const more = wrap(native.emptyTensor(shape, dtype, number));
         const held = before[layer];
-        return held ? concat([held, more]) : more;
+        if (!held) return more;
+        const none = tensor(Int32Array.of(-1, -1), [1, 2], { device });
+        native.copyPages(unwrap('PagePool', 'copies', none), unwrap('PagePool', 'pages', more)); // so that it has memory
+        return concat([held, more]);
       }),
     );
     for (const pages of before) pages.dispose();
@@ -95,7 +119,11 @@ export class PagePool implements Disposable {
     for (const pages of this.#pages) native.copyPages(handle, unwrap('PagePool', 'pages', pages));
   }
 
-  [Symbol.dispose](): void {
-    for (const pages of this.#pages) pages.dispose();
+  retain(): void {
+    this.#users += 1;
+  }
+  letGo(): void {
+    this.#users -= 1;
+    if (this.#users === 0) for (const pages of this.#pages) pages.dispose();
   }
 }

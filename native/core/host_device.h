@@ -11,6 +11,8 @@
 /// each device instantiates it with a team of its own.
 #if defined(__CUDACC__)
 #define HEDDLE_TEAM __device__ __forceinline__
+#define HEDDLE_TEAM_CALL __device__ __noinline__  // long, and used in several places
 #else
 #define HEDDLE_TEAM inline
+#define HEDDLE_TEAM_CALL inline
 #endif

@@ -40,7 +40,7 @@ HEDDLE_KERNEL(kElementThreads)
 add_noise(int64_t width, const uint32_t* all_keys, const uint32_t* step, const float* x, float* out) {
   const int64_t row = block_y();
   const uint32_t* const keys = all_keys + row * 3;
-  for_each<int64_t>(ceil_div(width, 4), [&](int64_t block) {
+  for_each<int64_t>((width + 3) / 4, [&](int64_t block) {
     const PhiloxWords words =
         philox(keys[0], keys[1], *step, keys[2], static_cast<uint32_t>(block), PhiloxUse::kGumbel);
     HEDDLE_UNROLL

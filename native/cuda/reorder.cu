@@ -38,7 +38,6 @@ reorder_groups(int64_t rows, int64_t pages, const int32_t* sources, const int32_
     table[(first + r) * pages + page] = group.old_table[group.source(r) * pages + page];
   }
   if (thread_index() == 0) group.deal_pages(table + first * pages, copies + 2 * first);
-  sync_block();  // all have read the lengths
   for (int64_t r = thread_index(); r < rows; r += kThreads) lengths[first + r] = static_cast<int32_t>(keys);
 }
 

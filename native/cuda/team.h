@@ -27,6 +27,14 @@ struct ScoreScratch {
   bool exists() const { return weights && keys; }
 };
 
+/// BlockTeam::find, which many processors call.
+HEDDLE_DEVICE_CALL uint64_t find_place(Histogram& histogram, const uint32_t* keys, const float* weights, int64_t n,
+                                       Weight target) {
+  const auto weigh = [=](int64_t i) { return weights ? scores::fixed_point(weights[i]) : Weight{1}; };
+  const auto place = [=](int64_t i) { return scores::place_of(keys ? keys[i] : 0, i); };
+  return radix_select(n, keys ? 64 : 32, target, histogram, place, weigh);
+}
+
 /// A block as a team: see scores/row.h.
 struct BlockTeam {
   TeamMemory& memory;
@@ -56,9 +64,7 @@ struct BlockTeam {
   }
 
   HEDDLE_DEVICE uint64_t find(const uint32_t* keys, const float* weights, int64_t n, Weight target) const {
-    const auto weigh = [=](int64_t i) { return weights ? scores::fixed_point(weights[i]) : Weight{1}; };
-    const auto place = [=](int64_t i) { return scores::place_of(keys ? keys[i] : 0, i); };
-    return radix_select(n, keys ? 64 : 32, target, memory.histogram, place, weigh);
+    return find_place(memory.histogram, keys, weights, n, target);
   }
 
   HEDDLE_DEVICE uint32_t add_to(uint32_t* at, uint32_t value) const { return atomic_add(at, value); }

@@ -108,4 +108,20 @@ inline void check_int32_vector(const char* function, const char* argument, const
   check_dense(function, argument, tensor);
 }
 
+/// The same of float32.
+inline void check_float32_vector(const char* function, const char* argument, const Tensor* tensor, int64_t count) {
+  check_strided(function, argument, tensor);
+  check_dtype(function, argument, tensor, DType::kFloat32);
+  check_shape(function, argument, tensor, Shape{count});
+  check_dense(function, argument, tensor);
+}
+
+/// Scores of a vocabulary that is not empty: [N, V] float32.
+inline void check_logits(const char* function, const Tensor* logits) {
+  check_strided(function, "logits", logits);
+  check_dtype(function, "logits", logits, DType::kFloat32);
+  check_rank(function, "logits", logits, 2, 2);
+  if (logits->shape[1] == 0) throw_range_error("[", function, "] logits have no tokens: shape ", logits->shape);
+}
+
 }  // namespace heddle

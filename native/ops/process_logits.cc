@@ -169,21 +169,13 @@ void check_state(const ProcessLogits& op, int64_t sequences, int64_t rows) {
     if (!op.steps) throw_type_error("[process_logits] keys need steps");
   }
   if (op.steps) check_int32_vector(kName, "steps", op.steps, sequences);
-  if (op.mu) {
-    check_strided(kName, "mu", op.mu);
-    check_dtype(kName, "mu", op.mu, DType::kFloat32);
-    check_shape(kName, "mu", op.mu, Shape{sequences});
-    check_dense(kName, "mu", op.mu);
-  }
+  if (op.mu) check_float32_vector(kName, "mu", op.mu, sequences);
 }
 
 }  // namespace
 
 Tensor* process_logits(Runtime& runtime, ProcessLogits op, const int32_t* code, int64_t words) {
-  check_strided(kName, "logits", op.logits);
-  check_dtype(kName, "logits", op.logits, DType::kFloat32);
-  check_rank(kName, "logits", op.logits, 2, 2);
-  if (op.logits->shape[1] == 0) throw_range_error("[process_logits] logits have no tokens: shape ", op.logits->shape);
+  check_logits(kName, op.logits);
   if (op.rows) check_int32_vector(kName, "rows", op.rows, op.rows->numel());
   const int64_t sequences = op.logits->shape[0], rows = op.rows ? op.rows->numel() : sequences;
   check_state(op, sequences, rows);

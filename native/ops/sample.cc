@@ -6,22 +6,14 @@
 namespace heddle {
 
 Sample sample(Runtime& runtime, Sample op, bool wants_log_probs) {
-  check_strided(Sample::kName, "logits", op.scores);
-  check_dtype(Sample::kName, "logits", op.scores, DType::kFloat32);
-  check_rank(Sample::kName, "logits", op.scores, 2, 2);
+  check_logits(Sample::kName, op.scores);
   const int64_t rows = op.scores->shape[0];
-  if (op.scores->shape[1] == 0) throw_range_error("[sample] logits have no tokens: shape ", op.scores->shape);
   check_strided(Sample::kName, "keys", op.keys);
   check_dtype(Sample::kName, "keys", op.keys, DType::kInt32);
   check_shape(Sample::kName, "keys", op.keys, Shape{rows, 3});
   check_dense(Sample::kName, "keys", op.keys);
   check_int32_vector(Sample::kName, "steps", op.steps, rows);
-  if (op.mu) {
-    check_strided(Sample::kName, "mu", op.mu);
-    check_dtype(Sample::kName, "mu", op.mu, DType::kFloat32);
-    check_shape(Sample::kName, "mu", op.mu, Shape{rows});
-    check_dense(Sample::kName, "mu", op.mu);
-  }
+  if (op.mu) check_float32_vector(Sample::kName, "mu", op.mu, rows);
   op.scores = dense(runtime, op.scores);
   op.out = runtime.make(op.scores, DType::kInt32, Shape{rows});
   if (wants_log_probs) op.log_probs = runtime.make(op.scores, DType::kFloat32, Shape{rows});

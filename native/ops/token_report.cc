@@ -7,11 +7,8 @@ namespace heddle {
 
 Tensor* token_report(Runtime& runtime, TokenReport op) {
   constexpr auto kName = TokenReport::kName;
-  check_strided(kName, "logits", op.logits);
-  check_dtype(kName, "logits", op.logits, DType::kFloat32);
-  check_rank(kName, "logits", op.logits, 2, 2);
+  check_logits(kName, op.logits);
   const int64_t rows = op.logits->shape[0], vocabulary = op.logits->shape[1];
-  if (vocabulary == 0) throw_range_error("[token_report] logits have no tokens: shape ", op.logits->shape);
   check_int32_vector(kName, "tokens", op.tokens, rows);
   const int64_t most = std::min(vocabulary, TokenReport::kMaxAlternatives);
   if (op.alternatives < 0 || op.alternatives > most) {

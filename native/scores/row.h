@@ -46,7 +46,7 @@ struct Normalizer {
 
 /// Fills weights [count]. False where there is no softmax: NaN, or no finite largest score.
 template <typename Team>
-HEDDLE_TEAM bool weigh(const Team& team, const float* scores, int64_t count, float* weights, Normalizer& n) {
+HEDDLE_TEAM_CALL bool weigh(const Team& team, const float* scores, int64_t count, float* weights, Normalizer& n) {
   n.top = team.top_of(scores, count);
   if (!(fabsf(n.top) < -kRemoved)) return false;
   team.weigh(scores, n.top, count, weights);
@@ -58,8 +58,8 @@ HEDDLE_TEAM bool weigh(const Team& team, const float* scores, int64_t count, flo
 
 /// In nats, once weights are there.
 template <typename Team>
-HEDDLE_TEAM double entropy_of(const Team& team, const float* scores, int64_t count, const float* weights,
-                              const Normalizer& n) {
+HEDDLE_TEAM_CALL double entropy_of(const Team& team, const float* scores, int64_t count, const float* weights,
+                                   const Normalizer& n) {
   const float top = n.top;
   const auto term = [=](int64_t i) {
     return weights[i] > 0 ? static_cast<double>(weights[i] * (scores[i] - top)) : 0.0;
@@ -68,7 +68,7 @@ HEDDLE_TEAM double entropy_of(const Team& team, const float* scores, int64_t cou
 }
 
 template <typename Team>
-HEDDLE_TEAM Weight total_weight(const Team& team, const float* weights, int64_t count) {
+HEDDLE_TEAM_CALL Weight total_weight(const Team& team, const float* weights, int64_t count) {
   return team.template reduce<Weight>(
       count, 0, [=](int64_t i) { return fixed_point(weights[i]); }, Add{});
 }

@@ -43,6 +43,13 @@ test('score and info tell what the library tells', async () => {
   expect(heddle(['info', model]).stdout).toMatch(/parameters +1\.21 M\n/);
 });
 
+test('beams', async () => {
+  await using loaded = await loadModel(model);
+  const { text } = await loaded.generate('To be', { maxNewTokens: 12, numBeams: 3, doSample: false });
+  const flags = ['-n', '12', '--num-beams', '3', '--greedy'];
+  expect(heddle(['generate', model, 'To', 'be', ...flags]).stdout).toBe(`${text}\n`);
+});
+
 test('devices and bench', () => {
   const { stdout } = heddle(['devices', '--json']);
   expect((JSON.parse(stdout) as { device: string }[])[0]).toMatchObject({ device: 'cpu' });

@@ -109,7 +109,17 @@ for (const name of fixtureNames('models')) {
       const { name: caseName, inputs, outputs } = forward;
       const { architecture } = fixture.cases;
       const place = (output: string) => pathOf(output, { forward, architecture });
-      const supported = Object.keys(outputs).filter((output) => output in OUTPUTS || place(output) !== undefined);
+      /** Rounding alone, which is that much coarser, takes the output beyond the tolerance: nothing could be told. */
+      const isTooCoarse = (output: string) => {
+        const { max_abs: largest, noise = 0 } = outputs[output]!;
+        return dtype !== 'float32' && COARSER[dtype] * noise > HALF_TOLERANCE[dtype] * largest;
+      };
+      for (const output of Object.keys(outputs).filter(isTooCoarse)) {
+        test.skip(`${name} forward ${caseName}: ${output}, for which ${dtype} is too coarse`, () => undefined);
+      }
+      const supported = Object.keys(outputs).filter(
+        (output) => (output in OUTPUTS || place(output) !== undefined) && !isTooCoarse(output),
+      );
       for (const output of Object.keys(outputs)) {
         if (dtype === 'float32' && !supported.includes(output)) test.skip(`${name} forward ${caseName}: ${output}`, () => undefined);
       }
@@ -136,7 +146,7 @@ for (const name of fixtureNames('models')) {
           const tolerance = (value: number) =>
             dtype === 'float32'
               ? Math.max(MODELS.abs + MODELS.rel * Math.abs(value), 20 * noise)
-              : Math.max(HALF_TOLERANCE[dtype] * largest, COARSER[dtype] * noise);
+              : HALF_TOLERANCE[dtype] * largest;
           const wanted = expected.filter(kept);
           expectClose(actual.filter(kept), wanted, (i) => tolerance(wanted[i]!), `${output} element`);
         }

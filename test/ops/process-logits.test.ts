@@ -27,7 +27,7 @@ async function expectChain(
 ): Promise<void> {
   const width = rows[0]!.length;
   using scores = processLogits(tensor(Float32Array.from(rows.flat()), [rows.length, width]), chain, state);
-  const actual = rowsOf([...((await scores.data()) as Float32Array)], width);
+  const actual = rowsOf([...(await scores.data())], width);
   actual.forEach((row, r) => {
     expectClose(row, plain(r)(rows[r]!), SCORES, `row ${r}, score`);
   });
@@ -92,7 +92,7 @@ describe.each(warpers)('%s', (_, processor, plain) => {
     ];
     const chain = [processor];
     using scores = processLogits(tensor([good, ...bad, good].flat(), [5, 5]), chain, keyed(5));
-    const out = rowsOf([...((await scores.data()) as Float32Array)], 5);
+    const out = rowsOf([...(await scores.data())], 5);
     expectClose(out[0]!, plain(good), SCORES);
     expectClose(out[4]!, plain(good), SCORES);
     // A plain division needs no softmax; log-softmax has nothing to say but NaN.
@@ -121,7 +121,7 @@ test('xtc draws by seed, sequence and step', async () => {
   using logits = tensor(Array.from({ length: rows }, () => row).flat(), [rows, 4]);
   const share = async (step: number) => {
     const state = { ...keyed(rows), steps: int32(Array<number>(rows).fill(step)) };
-    const scores = (await processLogits(logits, [processors.xtc(0.3, 0.2)], state).data()) as Float32Array;
+    const scores = await processLogits(logits, [processors.xtc(0.3, 0.2)], state).data();
     const dropped = Array.from({ length: rows }, (_, r) => Number(scores[4 * r] === -Infinity));
     expect(scores.filter((x) => x === -Infinity)).toHaveLength(dropped.reduce((a, b) => a + b));
     return dropped;
@@ -289,7 +289,7 @@ test('groups of beams: tokens chosen before cost, rows name what they go on from
   using logits = tensor(Float32Array.from(rows.flat()), [8, VOCABULARY]);
   using scores = processLogits(logits, chain, state);
   expect(scores.shape).toEqual([4, VOCABULARY]);
-  const actual = rowsOf([...((await scores.data()) as Float32Array)], VOCABULARY);
+  const actual = rowsOf([...(await scores.data())], VOCABULARY);
   actual.forEach((row, i) => {
     const plain = naive.chain(naive.frequencyPenalty(i < 2 ? [4, 4] : [9, 1], 0.7, 0), dropping([own[i]!]));
     expectClose(row, plain(rows[own[i]!]!), SCORES, `row ${i}, score`);
@@ -299,7 +299,7 @@ test('groups of beams: tokens chosen before cost, rows name what they go on from
 test('invalid values become finite', async () => {
   using scores = processLogits(tensor([NaN, Infinity, -Infinity, 1, -0.5], [1, 5]), [processors.removeInvalid()]);
   const largest = 3.4028234663852886e38;
-  expect([...((await scores.data()) as Float32Array)]).toEqual([0, largest, -largest, 1, -0.5]);
+  expect([...(await scores.data())]).toEqual([0, largest, -largest, 1, -0.5]);
 });
 
 test('an empty chain copies; views, no rows', async () => {
@@ -308,7 +308,7 @@ test('an empty chain copies; views, no rows', async () => {
   expect(await processLogits(logits, []).data()).toEqual(x);
   using turned = processLogits(logits.transpose(), [processors.topK(1)]);
   const rows = Array.from({ length: 4 }, (_, c) => [0, 1, 2].map((r) => x[4 * r + c]!));
-  expectClose((await turned.data()) as Float32Array, rows.flatMap(naive.topK(1)), SCORES);
+  expectClose(await turned.data(), rows.flatMap(naive.topK(1)), SCORES);
   expect(processLogits(tensor([], [0, 4]), [processors.topP(0.5)]).shape).toEqual([0, 4]);
 });
 

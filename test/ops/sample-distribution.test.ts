@@ -19,9 +19,9 @@ const LIMIT = 1e-4;
 
 /** ln Γ(a), by Lanczos' approximation (Numerical Recipes, section 6.1). */
 function logGamma(a: number): number {
-  const c = [76.18009172947146, -86.50532032941677, 24.01409824083091, -1.231739572450155, 1.208650973866179e-3];
+  const c = [76.18009172947146, -86.50532032941678, 24.01409824083091, -1.231739572450155, 1.208650973866179e-3];
   const series = [...c, -5.395239384953e-6].reduce((sum, term, i) => sum + term / (a + 1 + i), 1.000000000190015);
-  return (a + 0.5) * Math.log(a + 5.5) - (a + 5.5) + Math.log((2.5066282746310005 * series) / a);
+  return (a + 0.5) * Math.log(a + 5.5) - (a + 5.5) + Math.log((2.5066282746310002 * series) / a);
 }
 
 /** Q(a, x), the upper regularized incomplete gamma function (the same, section 6.2). */

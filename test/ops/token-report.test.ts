@@ -9,7 +9,7 @@ async function report(rows: readonly (readonly number[])[], tokens: readonly num
   const width = rows[0]!.length;
   using packed = tokenReport(tensor(Float32Array.from(rows.flat()), [rows.length, width]), int32(tokens), n);
   expect([packed.dtype, packed.shape]).toEqual(['int32', [rows.length, 2 + 2 * n]]);
-  const words = (await packed.data()) as Int32Array;
+  const words = await packed.data<Int32Array>();
   return rows.map((_, r) => readTokenReport(words.subarray(r * (2 + 2 * n), (r + 1) * (2 + 2 * n))));
 }
 

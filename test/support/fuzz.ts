@@ -28,14 +28,15 @@ function instances(model: heddle.Model): Readonly<Record<string, () => object>> 
     Mask: () => heddle.mask.causal().or(heddle.mask.globalTokens([0])),
     Bias: () => heddle.bias.alibi(2),
     Model: () => model,
+    Session: () => model.session(),
     Tokenizer: () => model.tokenizer!,
     Detokenizer: () => new heddle.Detokenizer(model.tokenizer!),
   };
 }
 /** Those that users do not make by `new`. */
-const PRIVATE = ['Tensor', 'Mask', 'Bias', 'LogitsProcessor', 'Model', 'Tokenizer'];
-/** The first ends what others are called on; the second trusts ids that the tokenizer has checked. */
-const LEFT_OUT = ['Model.dispose', 'Tokenizer.decodeTokens'];
+const PRIVATE = ['Tensor', 'Mask', 'Bias', 'LogitsProcessor', 'Model', 'Session', 'Tokenizer'];
+/** What ends the model that others are called on, and what trusts ids that were checked before. */
+const LEFT_OUT = ['Model.dispose', 'Tokenizer.decodeTokens', 'KVCache.pick', 'KVCache.picked', 'nn.Source.pick'];
 
 const isClass = (value: unknown): value is AnyClass => /^class\b/.test(String(value));
 

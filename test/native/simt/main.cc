@@ -45,6 +45,8 @@ const Test kTests[] = {
     {"mask", test_mask},
     {"attention", test_attention},
     {"attention_half", test_attention_half},
+    {"process_logits", test_process_logits},
+    {"token_report", test_token_report},
     {"sample", test_sample},
     {"end_of_sequence", test_end_of_sequence},
     {"random", test_random},

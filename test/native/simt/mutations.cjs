@@ -13,6 +13,17 @@ const SECONDS = 120; // of a run: one that hangs bites too
 
 // [file, what is taken out, what stands there instead, source that is compiled, tests]
 const mutations = [
+  ['beam.cu', 'problem.done += p;', '', 'beam.cu', 'beam'],
+  ['beam.cu', 'problem.step = step;', '', 'beam.cu', 'beam'],
+  ['beam.cu', 'problem.tokens += p * rows_per_problem;', '', 'beam.cu', 'beam'],
+  ['reorder.cu', 'if (from < 0) return;', '', 'reorder.cu', 'reorder'],
+  [
+    'reorder.cu',
+    'const int64_t keys = group.keys(), full = keys / kPageKeys;',
+    'const int64_t keys = group.keys(), full = 0;',
+    'reorder.cu',
+    'reorder',
+  ],
   ['attention.cu', 'wait_copies<kStages - 2>();', '', 'attention.cu', 'attention'],
   ['attention.cu', 'sync_block();  // the slice', '// the slice', 'attention.cu', 'attention'],
   ['attention.cu', 'if (rows.first + r >= tile.rows) continue;', '', 'attention.cu', 'attention'],
@@ -232,7 +243,12 @@ const mutations = [
     'sample',
   ],
   ['radix_select.h', 'sync_block();  // all have read', '// all have read', 'sample.cu', 'sample'],
-  ['sample.cu', 'if (any_of_block(wrong) ||', 'if (wrong ||', 'sample.cu', 'sample'],
+  ['sample.cu', 'if (drawn.token < 0) {', 'if (false) {', 'sample.cu', 'sample'],
+  ['team.h', 'f(i);\n    sync_block();', 'f(i);', 'process_logits.cu', 'process_logits'],
+  ['team.h', 'a >= b || a != a ? a : b', 'a >= b ? a : b', 'sample.cu', 'sample'],
+  ['team.h', 'keys ? 64 : 32', '32', 'process_logits.cu', 'process_logits'],
+  ['process_logits.cu', 'if (wrong.found) {', 'if (false) {', 'process_logits.cu', 'process_logits'],
+  ['token_report.cu', 'token < 0 || token >= p.count', 'token < 0', 'token_report.cu', 'token_report'],
 ];
 
 const commands = JSON.parse(readFileSync(join(build, 'compile_commands.json'), 'utf8'));

@@ -7,7 +7,7 @@
 namespace heddle::test {
 namespace {
 
-/// As native/cpu/sample.cc has it, for plain reading; sorted where that one selects.
+/// Philox, for plain reading.
 double uniform_of(uint32_t key0, uint32_t key1, uint32_t counter0, uint32_t counter1) {
   uint32_t c[4] = {counter0, counter1, 0, 0};
   for (int round = 0; round < 10; ++round) {
@@ -21,90 +21,68 @@ double uniform_of(uint32_t key0, uint32_t key1, uint32_t counter0, uint32_t coun
   return static_cast<double>((uint64_t{c[0]} << 32 | c[1]) >> 11) * 0x1p-53;
 }
 
-struct Settings {
-  float temperature = 1;
-  float top_p = 1;
-  int64_t top_k = 0;
-};
-
-struct Candidate {
-  float logit;
-  int32_t id;
-};
-
-int32_t draw(const float* logits, int64_t count, const Settings& settings, double uniform) {
-  std::vector<Candidate> kept;
-  for (int64_t i = 0; i < count; ++i) kept.push_back({logits[i] / settings.temperature, static_cast<int32_t>(i)});
-  std::sort(kept.begin(), kept.end(), [](const Candidate& a, const Candidate& b) {
-    return a.logit != b.logit ? a.logit > b.logit : a.id > b.id;
-  });
-  const double top = kept[0].logit;
-  const auto weight = [&](const Candidate& c) { return std::exp(static_cast<double>(c.logit) - top); };
-  if (settings.top_k > 0 && settings.top_k < count) {
-    const float threshold = kept[settings.top_k - 1].logit;
-    while (kept.back().logit < threshold) kept.pop_back();
-  }
+/// The token at which the sum of probabilities, in the order of the ids, passes `uniform`; and its ln p.
+std::pair<int32_t, double> draw(const float* scores, int64_t count, double uniform) {
+  const double top = *std::max_element(scores, scores + count);
   double mass = 0;
-  for (const Candidate& c : kept) mass += weight(c);
-  if (settings.top_p < 1) {
-    double before = 0;
-    size_t keep = 0;
-    while (keep < kept.size() && (keep == 0 || before < settings.top_p * mass)) before += weight(kept[keep++]);
-    kept.resize(keep);
-    std::reverse(kept.begin(), kept.end());
-    mass = before;
-  } else {
-    std::sort(kept.begin(), kept.end(), [](const Candidate& a, const Candidate& b) { return a.id < b.id; });
-  }
+  for (int64_t i = 0; i < count; ++i) mass += std::exp(scores[i] - top);
   double left = uniform * mass;
-  for (const Candidate& c : kept) {
-    left -= weight(c);
-    if (left < 0) return c.id;
+  int32_t token = 0;
+  for (; token + 1 < count; ++token) {
+    left -= std::exp(scores[token] - top);
+    if (left < 0) break;
   }
-  return kept.back().id;
+  return {token, scores[token] - top - std::log(mass)};
 }
 
-void check(const Floats& logits, int64_t rows, const Settings& settings, const std::string& name) {
+void expect_near(const Floats& actual, const Floats& expected, const char* what) {
+  for (size_t i = 0; i < expected.size(); ++i) {
+    expect(std::abs(actual[i] - expected[i]) <= 1e-5f, concat(what, " of row ", i, ": ", actual[i]));
+  }
+}
+
+void check(const Floats& scores, int64_t rows, const std::string& name) {
   begin_case(name);
-  const int64_t count = static_cast<int64_t>(logits.size()) / rows;
-  Ints keys, steps, wanted;
+  constexpr float kTau = 3, kEta = 0.25f;
+  const int64_t count = static_cast<int64_t>(scores.size()) / rows;
+  Ints keys, steps, tokens;
+  Floats log_probs, mus, learned;
   for (int32_t r = 0; r < rows; ++r) {
     keys.insert(keys.end(), {17 * r + 3, -5 - r, r});
     steps.push_back(r * r);
     const double uniform = uniform_of(static_cast<uint32_t>(17 * r + 3), static_cast<uint32_t>(-5 - r),
                                       static_cast<uint32_t>(r * r), static_cast<uint32_t>(r));
-    wanted.push_back(draw(&logits[r * count], count, settings, uniform));
+    const auto [token, log_prob] = draw(&scores[r * count], count, uniform);
+    tokens.push_back(token);
+    log_probs.push_back(static_cast<float>(log_prob));
+    mus.push_back(static_cast<float>(2 * r));
+    learned.push_back(static_cast<float>(2 * r - kEta * (-log_prob / std::log(2.0) - kTau)));
   }
-  const Values out(DType::kInt32, {rows});
-  compute(Sample{Values::of({rows, count}, logits), Values::of({rows, 3}, keys), Values::of({rows}, steps),
-                 settings.temperature, settings.top_p, settings.top_k, out});
-  expect(out.ints() == wanted, "another token");
+  const Values x = Values::of({rows, count}, scores), key = Values::of({rows, 3}, keys);
+  const Values step = Values::of({rows}, steps), mu = Values::of({rows}, mus);
+  const Values out(DType::kInt32, {rows}), told(DType::kFloat32, {rows});
+  compute(Sample{x, key, step, nullptr, 0, 0, out, nullptr});
+  expect(out.ints() == tokens, "another token");
+  compute(Sample{x, key, step, mu, kTau, kEta, out, told});
+  expect(out.ints() == tokens, "another token, with more to tell");
+  expect_near(told.floats(), log_probs, "log-probability");
+  expect_near(mu.floats(), learned, "mu");
 }
 
 }  // namespace
 
 void test_sample() {
   begin_op(Sample::kName);
-  for (const int64_t count : {1, 2, 31, 257, 1500}) {
-    const Floats logits = normals(4 * count, 1);
-    for (const int64_t top_k : {0, 1, 5, 300}) {
-      for (const float top_p : {1.0f, 0.9f, 0.3f, 1e-6f}) {
-        check(logits, 4, {0.7f, top_p, top_k}, concat(count, " tokens, topK ", top_k, ", topP ", top_p));
-      }
-    }
-  }
-  Floats equal(500, 0.5f), ties = normals(700, 2), signs;
+  for (const int64_t count : {1, 2, 31, 257, 1500}) check(normals(4 * count, 1), 4, concat(count, " tokens"));
+  Floats ties = normals(700, 2), signs;
   for (float& x : ties) x = std::round(x);
   for (int i = 0; i < 64; ++i) signs.push_back(i % 2 ? -0.0f : 0.0f);
   const float inf = INFINITY;
-  for (const Settings& s : {Settings{}, Settings{1, 0.5f, 0}, Settings{1, 1, 7}, Settings{2, 0.8f, 40}}) {
-    const std::string name = concat(", topK ", s.top_k, ", topP ", s.top_p);
-    check(equal, 1, s, "equal logits" + name);
-    check(ties, 7, s, "ties" + name);
-    check(signs, 1, s, "zeros of both signs" + name);
-    check({-inf, 1, -inf, 0, 2, -inf, 0, -inf, 0}, 1, s, "some of -∞" + name);
-  }
-  check(normals(20000, 3), 1, {1, 0.95f, 0}, "20000 tokens");
+  check(Floats(500, 0.5f), 1, "equal logits");
+  check(ties, 7, "ties");
+  check(signs, 1, "zeros of both signs");
+  check({-inf, 1, -inf, 0, 2, -inf, 0, -inf, 0}, 1, "some of -∞");
+  check(normals(20000, 3), 1, "20000 tokens");
 
   for (const Floats& row : {Floats{0, std::nanf(""), 1}, Floats{-inf, -inf, -inf}, Floats{0, inf, 0}}) {
     begin_case(concat("nothing to draw from: ", row[0], ", ", row[1], ", ", row[2]));
@@ -112,7 +90,8 @@ void test_sample() {
     logits.insert(logits.end(), row.begin(), row.end());
     const Values out(DType::kInt32, {2});
     const Values keys = Values::of({2, 3}, Ints(6, 1)), steps = Values::of({2}, Ints(2, 0));
-    expect_failure(run(Sample{Values::of({2, 3}, logits), keys, steps, 1, 1, 0, out}), Fault::kIndex, 1, 0);
+    const Values x = Values::of({2, 3}, logits);
+    expect_failure(run(Sample{x, keys, steps, nullptr, 0, 0, out, nullptr}), Fault::kIndex, 1, 0);
   }
 }
 

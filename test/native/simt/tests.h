@@ -33,6 +33,8 @@ void test_reorder();
 void test_beam();
 void test_attention();
 void test_attention_half();
+void test_process_logits();
+void test_token_report();
 void test_sample();
 void test_end_of_sequence();
 void test_random();
