@@ -106,7 +106,9 @@ const steps = {
 
   addons() {
     watchedTree();
-    const all = testWatched('test/(ops|nn|tensor|weights/(?!sharing)|generation|misuse|models/(fixtures|defaults|rotary))');
+    const all = testWatched(
+      'test/(ops|nn|tensor|weights/(?!sharing)|generation|misuse|models/(fixtures|defaults|rotary))',
+    );
     const told = [`${all} tests`];
     const { instructionSet } = require('../dist/index.js').devices()[0];
     const levels = ['generic', 'avx2', 'avx512'];
