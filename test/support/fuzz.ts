@@ -77,7 +77,7 @@ const TRUSTING = new RegExp(
     'nn.(FeedForward|HeadProjections|(Self|Cross|BertSelf)Attention|TransformerBlock|Source)(.\\w+)?',
     'nn.(Decoder|Encoder|EncoderDecoder)(.\\w+)?',
     'nn.(LongformerAttention|Capture|Rotary.rotation|Linear.load|Norm.load)(.\\w+)?',
-    '(Mask|Bias|LogitsProcessor).(of|piece|lower)|Tokenizer.checkId|QueueFullError',
+    '(Mask|Bias|LogitsProcessor).(of|piece|lower)|Tokenizer.checkId|KVCache.picked?|QueueFullError',
   ].join('|')})$`,
 );
 
