@@ -228,8 +228,8 @@ class ChoiceTask extends TokenTask {
     }
   }
 
-  async start(channel: Channel): Promise<void> {
-    await this.#guidance?.start(channel);
+  start(channel: Channel): Promise<void> | undefined {
+    return this.#guidance?.start(channel);
   }
 
   get canNarrow(): boolean {

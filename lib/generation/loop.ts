@@ -34,7 +34,7 @@ export interface Task<Output> extends Disposable {
    */
   readonly process?: ((logits: Tensor) => Promise<Tensor>) | undefined;
   /** Before the prompts are read. */
-  start?(channel: Channel): Promise<void>;
+  start?(channel: Channel): Promise<void> | undefined;
   /** What the numbers that steps sent say: of whole steps. */
   receive(news: Int32Array): Iterable<Output>;
   /** Nothing more is wanted. */
@@ -80,7 +80,9 @@ export async function* decode<Output>(
   signal?.addEventListener('abort', abort);
   try {
     using task = channel.guard(begin);
-    await task.start?.(channel);
+    // The prompts are queued at once where nothing comes before them: others then see that there is less room.
+    const started = task.start?.(channel);
+    if (started) await started;
     const run = { ...settings, task, channel, deadline };
     const steps = task.run?.(run) ?? (task.process ? stepwise(run) : replay(run));
     for await (const news of steps) {
