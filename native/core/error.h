@@ -33,10 +33,11 @@ class Error : public std::runtime_error {
   mutable std::atomic<bool> told_{false};
 };
 
-/// Joins its arguments with operator<<.
+/// Joins its arguments with operator<<. Throws std::bad_alloc: a stream of its own would cut the text off.
 template <typename... Parts>
 std::string concat(const Parts&... parts) {
   std::ostringstream out;
+  out.exceptions(std::ios_base::badbit);
   (out << ... << parts);
   return out.str();
 }
