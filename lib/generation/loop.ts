@@ -11,6 +11,9 @@ import type { Strategy } from './strategy';
 const LOOP_STEPS = 32;
 const LOOPS_QUEUED = 2;
 
+/** Lets the event loop turn: a generation that begins has a millisecond of JavaScript, which nobody should wait for whole. */
+const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
 export interface LoopSettings {
   maxSteps: number;
   /** Prompts are read in pieces of so many tokens a row. */
@@ -68,7 +71,7 @@ export async function* decode<Output>(
 ): AsyncGenerator<Output, void, undefined> {
   const { signal, maxTime } = settings;
   const deadline = performance.now() + maxTime;
-  // Also a turn of the microtasks: the caller may stand in a scope, which would take the tensors made here.
+  await nextTurn(); // also of the microtasks: the caller may stand in a scope, which would take the tensors made here
   do await roomInQueue(device);
   while (isBusy(device));
   signal?.throwIfAborted();
@@ -117,6 +120,7 @@ async function* replay<Output>(run: Run<Output>): Steps {
       });
     });
   }
+  await nextTurn(); // while the prompts are read
   const left: StepsLeft = { unasked: maxSteps - 1, missing: maxSteps };
   for (let ended = false; !ended;) {
     ended = yield* loopSteps(run, left);
