@@ -3,8 +3,10 @@ import load = require('node-gyp-build');
 
 /** Element types of activations, weights and caches. */
 export type FloatDType = 'float32' | 'float16' | 'bfloat16';
+/** What weights of `linear` can be quantized to: see packWeight. */
+export type QuantizedDType = 'int8' | 'int4';
 /** Element types. Token ids, positions and lengths are int32; a bool is a byte, 0 or 1. */
-export type DType = FloatDType | 'int32' | 'bool';
+export type DType = FloatDType | 'int32' | 'bool' | QuantizedDType;
 /** Devices by number: 'cuda' is the first. */
 export type DeviceName = 'cpu' | `cuda:${number}`;
 /** What their elements come in: those of all float dtypes in a Float32Array. */
@@ -72,7 +74,7 @@ export interface Native {
   neg(x: number): number;
   abs(x: number): number;
   gated(gate: number, up: number, activation: number): number;
-  embedding(table: number, ids: number): number;
+  embedding(table: number, ids: number, dtype: FloatDType): number;
   gatherRows(x: number, index: number): number;
   scatterRows(x: number, index: number, rows: number): number;
   tensorScatter(cache: number, update: number, writeIndices: number, axis: number, circular: boolean): number;
@@ -80,7 +82,7 @@ export interface Native {
   matmul(a: number, b: number): number;
   topK(x: number, k: number, axis: number, largest: boolean, sorted: boolean): [values: number, indices: number];
   linear(x: number, weight: number, bias: number, residual: number, activation: number, float32Out: boolean): number;
-  pack(weight: number): number;
+  pack(weight: number, dtype: FloatDType | QuantizedDType): number;
   rmsNorm(
     x: number,
     residual: number,
@@ -246,7 +248,7 @@ export interface Native {
     transposed: boolean,
     packed: boolean,
     name: string,
-    as: DType,
+    as: FloatDType | QuantizedDType,
   ): number;
 }
 

@@ -6,6 +6,7 @@ import type { GenerationOptions, GenerationSettings } from './generation/options
 import type { Generated } from './generated';
 import { checkStreamable, prepareJob, runJob, streamJob, type Job } from './jobs';
 import { readJson } from './json';
+import type { Config } from './models/config';
 import { describeModel, type InfoOptions, type ModelInfo } from './models/info';
 import { loadNetwork, readConfig, type LoadOptions } from './models/load';
 import type { Network } from './models/recipe';
@@ -13,12 +14,13 @@ import { Decoder } from './nn/decoder';
 import { EncoderDecoder } from './nn/encoder-decoder';
 import type { Piece } from './pieces';
 import { checkRows, resolvePrompt, type Ids, type ManyPrompts, type OnePrompt, type Prompt } from './prompt';
+import { describeQuantization, type QuantizationReport, type QuantizationReportOptions } from './quantization';
 import { Session } from './session';
 import { scoreRow, type Scored } from './score';
 import { checkOneOf, checkOptions, rangeError, typeError } from './check';
 import { findDevice, sync, type Device, type DeviceName } from './tensor/device';
 import { summary, translation, withoutLanguages, withPrefix, type TranslateOptions } from './tasks';
-import { FLOAT_DTYPES, type FloatDType } from './tensor/tensor';
+import { FLOAT_DTYPES, QUANTIZED_DTYPES, type FloatDType } from './tensor/tensor';
 import { Tokenizer } from './tokenizer/tokenizer';
 
 export interface ScoreOptions {
@@ -42,19 +44,27 @@ export class Model implements AsyncDisposable {
   readonly #defaults: GenerationOptions;
   /** Of the generations under way: what ends them. */
   readonly #running = new Set<AbortController>();
+  readonly #config: Config;
   #disposed = false;
 
   /** Not for users: see loadModel. */
   constructor(
     network: Network,
-    /** The folder's config.json. */
-    readonly config: Readonly<Record<string, unknown>>,
+    config: Config,
     /** Undefined where the folder has none: then prompts are token ids. */
     readonly tokenizer: Tokenizer | undefined,
     defaults: GenerationOptions,
+    /** Where it was read from. */
+    readonly folder: string,
   ) {
     this.#network = network;
+    this.#config = config;
     this.#defaults = defaults;
+  }
+
+  /** The folder's config.json. */
+  get config(): Readonly<Record<string, unknown>> {
+    return this.#config.values;
   }
 
   /** Where it runs. */
@@ -211,6 +221,27 @@ export class Model implements AsyncDisposable {
   }
 
   /**
+   * What quantizing did to the weights, and to the perplexity of a text: the folder is read once more.
+   *
+   * @throws TypeError, RangeError for options that do not fit; what loadModel throws; the signal's reason.
+   */
+  async quantizationReport(options: QuantizationReportOptions = {}): Promise<QuantizationReport> {
+    const name = 'Model.quantizationReport';
+    this.#checkAlive(name);
+    checkOptions(name, options, ['text', 'signal']);
+    const { text, signal } = options;
+    checkSignal(name, signal);
+    if (text !== undefined && typeof text !== 'string') throw typeError(name, 'text', 'a string', text);
+    if (text !== undefined) this.#decoder(name);
+    const after = text === undefined ? undefined : (await this.score(text, { signal })).perplexity;
+    const report = await describeQuantization(this.folder, this.#config, this.#network.parameters, signal);
+    if (text === undefined || after === undefined) return report;
+    await using plain = await loadModel(this.folder, { device: this.device, dtype: this.dtype, signal });
+    const { perplexity: before } = await plain.score(text, { signal });
+    return { ...report, perplexity: { before, after } };
+  }
+
+  /**
    * Logits of every position of whole sequences, and inner tensors by path. The tensors are the caller's to dispose.
    *
    * @throws TypeError, RangeError for what does not fit.
@@ -310,29 +341,33 @@ async function folderOf(source: unknown): Promise<string> {
  *   options; the signal's reason. A load that failed leaves nothing behind.
  */
 export async function loadModel(folder: string, options: LoadModelOptions = {}): Promise<Model> {
-  checkOptions('loadModel', options, ['device', 'dtype', 'onProgress', 'signal']);
-  const { device = 'auto', dtype, onProgress, signal } = options;
+  checkOptions('loadModel', options, ['device', 'dtype', 'quantize', 'onProgress', 'signal']);
+  const { device = 'auto', dtype, quantize, onProgress, signal } = options;
   if (dtype !== undefined) checkOneOf('loadModel', 'dtype', dtype, FLOAT_DTYPES);
+  if (quantize !== undefined) checkOneOf('loadModel', 'quantize', quantize, QUANTIZED_DTYPES);
   if (onProgress !== undefined && typeof onProgress !== 'function') {
     throw typeError('loadModel', 'onProgress', 'a function', onProgress);
   }
   checkSignal('loadModel', signal);
   signal?.throwIfAborted();
   const target = await findDevice('loadModel', device);
+  if (quantize !== undefined && target !== 'cpu') {
+    throw new RangeError(`[loadModel] quantize ${quantize} is for the CPU as yet, not for ${target}`);
+  }
   const place = await folderOf(folder);
   const config = await readConfig(place);
   const [tokenizer, generation] = await Promise.all([
     Tokenizer.load(place),
     readJson('loadModel', path.join(place, 'generation_config.json')),
   ]);
-  const network = await loadNetwork(place, config, target, { dtype, onProgress, signal });
+  const network = await loadNetwork(place, config, target, { dtype, quantize, onProgress, signal });
   try {
     const defaults = readDefaults(config.values, generation, network.options.vocabSize);
     if (defaults.unsupported.length > 0) {
       const names = defaults.unsupported.join(', ');
       process.emitWarning(`${place}: generation_config.json sets ${names}, which heddle does not have: left out`);
     }
-    return new Model(network, config.values, tokenizer, defaults.options);
+    return new Model(network, config, tokenizer, defaults.options, place);
   } catch (error) {
     network[Symbol.dispose]();
     throw error;

@@ -5,6 +5,7 @@ import { loadModel, type Device, type Model } from '../index';
 export interface ModelFlags {
   device?: string;
   dtype?: 'float32' | 'float16' | 'bfloat16';
+  quantize?: 'int8' | 'int4';
 }
 
 /** The options of every command that loads a model. */
@@ -12,7 +13,8 @@ export function addModelFlags(command: Command): Command {
   return command
     .argument('<model>', "a Hugging Face folder, or 'builtin:shakespeare'")
     .option('--device <device>', "'cpu', 'cuda', 'cuda:1' …; default: the first GPU, else the CPU")
-    .option('--dtype <dtype>', "'float32', 'bfloat16' or 'float16'");
+    .option('--dtype <dtype>', "'float32', 'bfloat16' or 'float16'")
+    .option('--quantize <dtype>', "weights of linear layers: 'int8' or 'int4'");
 }
 
 /** Loads a model; shows how far it is, with the time left, where a person looks on. */
@@ -24,6 +26,7 @@ export async function openModel(folder: string, flags: ModelFlags, signal?: Abor
     return await loadModel(folder, {
       device: flags.device as Device | undefined,
       dtype: flags.dtype,
+      quantize: flags.quantize,
       signal,
       onProgress: ({ loaded, total }) => {
         if (bar && !bar.isActive) bar.start(total, loaded);

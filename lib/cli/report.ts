@@ -17,7 +17,7 @@ function describe(info: ModelInfo, { length, batch }: { length: number; batch: n
   ];
   const rows: [string, string][] = [
     ['architecture', info.architecture],
-    ['runs on', `${info.device}, ${info.dtype}`],
+    ['runs on', [info.device, info.dtype, info.quantize].filter(Boolean).join(', ')],
     [
       'layers',
       `${info.numLayers} × ${info.width}, ${info.numHeads} heads of ${info.headDim}, ${info.numKvHeads} of keys`,

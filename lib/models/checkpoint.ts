@@ -1,19 +1,20 @@
 import type { DeviceName } from '../tensor/device';
-import type { FloatDType, Tensor } from '../tensor/tensor';
+import type { FloatDType, QuantizedDType, Tensor } from '../tensor/tensor';
 import type { WeightFolder } from '../weights/folder';
 import type { SafetensorsEntry } from '../weights/safetensors';
 import type { Config } from './config';
 import type { Recipe, StoredParameters } from './recipe';
 
 /** A recipe's view of a folder's weights: parameters by their path in the model, in one dtype. Keeps what it has loaded. */
-export class Checkpoint implements StoredParameters {
+export class Checkpoint implements StoredParameters, AsyncDisposable {
   readonly loaded: { tensor: Tensor; bytes: number }[] = [];
 
   constructor(
     private readonly weights: WeightFolder,
     private readonly recipe: Recipe,
     private readonly config: Config,
-    private readonly dtype: FloatDType,
+    readonly dtype: FloatDType,
+    private readonly quantize?: QuantizedDType,
   ) {}
 
   get device(): DeviceName {
@@ -57,7 +58,8 @@ export class Checkpoint implements StoredParameters {
         `[loadModel] ${this.weights.path}: ${entry.name} must have shape [${wanted.join(', ')}] but has ${found}`,
       );
     }
-    let tensor = this.weights.load(entry.name, { transposed, packed, dtype: this.dtype });
+    const dtype = (packed ? this.quantize : undefined) ?? this.dtype;
+    let tensor = this.weights.load(entry.name, { transposed, packed, dtype });
     if (rowsBefore > 0 || leadingAxis) {
       using whole = tensor; // a view holds its storage
       tensor = leadingAxis ? whole.reshape(shape) : whole.slice(0, rowsBefore, rows[0]!);
@@ -80,5 +82,11 @@ export class Checkpoint implements StoredParameters {
   async discard(): Promise<void> {
     await Promise.allSettled(this.loaded.map(({ tensor }) => tensor.ready()));
     for (const { tensor } of this.loaded) tensor.dispose();
+  }
+
+  /** For weights that were only looked at: gives them back, and closes the files. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.discard();
+    this.weights[Symbol.dispose]();
   }
 }

@@ -1,7 +1,8 @@
 import { checkInteger, checkOptions } from '../check';
 import type { Decoder } from '../nn/decoder';
 import type { DeviceName } from '../tensor/device';
-import type { FloatDType } from '../tensor/tensor';
+import type { Parameter } from '../nn/parameters';
+import { QUANTIZED_DTYPES, type FloatDType, type QuantizedDType } from '../tensor/tensor';
 
 export interface InfoOptions {
   /** Tokens of a prompt; default: the context length. */
@@ -16,6 +17,8 @@ export interface ModelInfo {
   readonly architecture: string;
   readonly device: DeviceName;
   readonly dtype: FloatDType;
+  /** Of the weights of linear layers; undefined where they have `dtype`, too. */
+  readonly quantize: QuantizedDType | undefined;
   readonly vocabSize: number;
   readonly contextLength: number;
   readonly numLayers: number;
@@ -67,6 +70,15 @@ function partOf(path: string): 'embedding' | 'attention' | 'feedForward' | 'norm
   return path.includes('.attention.') ? 'attention' : 'feedForward';
 }
 
+/** Bytes of a parameter's numbers and, quantized, of their scales: see packWeight. */
+function bytesOf({ shape, dtype }: Parameter): number {
+  const size = shape.reduce((a, b) => a * b, 1);
+  const [rows = 1] = shape;
+  if (dtype === 'int8') return size + 4 * rows;
+  if (dtype === 'int4') return (size * 17) / 32 + 4 * rows;
+  return size * (dtype === 'float32' ? 4 : 2);
+}
+
 /** What can be said of a model without running it. */
 export function describeModel(
   decoder: Pick<Decoder, 'options' | 'parameters' | 'device' | 'dtype'>,
@@ -88,7 +100,7 @@ export function describeModel(
     count[partOf(path)] += size;
   }
   const bytesPerElement = decoder.dtype === 'float32' ? 4 : 2;
-  const weightBytes = count.total * bytesPerElement;
+  const weightBytes = decoder.parameters.reduce((sum, parameter) => sum + bytesOf(parameter), 0);
   const cacheBytesPerToken = 2 * numLayers * numKvHeads * headDim * bytesPerElement;
 
   // A matrix is met by every token; a query meets the keys up to its own.
@@ -105,6 +117,7 @@ export function describeModel(
   const chinchillaTokens = 20 * scale;
   return {
     ...{ architecture, device: decoder.device, dtype: decoder.dtype },
+    quantize: QUANTIZED_DTYPES.find((known) => decoder.parameters.some(({ dtype }) => dtype === known)),
     ...{ vocabSize, contextLength, numLayers, width, numHeads, numKvHeads, headDim },
     parameters: count,
     weightBytes,

@@ -4,7 +4,7 @@ import { readJson } from '../json';
 import type { DeviceName } from '../tensor/device';
 import { Channel } from '../tensor/program';
 import { isBusy, roomInQueue } from '../tensor/queue';
-import type { FloatDType } from '../tensor/tensor';
+import type { FloatDType, QuantizedDType } from '../tensor/tensor';
 import { WeightFolder } from '../weights/folder';
 import { bart } from './bart';
 import { bert } from './bert';
@@ -33,6 +33,8 @@ export interface LoadProgress {
 export interface LoadOptions {
   /** Of weights, activations and cache; logits are float32. Default: 'float32' on the CPU, else the checkpoint's. */
   dtype?: FloatDType | undefined;
+  /** Of the weights of linear layers, tied token tables among them: see packWeight. On the CPU only. Default: none. */
+  quantize?: QuantizedDType | undefined;
   onProgress?: ((progress: LoadProgress) => void) | undefined;
   signal?: AbortSignal | undefined;
 }
@@ -62,6 +64,21 @@ export async function readConfig(folder: string): Promise<Config> {
 }
 
 /**
+ * A folder's weights by their path in the model.
+ *
+ * @throws as loadNetwork does.
+ */
+export async function openCheckpoint(
+  folder: string,
+  config: Config,
+  device: DeviceName,
+  options: { dtype: FloatDType; quantize: QuantizedDType },
+): Promise<Checkpoint> {
+  const weights = await WeightFolder.open(folder, device);
+  return new Checkpoint(weights, recipeOf(config).recipe, config, options.dtype, options.quantize);
+}
+
+/**
  * Loads the network of a Hugging Face folder onto a device.
  *
  * @throws Error with code FILE_NOT_FOUND or READ_FAILED; RangeError for what the files say; the signal's reason.
@@ -70,12 +87,13 @@ export async function loadNetwork(
   folder: string,
   config: Config,
   device: DeviceName,
-  { dtype, onProgress, signal }: LoadOptions,
+  { dtype, quantize, onProgress, signal }: LoadOptions,
 ): Promise<Network> {
   signal?.throwIfAborted();
   const { recipe, architecture } = recipeOf(config);
   using weights = await WeightFolder.open(folder, device);
-  const checkpoint = new Checkpoint(weights, recipe, config, dtype ?? (device === 'cpu' ? 'float32' : weights.dtype));
+  const own = dtype ?? (device === 'cpu' ? 'float32' : weights.dtype);
+  const checkpoint = new Checkpoint(weights, recipe, config, own, quantize);
   using channel = new Channel(device); // carries the wish to abort to the native side
   const abort = () => {
     channel.abort();

@@ -47,8 +47,9 @@ export class Decoder implements Disposable {
     const table = [vocabSize, width] as const;
     // A tied table is packed for the head, and its rows are picked from there.
     const tokens = tiedHead ? source.matrix('tokens.weight', table) : source.dense('tokens.weight', table);
-    this.dtype = tokens.dtype as FloatDType;
-    this.#stack = new Stack(source, '', options, new Embedding(tokens));
+    const embedding = new Embedding(tokens, source.dtype);
+    this.dtype = embedding.dtype;
+    this.#stack = new Stack(source, '', options, embedding);
     this.#head = new Linear(tiedHead ? tokens : source.matrix('head.weight', table));
   }
 

@@ -122,9 +122,11 @@ export class EncoderDecoder implements Disposable {
     // A tied table is packed for the head, and its rows are picked from there.
     const targets = table(sharedTokens ? 'tokens.weight' : 'decoder.tokens.weight', vocabSize, tiedHead);
     const sources = sharedTokens ? targets : table('encoder.tokens.weight', sourceVocabSize, false);
-    this.dtype = targets.dtype as FloatDType;
-    this.#encoder = new Stack(source, 'encoder', { ...encoder, causal: false }, new Embedding(sources));
-    this.#decoder = new Stack(source, 'decoder', { ...decoder, crossAttention: true }, new Embedding(targets));
+    const { dtype } = source;
+    const embedding = new Embedding(targets, dtype);
+    this.dtype = embedding.dtype;
+    this.#encoder = new Stack(source, 'encoder', { ...encoder, causal: false }, new Embedding(sources, dtype));
+    this.#decoder = new Stack(source, 'decoder', { ...decoder, crossAttention: true }, embedding);
     this.#head = new Linear(
       tiedHead ? targets : table('head.weight', vocabSize, true),
       headBias ? source.dense('head.bias', [vocabSize]) : undefined,

@@ -70,8 +70,9 @@ export class Encoder implements Disposable {
     const { vocabSize, width, numLayers, numTypes, positions, norm, head } = options;
     const shape = [vocabSize, width] as const;
     const tied = head.kind === 'maskedLM' && head.tied; // then it is packed for the head
-    this.#tokens = new Embedding(tied ? source.matrix('tokens.weight', shape) : source.dense('tokens.weight', shape));
-    this.dtype = this.#tokens.table.dtype as FloatDType;
+    const table = tied ? source.matrix('tokens.weight', shape) : source.dense('tokens.weight', shape);
+    this.#tokens = new Embedding(table, source.dtype);
+    this.dtype = this.#tokens.dtype;
     this.#types = new Embedding(source.dense('types.weight', [numTypes, width]));
     this.#positions =
       positions === 'learned'

@@ -5,7 +5,7 @@ import { embedding } from '../ops/embedding';
 import { layerNorm } from '../ops/layer-norm';
 import { linear } from '../ops/linear';
 import { rmsNorm } from '../ops/rms-norm';
-import type { Tensor } from '../tensor/tensor';
+import type { FloatDType, Tensor } from '../tensor/tensor';
 import { checkSource, type ParameterSource } from './parameters';
 
 /** x [..., K] → activation(x · weightᵀ + bias) + residual, [..., N]. */
@@ -68,10 +68,14 @@ export class Norm implements Disposable {
 
 /** ids [...] → rows of a table, [..., C]. */
 export class Embedding implements Disposable {
-  constructor(readonly table: Tensor) {}
+  constructor(
+    readonly table: Tensor,
+    /** Of the rows: the table's, unless that is quantized. */
+    readonly dtype: FloatDType = table.dtype as FloatDType,
+  ) {}
 
   forward(ids: Tensor): Tensor {
-    return embedding(this.table, ids);
+    return embedding(this.table, ids, { dtype: this.dtype });
   }
 
   [Symbol.dispose](): void {

@@ -83,7 +83,9 @@ export class LuongAttention implements Disposable {
       // W [q; k] is the sum of two products.
       const [forQuery, forKeys] = scope(() => {
         const whole = source.dense(join(path, 'W.weight'), [width, queryWidth + keyWidth]);
-        return [whole.slice(1, 0, queryWidth), whole.slice(1, queryWidth, queryWidth + keyWidth)].map(packWeight);
+        return [whole.slice(1, 0, queryWidth), whole.slice(1, queryWidth, queryWidth + keyWidth)].map((part) =>
+          packWeight(part),
+        );
       }) as [Tensor, Tensor];
       this.#parts = { w: new Linear(forQuery), wKeys: new Linear(forKeys), v: load('v', [1, width]) };
     } else if (score !== 'dot') {

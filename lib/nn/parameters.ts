@@ -3,7 +3,7 @@ import { packWeight } from '../ops/linear';
 import { random } from '../ops/random';
 import { defaultDevice, type DeviceName } from '../tensor/device';
 import { scope } from '../tensor/scope';
-import { shapeOf, tensor, Tensor, type FloatDType } from '../tensor/tensor';
+import { shapeOf, tensor, Tensor, type DType, type FloatDType } from '../tensor/tensor';
 import { xavierUniform } from './init';
 
 /** A parameter that a model has. */
@@ -11,6 +11,8 @@ export interface Parameter {
   /** 'layers.0.attention.qkv.weight' */
   readonly path: string;
   readonly shape: readonly number[];
+  /** As it is held. */
+  readonly dtype: DType;
 }
 
 /**
@@ -20,6 +22,8 @@ export interface Parameter {
 export interface ParameterSource {
   /** Where it puts them. */
   readonly device: DeviceName;
+  /** Of activations, where the weights' own dtype does not say. */
+  readonly dtype?: FloatDType | undefined;
   /** A weight of shape [N, K], packed for `linear`. */
   matrix(path: string, shape: readonly [number, number]): Tensor;
   /** Any other parameter, dense. */
@@ -44,15 +48,21 @@ export class ParameterLog implements ParameterSource {
   get device(): DeviceName {
     return this.source.device;
   }
+  get dtype(): FloatDType | undefined {
+    return this.source.dtype;
+  }
 
   matrix(path: string, shape: readonly [number, number]): Tensor {
-    this.taken.push({ path, shape });
-    return this.source.matrix(path, shape);
+    return this.#take(path, shape, this.source.matrix(path, shape));
   }
 
   dense(path: string, shape: readonly number[]): Tensor {
-    this.taken.push({ path, shape });
-    return this.source.dense(path, shape);
+    return this.#take(path, shape, this.source.dense(path, shape));
+  }
+
+  #take(path: string, shape: readonly number[], parameter: Tensor): Tensor {
+    this.taken.push({ path, shape, dtype: parameter.dtype });
+    return parameter;
   }
 }
 

@@ -58,7 +58,7 @@ export class Stack implements Disposable {
     readonly tokens: Embedding,
   ) {
     const { width, numLayers, norm, attentionScale, causal = true, embeddingNorm = false, finalNorm = true } = options;
-    this.#positions = createPositions(source, join(path, 'positions'), options, tokens.table.dtype as FloatDType);
+    this.#positions = createPositions(source, join(path, 'positions'), options, tokens.dtype);
     this.#embeddingNorm = embeddingNorm ? Norm.load(source, join(path, 'embeddingNorm'), width, norm) : undefined;
     this.#blocks = Array.from({ length: numLayers }, (_, layer) => {
       const own = { ...options, attentionScale: attentionScale(layer) };

@@ -41,6 +41,7 @@ const NAME = 'TokenEmbedding';
  */
 export class TokenEmbedding implements Disposable {
   readonly #table: Tensor;
+  readonly #dtype: FloatDType;
   readonly #positions: Tensor | undefined;
 
   /**
@@ -63,11 +64,12 @@ export class TokenEmbedding implements Disposable {
     checkDropout(NAME, dropout);
     const table = source.matrix(join(path, 'weight'), [vocabSize, width]);
     this.#table = table;
+    this.#dtype = source.dtype ?? (table.dtype as FloatDType);
     const shape = [maxPositions ?? 0, width] as const;
     if (positions === 'learned') this.#positions = source.dense(join(path, 'positions.weight'), shape);
     if (positions === 'sinusoidal') {
       const values = Float32Array.from(sinusoidalPositions({ length: shape[0], dim: width }));
-      this.#positions = tensor(values, shape, { dtype: table.dtype as FloatDType, device: source.device });
+      this.#positions = tensor(values, shape, { dtype: this.#dtype, device: source.device });
     }
   }
 
@@ -92,7 +94,7 @@ export class TokenEmbedding implements Disposable {
       throw rangeError(NAME, 'ids', `of at most ${maxPositions} positions`, offset + tokens);
     }
     return scope(() => {
-      const vectors = embedding(this.#table, ids);
+      const vectors = embedding(this.#table, ids, { dtype: this.#dtype });
       const sized = scaled ? scaleBy(vectors, Math.sqrt(width)) : vectors;
       if (!table) return drop(sized, dropout, draws);
       const placed = positions ? embedding(table, positions) : table.slice(0, offset, offset + tokens);

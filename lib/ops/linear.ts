@@ -1,6 +1,14 @@
 import { native } from '../native';
 import { checkOneOf, checkOptions } from '../check';
-import { unwrap, unwrapOptional, wrap, type Tensor } from '../tensor/tensor';
+import {
+  QUANTIZED_DTYPES,
+  unwrap,
+  unwrapOptional,
+  wrap,
+  type FloatDType,
+  type QuantizedDType,
+  type Tensor,
+} from '../tensor/tensor';
 import { activationKind, type Activation } from './activation';
 
 export interface LinearOptions {
@@ -19,7 +27,7 @@ export interface LinearOptions {
  * has the same bytes alone and among others.
  *
  * @param x [..., K]
- * @param weight [N, K], as it is or, faster, packed once by `packWeight`.
+ * @param weight [N, K], as it is or, faster, packed once by `packWeight`; quantized ones go with every dtype of x.
  * @returns [..., N], of x's dtype or float32
  * @throws TypeError, RangeError for dtypes and shapes that do not fit, or an unknown option.
  */
@@ -40,7 +48,18 @@ export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): 
   );
 }
 
-/** A weight [N, K] of a float dtype in the layout that `linear` reads fastest. It serves `linear` and `embedding` only. */
-export function packWeight(weight: Tensor): Tensor {
-  return wrap(native.pack(unwrap('packWeight', 'weight', weight)));
+/**
+ * A weight [N, K] of a float dtype in the layout that `linear` reads fastest. It serves `linear` and `embedding` only.
+ *
+ * @param options.quantize its numbers as whole ones, for the CPU: 'int8' with a scale a row, or 'int4' with one a row
+ *   and a multiplier of four bits for each 32 numbers of it, 4.25 bits a number in all. `linear` then rounds each row of
+ *   x to int8 with a scale of its own, sums exactly, and takes x of any float dtype.
+ * @throws TypeError, RangeError for other dtypes, shapes, devices and options.
+ */
+export function packWeight(weight: Tensor, options: { quantize?: QuantizedDType | undefined } = {}): Tensor {
+  checkOptions('packWeight', options, ['quantize']);
+  const { quantize } = options;
+  const handle = unwrap('packWeight', 'weight', weight);
+  if (quantize !== undefined) checkOneOf('packWeight', 'quantize', quantize, QUANTIZED_DTYPES);
+  return wrap(native.pack(handle, quantize ?? (weight.dtype as FloatDType)));
 }

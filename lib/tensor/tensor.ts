@@ -1,13 +1,14 @@
 import { types } from 'node:util';
-import { native, type DType, type FloatDType, type TypedArray } from '../native';
+import { native, type DType, type FloatDType, type QuantizedDType, type TypedArray } from '../native';
 import { checkInteger, checkOptions, rangeError, typeError } from '../check';
 import { deviceNumber, deviceOrDefault, type Device, type DeviceName } from './device';
 import { enter, onEscape } from './scope';
 
-export type { DType, FloatDType, TypedArray };
+export type { DType, FloatDType, QuantizedDType, TypedArray };
 
 export const FLOAT_DTYPES: readonly FloatDType[] = ['float32', 'float16', 'bfloat16'];
 export const DTYPES: readonly DType[] = [...FLOAT_DTYPES, 'int32', 'bool'];
+export const QUANTIZED_DTYPES: readonly QuantizedDType[] = ['int8', 'int4'];
 
 const MAX_RANK = 6;
 const key = Symbol('tensor');
@@ -39,6 +40,7 @@ export class Tensor implements Disposable {
     return (this.#facts ??= native.describe(this.#handle));
   }
 
+  /** 'int8' and 'int4': a quantized weight, which has no data to read either. */
   get dtype(): DType {
     return this.#described.dtype;
   }

@@ -1,6 +1,6 @@
 import { native } from '../native';
 import { defaultDevice, deviceNumber, type DeviceName } from '../tensor/device';
-import { wrap, type FloatDType, type Tensor } from '../tensor/tensor';
+import { wrap, type FloatDType, type QuantizedDType, type Tensor } from '../tensor/tensor';
 
 /** A tensor of a safetensors file. */
 export interface SafetensorsEntry {
@@ -19,8 +19,8 @@ export interface WeightLayout {
   transposed?: boolean;
   /** Packed for `linear`; else dense. */
   packed?: boolean;
-  /** What it becomes. Default 'float32'. */
-  dtype?: FloatDType;
+  /** What it becomes; quantized it must be packed. Default 'float32'. */
+  dtype?: FloatDType | QuantizedDType;
 }
 
 /**

@@ -63,7 +63,8 @@ Shape Call::shape(size_t index) const {
 
 DType Call::dtype(size_t index) const {
   const std::string name = text(index);
-  for (const DType dtype : {DType::kFloat32, DType::kFloat16, DType::kBFloat16, DType::kInt32}) {
+  for (const DType dtype :
+       {DType::kFloat32, DType::kFloat16, DType::kBFloat16, DType::kInt32, DType::kInt8, DType::kInt4}) {
     if (name == name_of(dtype)) return dtype;
   }
   return DType::kBool;

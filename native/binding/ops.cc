@@ -48,7 +48,7 @@ Napi::Value gated(const Call& c) {
 }
 
 Napi::Value embedding(const Call& c) {
-  return c.publish(embedding(c.runtime(), Embedding{c.tensor(0, "table"), c.tensor(1, "ids")}));
+  return c.publish(embedding(c.runtime(), Embedding{c.tensor(0, "table"), c.tensor(1, "ids"), c.dtype(2)}));
 }
 
 Napi::Value gather_rows(const Call& c) {
@@ -96,7 +96,7 @@ Napi::Value linear(const Call& c) {
   return c.publish(linear(c.runtime(), op));
 }
 
-Napi::Value pack(const Call& c) { return c.publish(pack(c.runtime(), PackPanels{c.tensor(0, "weight")})); }
+Napi::Value pack(const Call& c) { return c.publish(pack(c.runtime(), PackPanels{c.tensor(0, "weight"), c.dtype(1)})); }
 
 /// (x, residual, weight, bias, eps, axis, unbiased, whether stats are wanted) → [out, sum, mean, inverse deviation]
 Napi::Value layer_norm(const Call& c) {

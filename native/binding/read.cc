@@ -244,6 +244,8 @@ ArrayType array_type(DType dtype) {
     case DType::kInt32:
       return {napi_int32_array, "Int32Array"};
     case DType::kBool:
+    case DType::kInt8:
+    case DType::kInt4:
       break;
   }
   return {napi_uint8_array, "Uint8Array"};

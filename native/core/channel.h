@@ -54,8 +54,8 @@ class Channel {
   // ---- stream
   bool stopped() const { return stopped_.load(std::memory_order_relaxed); }
   bool aborted() const { return aborted_.load(std::memory_order_relaxed); }
-  /// News from within a loop wakes JavaScript every 4 ms at most: waking costs it up to 0.1 ms, and a small model makes twenty tokens in that time.
-  /// The loop's end, which is news too, brings the rest.
+  /// News from within a loop wakes JavaScript every 4 ms at most: waking costs it up to 0.1 ms, and a small model makes
+  /// twenty tokens in that time. The loop's end, which is news too, brings the rest.
   template <typename Change>
   void tell(const Change& change, bool within_loop = false) {
     const auto now = std::chrono::steady_clock::now();

@@ -1,10 +1,16 @@
 #include "core/tensor.h"
 
+#include "core/quantized.h"
+
 namespace heddle {
 
 size_t bytes_of(DType dtype, const Shape& shape, Layout layout) {
   int64_t elements = shape.numel();
-  if (layout == Layout::kPanels) elements = (shape[0] + kPanelWidth - 1) / kPanelWidth * kPanelWidth * shape[1];
+  if (layout == Layout::kPanels) {
+    const int64_t panels = (shape[0] + kPanelWidth - 1) / kPanelWidth;
+    if (is_quantized(dtype)) return static_cast<size_t>(panels * panel_bytes(dtype, shape[1]));
+    elements = panels * kPanelWidth * shape[1];
+  }
   return static_cast<size_t>(elements) * size_of(dtype);
 }
 

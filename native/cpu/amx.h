@@ -10,6 +10,8 @@
 //   tileloadd<T, kOffset>(from, stride)  T = 16 rows of 64 bytes, `stride` bytes apart; the first lies
 //                                        kOffset bytes behind `from`
 //   tilestored<T, kOffset>(to, stride)   the reverse
+//   tdpbssd<C, A, B>()                   C [16, 16] += A [16, 64] · B [64, 16] in int32: A is int8, and so is B, whose
+//                                        row i holds rows 4i to 4i + 3 of each column
 //   tdpbf16ps<C, A, B>()                 C [16, 16] += A [16, 32] · B [32, 16] in float32: A is bfloat16, and so is B,
 //                                        whose row i holds pairs, rows 2i and 2i + 1 of each column
 //
@@ -55,6 +57,12 @@ inline void tileloadd(const void* from, int64_t stride) {
 template <int T, int kOffset = 0>
 inline void tilestored(void* to, int64_t stride) {
   asm volatile("tilestored %%tmm%c0, %c3(%1,%2,1)" : : "i"(T), "r"(to), "r"(stride), "i"(kOffset) : "memory");
+}
+
+template <int C, int A, int B>
+inline void tdpbssd() {
+  static_assert(C != A && C != B && A != B);
+  asm volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(C), "i"(A), "i"(B));
 }
 
 template <int C, int A, int B>

@@ -120,6 +120,18 @@ Isa choose() {
 
 const char* name_of(Isa isa) { return kNames[static_cast<int>(isa)]; }
 
+bool has_vnni() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512vnni");
+#elif defined(_M_X64)
+  int leaf[4];
+  __cpuidex(leaf, 7, 0);
+  return (leaf[2] >> 11 & 1) != 0;
+#else
+  return false;
+#endif
+}
+
 Isa best_isa() {
   static const Isa best = std::min(kBuilt, best_of_machine());
   return best;

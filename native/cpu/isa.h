@@ -11,6 +11,9 @@ Isa isa();
 
 const char* name_of(Isa isa);
 
+/// Whether the machine has products of bytes among its AVX-512.
+bool has_vnni();
+
 /// The best level that the machine and this build have.
 Isa best_isa();
 

@@ -20,15 +20,28 @@ HEDDLE_PICK(avx2)
 HEDDLE_PICK(avx512)
 #endif
 #undef HEDDLE_PICK
+#if defined(HEDDLE_HAVE_AVX512)
+/// The first processors with AVX-512 have no products of bytes in it.
+void run_without_vnni(const Linear& op, KernelContext& context) {
+  if (is_quantized(op.weight->dtype)) return cpu::avx2::run(op, context);
+  cpu::avx512::run(op, context);
+}
+template <>
+Kernel<Linear> avx512_kernel<Linear>() {
+  if (!cpu::has_vnni()) return run_without_vnni;
+  return static_cast<Kernel<Linear>>(cpu::avx512::run);
+}
+#endif
 #if defined(HEDDLE_HAVE_AMX)
 template <typename Op>
 Kernel<Op> amx_kernel() {
   return avx512_kernel<Op>();
 }
-/// Tiles multiply bfloat16: what x or q is, all float operands are.
+/// Tiles multiply bfloat16, what x or q is, all float operands are, and quantized weights.
 template <typename Op>
 void run_tiles(const Op& op, KernelContext& context) {
-  if (op.reads()[0]->dtype == DType::kBFloat16) return cpu::amx::run(op, context);
+  const auto reads = op.reads();
+  if (reads[0]->dtype == DType::kBFloat16 || is_quantized(reads[1]->dtype)) return cpu::amx::run(op, context);
   cpu::avx512::run(op, context);
 }
 #define HEDDLE_PICK_TILES(Op)   \

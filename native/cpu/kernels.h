@@ -21,7 +21,7 @@ HEDDLE_DECLARE_KERNELS(avx512)
 #endif
 
 #if defined(HEDDLE_HAVE_AMX)
-// This level has kernels of its own for these ops, and of bfloat16 alone; all else in it is avx512's.
+// This level has kernels of its own for these ops, of bfloat16 and of quantized weights; all else in it is avx512's.
 #define HEDDLE_TILE_OPS(X) X(Linear) X(Attention)
 namespace heddle::cpu::amx {
 HEDDLE_TILE_OPS(HEDDLE_DECLARE_KERNEL)

@@ -50,6 +50,15 @@ struct Vec {
     store(all);
     std::memcpy(p, all, static_cast<size_t>(lanes) * sizeof(Half));
   }
+  static Vec of_integers(const int32_t* p) {
+    return {_mm256_cvtepi32_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+  }
+  /// Each to the nearest, of two to the even one; they fit into a byte.
+  void store_integers(int8_t* p) const {
+    const __m256i whole = _mm256_cvtps_epi32(v);
+    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
+  }
   /// The lanes whose bits are set.
   static Mask from_bits(uint64_t bits) {
     const __m256i lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);

@@ -37,6 +37,11 @@ struct Vec {
   void store(Half* p, int lanes) const {
     _mm256_mask_storeu_epi16(p, first(lanes).bits, narrow(Half{}));
   }
+  static Vec of_integers(const int32_t* p) { return {_mm512_cvtepi32_ps(_mm512_loadu_si512(p))}; }
+  /// Each to the nearest, of two to the even one; they fit into a byte.
+  void store_integers(int8_t* p) const {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)));
+  }
   /// The lanes whose bits are set.
   static Mask from_bits(uint64_t bits) { return {static_cast<__mmask16>(bits)}; }
   static Mask first(int lanes) { return {static_cast<__mmask16>((1u << lanes) - 1)}; }

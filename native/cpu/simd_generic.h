@@ -46,6 +46,14 @@ struct Vec {
   void store(Half* p, int lanes) const {
     for (int i = 0; i < lanes && i < kWidth; ++i) p[i] = from_float<Half>(v[i]);
   }
+  static Vec of_integers(const int32_t* p) {
+    return map([&](int i) { return static_cast<float>(p[i]); });
+  }
+  /// Each to the nearest, of two to the even one; they fit into a byte.
+  void store_integers(int8_t* p) const {
+    constexpr float kMagic = 12582912.0f;  // 1.5 · 2^23: its last bit counts ones
+    for (int i = 0; i < kWidth; ++i) p[i] = static_cast<int8_t>((v[i] + kMagic) - kMagic);
+  }
   /// The lanes whose bits are set.
   static Mask from_bits(uint64_t bits) {
     return {{(bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0, (bits & 8) != 0}};

@@ -6,7 +6,10 @@
 namespace heddle {
 
 Tensor* embedding(Runtime& runtime, Embedding op) {
-  check_float_dtype(Embedding::kName, "table", op.table);
+  if (!is_quantized(op.table->dtype)) {
+    check_float_dtype(Embedding::kName, "table", op.table);
+    op.dtype = op.table->dtype;
+  }
   check_rank(Embedding::kName, "table", op.table, 2, 2);
   check_strided(Embedding::kName, "ids", op.ids);
   check_dtype(Embedding::kName, "ids", op.ids, DType::kInt32);
@@ -15,7 +18,7 @@ Tensor* embedding(Runtime& runtime, Embedding op) {
   op.ids = dense(runtime, op.ids);
   Shape shape = op.ids->shape;
   shape.push_back(op.table->shape[1]);
-  op.out = runtime.make(op.table, op.table->dtype, shape);
+  op.out = runtime.make(op.table, op.dtype, shape);
   runtime.submit(op);
   return op.out;
 }

@@ -4,19 +4,42 @@
 #include "ops/elementwise.h"
 
 namespace heddle {
+namespace {
+
+/// A sum of so many products of int8 fits into int32.
+constexpr int64_t kLargestQuantized = 131072;
+
+}  // namespace
+
+void check_quantized(const char* function, const Tensor* weight) {
+  if (weight->storage->stream->device().kind != DeviceKind::kCpu) {
+    throw_range_error("[", function, "] quantized weights are for the CPU as yet, not for ",
+                      name_of(weight->storage->stream->device()));
+  }
+  if (weight->shape[1] > kLargestQuantized) {
+    throw_range_error("[", function, "] a quantized weight has at most ", kLargestQuantized, " inputs but got shape ",
+                      weight->shape);
+  }
+}
 
 Tensor* pack(Runtime& runtime, PackPanels op) {
   check_floats(PackPanels::kName, "weight", op.weight);
   check_rank(PackPanels::kName, "weight", op.weight, 2, 2);
-  op.out = runtime.make(op.weight, op.weight->dtype, op.weight->shape, Layout::kPanels);
+  if (is_quantized(op.dtype)) {
+    check_quantized(PackPanels::kName, op.weight);
+    op.weight = dense(runtime, op.weight);
+  }
+  op.out = runtime.make(op.weight, op.dtype, op.weight->shape, Layout::kPanels);
   runtime.submit(op);
   return op.out;
 }
 
 Tensor* linear(Runtime& runtime, Linear op) {
   check_floats(Linear::kName, "x", op.x);
-  check_float_dtype(Linear::kName, "weight", op.weight);
-  check_same_dtype(Linear::kName, "weight", op.weight, "x", op.x);
+  if (!is_quantized(op.weight->dtype)) {
+    check_float_dtype(Linear::kName, "weight", op.weight);
+    check_same_dtype(Linear::kName, "weight", op.weight, "x", op.x);
+  }
   check_rank(Linear::kName, "weight", op.weight, 2, 2);
   const int64_t n = op.weight->shape[0], k = op.weight->shape[1];
   if (op.x->shape[-1] != k) {
@@ -38,7 +61,7 @@ Tensor* linear(Runtime& runtime, Linear op) {
     op.residual = dense(runtime, op.residual);
   }
   op.x = dense(runtime, op.x);
-  if (op.weight->layout == Layout::kStrided) op.weight = pack(runtime, {op.weight});
+  if (op.weight->layout == Layout::kStrided) op.weight = pack(runtime, {op.weight, op.weight->dtype});
   op.out = runtime.make(op.x, out_dtype, shape);
   runtime.submit(op);
   return op.out;

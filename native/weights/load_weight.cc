@@ -5,6 +5,7 @@
 #include <memory>
 #include <type_traits>
 
+#include "core/quantized.h"
 #include "ops/linear.h"
 #include "weights/shared_weight.h"
 
@@ -53,15 +54,40 @@ void scatter(const LoadWeight& op, int64_t row, int64_t column, const T* from, i
   }
 }
 
+/// A row of the weight at a time becomes whole numbers. Where the file has the transpose, rows are its columns, and all
+/// of it is in memory at once.
+void load_quantized(const LoadWeight& op, uint8_t* out) {
+  const int64_t size = static_cast<int64_t>(size_of(op.dtype));
+  const int64_t k = op.out->shape[1], n = op.out->shape[0];
+  const int64_t rows =
+      op.transposed ? op.rows : std::max<int64_t>(1, kPieceElements / std::max<int64_t>(1, op.columns));
+  const std::unique_ptr<float[]> raw(new float[rows * op.columns]), converted(new float[rows * op.columns]);
+  const std::unique_ptr<float[]> column(new float[k]);
+  std::memset(out, 0, op.out->storage->bytes);
+  for (int64_t begin = 0; begin < op.rows; begin += rows) {
+    const int64_t count = std::min(rows, op.rows - begin) * op.columns;
+    op.file->read(raw.get(), static_cast<size_t>(count * size), op.offset + begin * op.columns * size);
+    const float* const from = elements(op.dtype, raw.get(), count, converted.get());
+    if (!op.transposed) {
+      for (int64_t i = 0; i * op.columns < count; ++i) quantize_row(op.out->dtype, from + i * k, k, begin + i, out);
+      continue;
+    }
+    for (int64_t row = 0; row < n; ++row) {
+      for (int64_t i = 0; i < k; ++i) column[i] = from[i * op.columns + row];
+      quantize_row(op.out->dtype, column.get(), k, row, out);
+    }
+  }
+}
+
 /// All that the result depends on.
 std::string key(const LoadWeight& op) {
   return concat(op.file->identity(), " ", op.offset, " ", op.rows, "x", op.columns, " ", name_of(op.dtype), " ",
                 op.transposed, " ", name_of(op.out->dtype), " ", static_cast<int>(op.out->layout));
 }
 
-/// The whole weight, into host memory.
+/// The whole weight, into host memory, as floats.
 template <typename T>
-void load(const LoadWeight& op, T* out) {
+void load_floats(const LoadWeight& op, T* out) {
   const int64_t count = op.rows * op.columns, size = static_cast<int64_t>(size_of(op.dtype));
   if (op.out->layout == Layout::kPanels) std::memset(static_cast<void*>(out), 0, op.out->storage->bytes);
   const std::unique_ptr<float[]> raw(new float[kPieceElements]);
@@ -76,6 +102,12 @@ void load(const LoadWeight& op, T* out) {
       i += run;
     }
   }
+}
+
+/// The whole weight, into host memory.
+void load(const LoadWeight& op, void* out) {
+  if (is_quantized(op.out->dtype)) return load_quantized(op, static_cast<uint8_t*>(out));
+  with_float_type(op.out->dtype, [&](auto type) { load_floats(op, static_cast<decltype(type)*>(out)); });
 }
 
 /// Null where there is no memory.
@@ -98,27 +130,24 @@ DType file_dtype_of(const std::string& dtype, const std::string& tensor) {
 
 void LoadWeight::run(Stream& stream) const {
   Storage& storage = *out->storage;
-  with_float_type(out->dtype, [&](auto type) {
-    using T = decltype(type);
-    if (!stream.on_host()) {
-      stream.attempt(*this, [&] {
-        const std::unique_ptr<T[]> staged(new T[storage.bytes / sizeof(T)]);
-        load(*this, staged.get());
-        stream.copy_in(storage.data, staged.get(), storage.bytes);
-      });
-      return;
-    }
-    const auto weight = stream.stopping() ? nullptr : find_weight(*this);
-    std::unique_lock<std::mutex> lock;
-    if (weight) {  // else the attempt finds memory of its own, or says that there is none
-      lock = std::unique_lock<std::mutex>(weight->mutex);
-      storage.data = weight->data;
-      storage.shared = weight;
-    }
+  if (!stream.on_host()) {
     stream.attempt(*this, [&] {
-      if (!weight || !weight->loaded) load(*this, static_cast<T*>(storage.data));
-      if (weight) weight->loaded = true;
+      const std::unique_ptr<std::byte[]> staged(new std::byte[storage.bytes]);
+      load(*this, staged.get());
+      stream.copy_in(storage.data, staged.get(), storage.bytes);
     });
+    return;
+  }
+  const auto weight = stream.stopping() ? nullptr : find_weight(*this);
+  std::unique_lock<std::mutex> lock;
+  if (weight) {  // else the attempt finds memory of its own, or says that there is none
+    lock = std::unique_lock<std::mutex>(weight->mutex);
+    storage.data = weight->data;
+    storage.shared = weight;
+  }
+  stream.attempt(*this, [&] {
+    if (!weight || !weight->loaded) load(*this, storage.data);
+    if (weight) weight->loaded = true;
   });
 }
 
@@ -131,6 +160,7 @@ Tensor* load_dense(Runtime& runtime, Stream& stream, LoadWeight op, const Shape&
 Tensor* load_panels(Runtime& runtime, Stream& stream, LoadWeight op, DType dtype) {
   const Shape shape = op.transposed ? Shape{op.columns, op.rows} : Shape{op.rows, op.columns};
   op.out = runtime.make(stream, dtype, shape, Layout::kPanels);
+  if (is_quantized(dtype)) check_quantized(LoadWeight::kName, op.out);
   runtime.submit(op);
   return op.out;
 }

@@ -17,7 +17,7 @@ DType file_dtype_of(const std::string& dtype, const std::string& tensor);
 ///
 /// The file holds [rows, columns] elements, row-major, at `offset`; if `transposed` they are the weight's transpose
 /// (as in GPT-2's files). `out` is dense, or a matrix in panels, of any float dtype: elements are rounded to it, and
-/// copied bit by bit where the file has it already.
+/// copied bit by bit where the file has it already. A matrix in panels may also be quantized as it is read.
 struct LoadWeight {
   static constexpr const char* kName = "load_weight";
   const File* file;

@@ -1,4 +1,6 @@
-import { tensor, type DType, type Tensor } from '#lib/index';
+import { tensor, type DType, type QuantizedDType, type Tensor } from '#lib/index';
+
+type ValueDType = Exclude<DType, QuantizedDType>;
 
 /** A value of a case: `data` is its little-endian elements in base64. */
 export interface Value {
@@ -31,7 +33,7 @@ function bfloat(bits: number): number {
 }
 
 /** ONNX dtypes: how they are read, and what holds them here. There are no wider ones: numbers must fit. */
-const DTYPES: Record<string, [held: DType, bytes: number, read: (view: DataView, at: number) => number]> = {
+const DTYPES: Record<string, [held: ValueDType, bytes: number, read: (view: DataView, at: number) => number]> = {
   float32: ['float32', 4, (view, at) => view.getFloat32(at, true)],
   float64: ['float32', 8, (view, at) => view.getFloat64(at, true)],
   float16: ['float16', 2, (view, at) => half(view.getUint16(at, true))],
@@ -53,7 +55,7 @@ function formatOf({ name, dtype }: Value) {
   return format;
 }
 
-export const dtypeOf = (value: Value): DType => formatOf(value)[0];
+export const dtypeOf = (value: Value): ValueDType => formatOf(value)[0];
 
 export function numbersOf(value: Value): number[] {
   const [, bytes, read] = formatOf(value);
@@ -88,7 +90,7 @@ export class Call {
 }
 
 /** ONNX's own tolerance, and that of halves. */
-const TOLERANCES: Record<DType, { abs: number; rel: number }> = {
+const TOLERANCES: Record<ValueDType, { abs: number; rel: number }> = {
   float32: { abs: 1e-7, rel: 1e-3 },
   float16: { abs: 1e-7, rel: 1e-2 },
   bfloat16: { abs: 1e-7, rel: 1e-2 },

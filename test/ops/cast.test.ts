@@ -1,18 +1,18 @@
-import { add, cast, embedding, packWeight, tensor, type DType } from '#lib/index';
+import { add, cast, embedding, packWeight, tensor, type DType, type QuantizedDType } from '#lib/index';
 import { FLOATS, HALVES, numbersOf, round, rounded } from '../support/dtype';
 import { Random } from '../support/random';
 
-const values: Record<DType, number[]> = {
+const values: Record<Exclude<DType, QuantizedDType>, number[]> = {
   float32: [0, -0, 1.5, -2.5, 1e-40, 1e39, 65520, -65519.99, 2 ** 31, -(2 ** 31), 2147483520, NaN, Infinity, -Infinity],
   float16: [0, -0, 1.5, -2.5, 2 ** -24, 65504, -65504, 0.1, NaN, Infinity, -Infinity],
   bfloat16: [0, -0, 1.5, -2.5, 2 ** -133, 3.3e38, -3.3e38, 0.1, 2 ** 31, NaN, Infinity, -Infinity],
   int32: [0, 1, -1, 257, -257, 65519, 65520, 33685504, 33685505, -33685505, 2 ** 31 - 1, -(2 ** 31)],
   bool: [0, 1, 1, 0],
 };
-const dtypes = Object.keys(values) as DType[];
+const dtypes = Object.keys(values) as (keyof typeof values)[];
 
 /** What an element becomes, in float64. */
-function converted(x: number, to: DType): number {
+function converted(x: number, to: keyof typeof values): number {
   if (to === 'bool') return Number(x !== 0);
   if (to !== 'int32') return round(x, to);
   return Number.isNaN(x) ? 0 : Math.min(2 ** 31 - 1, Math.max(-(2 ** 31), Math.trunc(x))) + 0;

@@ -21,7 +21,7 @@ void check(DType dtype, bool float32_out, const Given& g) {
   const Floats bias = normals(g.n, 3, dtype), residual = normals(g.rows * g.n, 4, out_dtype);
   Values panels(dtype, {panel_elements_of(g.n, g.k)});
   // Laid out by column, as a checkpoint of another library may be.
-  compute(PackPanels{Values::of({g.n, g.k}, weight, {1, g.n}, 0, dtype), panels});
+  compute(PackPanels{Values::of({g.n, g.k}, weight, {1, g.n}, 0, dtype), dtype, panels});
   panels->shape = Shape{g.n, g.k};
   panels->layout = Layout::kPanels;
   const Values bias_values = Values::of({g.n}, bias, dtype);

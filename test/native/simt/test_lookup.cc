@@ -11,14 +11,14 @@ void test_embedding() {
     Values table = Values::of({vocabulary, width}, numbers, dtype);
     if (packed) {
       Values panels(dtype, {panel_elements_of(vocabulary, width)});
-      compute(PackPanels{table, panels});
+      compute(PackPanels{table, dtype, panels});
       panels->shape = Shape{vocabulary, width};
       panels->layout = Layout::kPanels;
       table = panels;
     }
     const int64_t count = static_cast<int64_t>(ids.size());
     const Values out(dtype, {count, width});
-    compute(Embedding{table, Values::of({count}, ids), out});
+    compute(Embedding{table, Values::of({count}, ids), dtype, out});
     Floats wanted;
     for (const int32_t id : ids) wanted.insert(wanted.end(), &numbers[id * width], &numbers[id * width] + width);
     expect_same_bytes(out.floats(), wanted, "rows of the table");
@@ -27,7 +27,7 @@ void test_embedding() {
     wrong.push_back(static_cast<int32_t>(vocabulary));
     wrong.push_back(-1);
     const Values more(dtype, {count + 2, width});
-    const auto record = run(Embedding{table, Values::of({count + 2}, wrong), more});
+    const auto record = run(Embedding{table, Values::of({count + 2}, wrong), dtype, more});
     expect_failure(record, Fault::kIndex, count, static_cast<int32_t>(vocabulary));
   };
   const auto check = [&](int64_t vocabulary, int64_t width, const Ints& ids, bool packed) {
