@@ -1,6 +1,7 @@
 export type { AllowedTokens, GenerationOptions, UserProcessor } from './generation/options';
 export type { ForwardInput, ForwardResult } from './forward';
 export type { InfoOptions, ModelInfo } from './models/info';
+export type { QuantizationReport, QuantizationReportOptions, QuantizedWeight } from './quantization';
 export type { LoadProgress } from './models/load';
 export { QueueFullError } from './native';
 export * as nn from './nn/index';

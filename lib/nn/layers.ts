@@ -68,14 +68,19 @@ export class Norm implements Disposable {
 
 /** ids [...] → rows of a table, [..., C]. */
 export class Embedding implements Disposable {
+  /** `rowDtype`, of the rows, is for a table that is quantized. */
   constructor(
     readonly table: Tensor,
-    /** Of the rows: the table's, unless that is quantized. */
-    readonly dtype: FloatDType = table.dtype as FloatDType,
+    private readonly rowDtype?: FloatDType,
   ) {}
 
+  /** Of the rows. */
+  get dtype(): FloatDType {
+    return this.rowDtype ?? (this.table.dtype as FloatDType);
+  }
+
   forward(ids: Tensor): Tensor {
-    return embedding(this.table, ids, { dtype: this.dtype });
+    return embedding(this.table, ids, { dtype: this.rowDtype });
   }
 
   [Symbol.dispose](): void {
