@@ -82,6 +82,7 @@ export interface Native {
   matmul(a: number, b: number): number;
   topK(x: number, k: number, axis: number, largest: boolean, sorted: boolean): [values: number, indices: number];
   linear(x: number, weight: number, bias: number, residual: number, activation: number, float32Out: boolean): number;
+  /** A float dtype stands for the weight's own. */
   pack(weight: number, dtype: FloatDType | QuantizedDType): number;
   rmsNorm(
     x: number,

@@ -5,7 +5,6 @@ import {
   unwrap,
   unwrapOptional,
   wrap,
-  type FloatDType,
   type QuantizedDType,
   type Tensor,
 } from '../tensor/tensor';
@@ -61,5 +60,5 @@ export function packWeight(weight: Tensor, options: { quantize?: QuantizedDType 
   const { quantize } = options;
   const handle = unwrap('packWeight', 'weight', weight);
   if (quantize !== undefined) checkOneOf('packWeight', 'quantize', quantize, QUANTIZED_DTYPES);
-  return wrap(native.pack(handle, quantize ?? (weight.dtype as FloatDType)));
+  return wrap(native.pack(handle, quantize ?? 'float32'));
 }

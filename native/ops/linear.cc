@@ -28,6 +28,8 @@ Tensor* pack(Runtime& runtime, PackPanels op) {
   if (is_quantized(op.dtype)) {
     check_quantized(PackPanels::kName, op.weight);
     op.weight = dense(runtime, op.weight);
+  } else {
+    op.dtype = op.weight->dtype;
   }
   op.out = runtime.make(op.weight, op.dtype, op.weight->shape, Layout::kPanels);
   runtime.submit(op);
