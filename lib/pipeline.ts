@@ -335,7 +335,7 @@ async function folderOf(source: unknown): Promise<string> {
 
 /**
  * Loads a model from a Hugging Face folder (config.json; model.safetensors, whole or in shards; tokenizer.json and generation_config.json
- * if they are there), or one that ships with the package ('builtin:shakespeare').
+ * if they are there), or one that ships with the package ('builtin:shakespeare', 'builtin:dates').
  *
  * @throws Error with code FILE_NOT_FOUND or READ_FAILED; RangeError for what the files say; TypeError, RangeError for
  *   options; the signal's reason. A load that failed leaves nothing behind.
