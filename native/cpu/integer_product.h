@@ -93,8 +93,12 @@ class IntegerProduct {
  private:
   /// Inputs that are multiplied at once: the bytes of 64 outputs stay in the first cache.
   static constexpr int64_t kChunk = 256;
-  /// Rows that are too few to widen int4 for.
+  /// Rows that are too few to widen int4 for, as measured; tiles multiply so fast that it pays early.
+#if defined(__AVX512F__) && !defined(HEDDLE_TILES)
+  static constexpr int64_t kFew = 48;
+#else
   static constexpr int64_t kFew = 8;
+#endif
 
   /// The int8 weights of inputs [first, first + depth) of a panel.
   const uint8_t* chunk(const uint8_t* weights, int64_t first, int64_t depth, uint8_t* widened) const {
