@@ -13,18 +13,22 @@ namespace {
 constexpr float kInfinity = INFINITY;
 constexpr double kNsPerMultiplyAdd = 0.02;
 
-/// One online softmax a row: largest score, sum of exponentials, weighted sum of values (not yet divided).
+/// One online softmax a row: largest score, sum of exponentials, weighted sum of values (not yet divided). A sum is that
+/// of `Lanes` numbers: within a span those of a vector, which are added up where it ends.
+template <int Lanes>
 struct State {
+  alignas(64) float sums[kScoreRows * Lanes];
   float max[kScoreRows];
-  float sum[kScoreRows];
   float* out;  // [kScoreRows, padded value width]
 
   void reset(int64_t rows, int64_t width) {
+    std::fill(sums, sums + rows * Lanes, 0.0f);
     std::fill(max, max + rows, -kInfinity);
-    std::fill(sum, sum + rows, 0.0f);
     std::fill(out, out + rows * width, 0.0f);
   }
 };
+using Span = State<Vec::kWidth>;
+using Total = State<1>;
 
 float exp_of(float x) {
   alignas(64) float lanes[Vec::kWidth];
@@ -40,7 +44,7 @@ void scale_row(float* row, int64_t width, float factor) {
 /// scores [kPageKeys] of one row, those not in `keep` dropped → probabilities relative to the row's new maximum, as a T
 /// holds them; what the state holds is rescaled to it.
 template <typename T>
-void absorb_scores(float* scores, uint64_t keep, float scale, State& state, int64_t row, int64_t width) {
+void absorb_scores(float* scores, uint64_t keep, float scale, Span& state, int64_t row, int64_t width) {
   const Vec minus_infinity = Vec::set(-kInfinity), factor = Vec::set(scale);
   Vec top = minus_infinity;
   for (int64_t j = 0; j < kPageKeys; j += Vec::kWidth) {
@@ -49,29 +53,31 @@ void absorb_scores(float* scores, uint64_t keep, float scale, State& state, int6
     top = max(s, top);
   }
   const float before = state.max[row], now = std::max(before, largest(top));
+  float* const sums = state.sums + row * Vec::kWidth;
+  Vec total = Vec::load(sums);
   if (now > before) {
     const float shrink = exp_of(before - now);  // e^-∞ = 0 for a first block
     state.max[row] = now;
-    state.sum[row] *= shrink;
+    total = total * Vec::set(shrink);
     scale_row(state.out + row * width, width, shrink);
   }
   const Vec shift = Vec::set(now == -kInfinity ? 0.0f : now);  // nothing yet: avoids -∞ - (-∞)
-  Vec total = Vec::set(0.0f);
   for (int64_t j = 0; j < kPageKeys; j += Vec::kWidth) {
     const Vec p = exp(Vec::load(scores + j) - shift);
     rounded_to<T>(p).store(scores + j);
     total = total + p;
   }
-  state.sum[row] += sum(total);
+  total.store(sums);
 }
 
 /// What `span` holds joins `total`.
-void merge(State& total, const State& span, int64_t row, int64_t width) {
-  if (span.sum[row] == 0.0f) return;  // no key of the span: as if it had not been
+void merge(Total& total, const Span& span, int64_t row, int64_t width) {
+  const float of_span = sum(Vec::load(span.sums + row * Vec::kWidth));
+  if (of_span == 0.0f) return;  // no key of the span: as if it had not been
   const float now = std::max(total.max[row], span.max[row]);
   const float old_share = exp_of(total.max[row] - now), new_share = exp_of(span.max[row] - now);
   total.max[row] = now;
-  total.sum[row] = total.sum[row] * old_share + span.sum[row] * new_share;
+  total.sums[row] = total.sums[row] * old_share + of_span * new_share;
   const Vec a = Vec::set(old_share), b = Vec::set(new_share);
   for (int64_t i = row * width; i < (row + 1) * width; i += Vec::kWidth) {
     fma(Vec::load(total.out + i), a, Vec::load(span.out + i) * b).store(total.out + i);
@@ -106,7 +112,8 @@ class Kernel {
     const typename P::Scope scope;
     auto* const q = reinterpret_cast<typename P::Left*>(scratch);  // [rows, Dk]
     float* const scores = scratch + kScoreRows * scorer_.query_width();
-    State total, span;
+    Total total;
+    Span span;
     total.out = scores + kScoreRows * kPageKeys;
     span.out = total.out + kScoreRows * width_;
     scorer_.load_queries(tile, q);
@@ -125,18 +132,18 @@ class Kernel {
   }
 
  private:
-  void add_sinks(const ScoreTile& tile, State& total) const {
+  void add_sinks(const ScoreTile& tile, Total& total) const {
     for (int64_t r = 0; r < tile.rows; ++r) {
       const float sink = op_.sinks->data<float>()[scorer_.head_of(tile, r)];
       if (sink == -kInfinity) continue;
       total.max[r] = sink;
-      total.sum[r] = 1.0f;
+      total.sums[r] = 1.0f;
     }
   }
 
   /// One key block: scores, online softmax, values. A key that no row of the tile may see is not touched: what is
   /// there may be NaN.
-  void block(const ScoreTile& tile, int64_t key, const typename P::Left* q, float* scores, State& span) const {
+  void block(const ScoreTile& tile, int64_t key, const typename P::Left* q, float* scores, Span& span) const {
     uint64_t keep[kScoreRows];
     uint64_t seen = scorer_.visible(tile, key, keep);
     if (seen == 0) return;
@@ -157,14 +164,14 @@ class Kernel {
     P::add_values(tile.rows, width_, scores, seen, values, span.out);
   }
 
-  void write(const ScoreTile& tile, int64_t r, const State& total) const {
+  void write(const ScoreTile& tile, int64_t r, const Total& total) const {
     if (op_.lse) {
       op_.lse->data<float>()[scorer_.offset(tile, r, op_.lse)] =
-          total.sum[r] == 0.0f ? -kInfinity : total.max[r] + std::log(total.sum[r]);
+          total.sums[r] == 0.0f ? -kInfinity : total.max[r] + std::log(total.sums[r]);
     }
     T* to = op_.out->data<T>() + scorer_.offset(tile, r, op_.out);
     // A row that sees nothing gives 0. Adding 0 turns -0 into 0: rows nearby decide whether a hidden key was added.
-    const Vec divisor = Vec::set(total.sum[r] == 0.0f ? 1.0f : total.sum[r]);
+    const Vec divisor = Vec::set(total.sums[r] == 0.0f ? 1.0f : total.sums[r]);
     for (int64_t i = 0; i < shape_.value_width; i += Vec::kWidth) {
       const int lanes = static_cast<int>(std::min<int64_t>(Vec::kWidth, shape_.value_width - i));
       (Vec::load(total.out + r * width_ + i) / divisor + Vec::set(0.0f)).store(to + i, lanes);
