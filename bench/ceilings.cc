@@ -71,7 +71,11 @@ double together(int threads, const std::function<void(int)>& body) {
 
 // Twelve independent sums hide the latency of two units of four or five cycles, and fit into sixteen registers with
 // their operands. Vector is of the width that the calling function is compiled for.
+#ifdef __x86_64__
 constexpr int kSums = 12;
+#else
+constexpr int kSums = 24;  // four units, and twice the registers
+#endif
 
 template <typename Vector, typename Step>
 [[gnu::always_inline]] inline void accumulate(Step step) {
@@ -79,7 +83,7 @@ template <typename Vector, typename Step>
   // Each begins with something of its own that no compiler knows, or one of them would do for all.
   for (int i = 0; i < kSums; ++i) std::memset(&sums[i], static_cast<int>(sink & 1) + i, sizeof sums[i]);
   for (int64_t turn = 0; turn < kTurns; ++turn) {
-#pragma GCC unroll 12
+#pragma GCC unroll 24
     for (int i = 0; i < kSums; ++i) step(sums[i]);
   }
   sink = checksum(sums);
@@ -142,26 +146,26 @@ struct alignas(64) TileConfiguration {
   uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
 };
 constexpr TileConfiguration kTiles;
-constexpr int kTileProducts = 4;
+constexpr int64_t kTileTurns = kTurns / 4;  // each takes longer
 
-#define HEDDLE_TILE_LOOP(product)                                                          \
-  asm volatile("ldtilecfg %0" : : "m"(kTiles));                                            \
-  asm volatile(                                                                            \
-      "tilezero %tmm0\ntilezero %tmm1\ntilezero %tmm2\ntilezero %tmm3\n"                   \
-      "tilezero %tmm4\ntilezero %tmm5\ntilezero %tmm6\ntilezero %tmm7");                   \
-  for (int64_t turn = 0; turn < kTurns / 4; ++turn) {                                      \
-    asm volatile(product " %tmm6, %tmm4, %tmm0\n" product " %tmm7, %tmm4, %tmm1\n" product \
-                         " %tmm6, %tmm5, %tmm2\n" product " %tmm7, %tmm5, %tmm3");         \
-  }                                                                                        \
-  asm volatile("tilerelease")
-
-void tile_bf16() { HEDDLE_TILE_LOOP("tdpbf16ps"); }
-void tile_int8() { HEDDLE_TILE_LOOP("tdpbssd"); }
-#undef HEDDLE_TILE_LOOP
-
-double tile_operations(int per_instruction) {
-  return static_cast<double>(per_instruction) * kTileProducts * (kTurns / 4);
+template <bool kInt8>
+void tile_products() {
+  asm volatile("ldtilecfg %0" : : "m"(kTiles));
+  asm volatile("tilezero %tmm0\ntilezero %tmm1\ntilezero %tmm2\ntilezero %tmm3");
+  asm volatile("tilezero %tmm4\ntilezero %tmm5\ntilezero %tmm6\ntilezero %tmm7");
+  for (int64_t turn = 0; turn < kTileTurns; ++turn) {
+    if constexpr (kInt8) {
+      asm volatile("tdpbssd %tmm6, %tmm4, %tmm0\ntdpbssd %tmm7, %tmm4, %tmm1");
+      asm volatile("tdpbssd %tmm6, %tmm5, %tmm2\ntdpbssd %tmm7, %tmm5, %tmm3");
+    } else {
+      asm volatile("tdpbf16ps %tmm6, %tmm4, %tmm0\ntdpbf16ps %tmm7, %tmm4, %tmm1");
+      asm volatile("tdpbf16ps %tmm6, %tmm5, %tmm2\ntdpbf16ps %tmm7, %tmm5, %tmm3");
+    }
+  }
+  asm volatile("tilerelease");
 }
+
+double tile_operations(int per_instruction) { return 4.0 * per_instruction * kTileTurns; }
 #else
 void fma_plain() { multiply_add<16>(); }
 #endif
@@ -179,8 +183,8 @@ std::vector<Loop> loops_of_this_machine() {
   }
   if (__builtin_cpu_supports("avx512vnni")) loops.push_back({"dot-int8", "GOP/s", operations_of(128), dot_int8});
   if (__builtin_cpu_supports("amx-tile") && may_use_tiles()) {
-    loops.push_back({"tile-bfloat16", "GFLOP/s", tile_operations(2 * 16 * 16 * 32), tile_bf16});
-    loops.push_back({"tile-int8", "GOP/s", tile_operations(2 * 16 * 16 * 64), tile_int8});
+    loops.push_back({"tile-bfloat16", "GFLOP/s", tile_operations(2 * 16 * 16 * 32), tile_products<false>});
+    loops.push_back({"tile-int8", "GOP/s", tile_operations(2 * 16 * 16 * 64), tile_products<true>});
   }
 #else
   loops.push_back({"fma-float32", "GFLOP/s", operations_of(8), fma_plain});
@@ -294,7 +298,9 @@ bool measure(const std::string& name, int threads, int64_t bytes) {
 int main(int argc, char** argv) {
   if (argc > 1) {
     const int threads = argc > 2 ? std::max(1, std::atoi(argv[2])) : 1;
-    return measure(argv[1], threads, argc > 3 ? std::atoll(argv[3]) : kBufferBytes) ? 0 : 1;
+    if (measure(argv[1], threads, argc > 3 ? std::atoll(argv[3]) : kBufferBytes)) return 0;
+    std::fprintf(stderr, "this machine has no %s\n", argv[1]);
+    return 1;
   }
   const int all = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   for (int threads = 1; threads <= all; threads = threads < all ? all : all + 1) {

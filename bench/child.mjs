@@ -10,22 +10,21 @@
 // bench/peers/torch_engine.py answers the same from Python.
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
+import { stopwatch } from './stopwatch.mjs';
 
 const SAMPLE_MS = 5; // far above what clocks and process.cpuUsage() can tell apart
+const WARM_UP_MS = 200; // loads code, takes memory
 const MAX_CALLS = 256; // heddle's queue takes 4,096 ops
 
 const { open } = await import(pathToFileURL(process.argv[2]).href);
 let task;
 let calls;
 
-/** One sample: milliseconds of a call, and processor time of the whole process. */
+/** One sample, of a call. */
 async function sample() {
-  const cpu = process.cpuUsage();
-  const began = performance.now();
+  const elapsed = stopwatch();
   const own = await task.run(calls);
-  const ms = performance.now() - began;
-  const { user, system } = process.cpuUsage(cpu);
-  return own ?? { ms: ms / calls, cpuMs: (user + system) / 1000 / calls };
+  return own ?? elapsed(calls);
 }
 
 const answers = {
@@ -33,8 +32,10 @@ const answers = {
     await answers.close(); // the one before, if it failed
     task = await open(asked);
     calls = 1;
-    await sample(); // loads code, takes memory
-    const { ms } = await sample();
+    let ms;
+    const until = performance.now() + WARM_UP_MS;
+    do ({ ms } = await sample());
+    while (performance.now() < until);
     if (ms < SAMPLE_MS) calls = Math.max(1, Math.min(MAX_CALLS, Math.round(SAMPLE_MS / ms)));
     return { facts: task.facts };
   },

@@ -34,7 +34,6 @@ export function readOptions(name, description, extend = (command) => command) {
 /** Rows that were asked for, once for each number of threads. */
 function chosen(rows, { filter, threads }) {
   const wanted = filter ? rows.filter(({ id }) => filter.some((text) => id.includes(text))) : rows;
-  if (wanted.length === 0) throw new RangeError(`no row has any of ${filter.join(', ')} in its name; --list names all`);
   return threads.flatMap((count) =>
     wanted.filter((row) => row.threads?.includes(count) ?? true).map((row) => ({ ...row, threads: count })),
   );
@@ -77,6 +76,11 @@ export async function runBenchmark({ name, rows, engines, options, method, table
     return;
   }
   const wanted = chosen(rows, options);
+  if (wanted.length === 0) {
+    process.stderr.write('no row has any of that in its name; --list names all\n');
+    process.exitCode = 2;
+    return;
+  }
   const older = options.compare && JSON.parse(readFileSync(options.compare, 'utf8'));
   const machine = describeMachine();
   const reason = buildCeilings();

@@ -2,14 +2,14 @@
 import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
 import { loadModel, scope } from 'heddle';
-import { modelFolder, MODELS } from './random-models.mjs';
+import { idsOf, modelFolder, MODELS, PROMPT } from './random-models.mjs';
+import { stopwatch } from './stopwatch.mjs';
 
 const { native } = createRequire(import.meta.url)('../dist/native.js');
 
 const CPU = -1;
 const TIMER_MS = 5;
 const TIMED_MS = 1500;
-const PROMPT = 128; // tokens that a decode stands behind
 const GREEDY = { doSample: false, numBeams: 1, eosTokenId: null };
 
 /** Options that this version does not have are refused, which is what the row says. */
@@ -18,27 +18,33 @@ function load({ model, dtype, quantize }) {
   return loadModel(folder, { device: 'cpu', dtype, ...(quantize && { quantize }) });
 }
 
-const idsOf = (model, length) => Int32Array.from({ length }, (_, i) => (i * 31) % model.vocabSize);
-const cpuMs = () => {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
-};
+const idsFor = (model, length) => Int32Array.from(idsOf({ vocabulary: model.vocabSize }, length));
 
-/** Milliseconds of a step, from the first token on: the prompt is none. */
+/**
+ * Milliseconds of a step, from the first token on: the prompt is none. Profiled, what of it passes outside kernels, and how
+ * long JavaScript and the binding keep their thread.
+ */
 async function decode(model, prompt, tokens, isProfiled) {
   let steps = 0;
-  let began;
+  let elapsed;
+  let kernelNs;
+  let loop;
   if (isProfiled) native.setProfiling(true, CPU);
-  const now = () => ({ ms: performance.now(), cpuMs: cpuMs(), kernelNs: isProfiled ? native.kernelNs(CPU) : 0 });
   for await (const piece of model.stream(prompt, { ...GREEDY, maxNewTokens: tokens })) {
-    if (began === undefined) began = now();
-    else steps += piece.tokens.length;
+    if (elapsed) {
+      steps += piece.tokens.length;
+    } else {
+      elapsed = stopwatch();
+      kernelNs = native.kernelNs(CPU);
+      loop = performance.eventLoopUtilization();
+    }
   }
-  const ended = now();
-  if (isProfiled) native.setProfiling(false, CPU);
-  const sample = { ms: (ended.ms - began.ms) / steps, cpuMs: (ended.cpuMs - began.cpuMs) / steps };
-  if (isProfiled) sample.beyondMs = sample.ms - (ended.kernelNs - began.kernelNs) / 1e6 / steps;
-  return sample;
+  const sample = elapsed(steps);
+  if (!isProfiled) return sample;
+  const { active } = performance.eventLoopUtilization(loop);
+  const ofKernels = (native.kernelNs(CPU) - kernelNs) / 1e6 / steps;
+  native.setProfiling(false, CPU);
+  return { ...sample, beyondMs: sample.ms - ofKernels, javascriptMs: active / steps };
 }
 
 /** How late a timer comes while `work` goes on. */
@@ -86,14 +92,14 @@ export const MODEL_TASKS = {
 
   async prefill(task) {
     const model = await load(task);
-    const ids = idsOf(model, task.tokens);
+    const ids = idsFor(model, task.tokens);
     const run = () => model.generate(ids, { ...GREEDY, maxNewTokens: 1 });
     return { run: async () => void (await run()), close: () => model.dispose() };
   },
 
   async decode(task) {
     const model = await load(task);
-    const prompt = idsOf(model, task.prompt ?? PROMPT);
+    const prompt = idsFor(model, task.prompt ?? PROMPT);
     return {
       run: () => decode(model, prompt, task.tokens, task.isProfiled),
       close: () => model.dispose(),
@@ -102,7 +108,7 @@ export const MODEL_TASKS = {
 
   async encode(task) {
     const model = await load(task);
-    const ids = [Array.from(idsOf(model, task.tokens))];
+    const ids = [Array.from(idsFor(model, task.tokens))];
     return {
       async run(count) {
         for (let i = 0; i < count; ++i) {
@@ -118,7 +124,7 @@ export const MODEL_TASKS = {
   /** A timer while prompts are read. */
   async timerBesideWork(task) {
     const model = await load(task);
-    const ids = idsOf(model, task.tokens);
+    const ids = idsFor(model, task.tokens);
     return {
       run: () =>
         timed(async (until) => {

@@ -13,6 +13,11 @@ export const MODELS = {
   'bert-base': { family: 'bert', width: 768, layers: 12, heads: 12, inner: 3072, vocabulary: 30522 },
 };
 export const CONTEXT = 2048;
+/** Tokens that a decode stands behind. */
+export const PROMPT = 128;
+
+/** Ids of a prompt. */
+export const idsOf = ({ vocabulary }, length) => Array.from({ length }, (_, i) => (i * 31) % vocabulary);
 
 /** Weights that a decoding step reads: those of the layers and the head. */
 export function weightsOfStep({ family, width, layers, heads, kvHeads = heads, inner, vocabulary }) {

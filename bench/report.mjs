@@ -7,10 +7,11 @@ export const time = (ms) => (ms === undefined ? '' : ms < 1 ? `${digits(1000 * m
 
 /** Rates of a row, and how near to what bounds it: the larger share of what can be computed and read. */
 export function ratesOf(row, ceilings) {
-  const [own, reading] = row.results;
+  const [own] = row.results;
+  const reading = row.results.find(({ engine }) => engine === 'ceilings');
   if (own.error !== undefined || own.p99Ms !== undefined) return {};
   const ms = figureOf(own, row.threads);
-  const memory = reading?.engine === 'ceilings' && !reading.error ? row.bytes / reading.bestMs / 1e6 : undefined;
+  const memory = reading && !reading.error ? row.bytes / reading.bestMs / 1e6 : undefined;
   const rates = [
     {
       unit: 'GFLOP/s',
@@ -28,7 +29,8 @@ function noteOf({ tokens, flopsOfTile, threads, results: [own, other] }) {
   const notes = [];
   if (tokens && !own.error) notes.push(`${digits((1000 * tokens) / figureOf(own, threads))} tokens/s`);
   if (own.beyondMs !== undefined) {
-    notes.push(`${time(own.beyondMs)} beyond kernels, ${((100 * own.beyondMs) / own.bestMs).toFixed(1)} % of a step`);
+    const share = (ms) => `${time(ms)} (${((100 * ms) / own.bestMs).toFixed(1)} % of a step)`;
+    notes.push(`${share(own.beyondMs)} beyond kernels, ${share(own.javascriptMs)} in JavaScript and the binding`);
   }
   if (flopsOfTile) {
     const { tiles, besideMb } = own.facts;
@@ -82,6 +84,38 @@ export function rowsTable(rows, ceilings, older) {
     ];
     if (older) cells.push(comparedWith(older, row));
     return [...cells, own.error ?? noteOf(row)];
+  });
+  return table([...head, ''], body);
+}
+
+/** Of contenders of one engine, whose best one counts, that one. */
+function withoutSlower({ bestOf, threads, results }) {
+  const rivals = results.filter(({ engine, error }) => engine === bestOf && error === undefined);
+  const best = rivals.sort((a, b) => figureOf(a, threads) - figureOf(b, threads))[0];
+  return results.filter((one) => one.engine !== bestOf || one === best || rivals.length === 0);
+}
+
+/** A line a peer: heddle's figure, the peer's, and their ratio. */
+export function peersTable(rows, ceilings, older) {
+  const head = ['row', 'threads', 'heddle', 'of ceiling', 'over 1 thread', 'peer ÷ heddle', 'peer’s'];
+  if (older) head.splice(5, 0, 'older ÷ this');
+  const body = rows.flatMap((row) => {
+    const [own, ...others] = withoutSlower(row);
+    const figure = own.error ? undefined : figureOf(own, row.threads);
+    const cells = [row.id, `${row.threads}`, figure ? time(figure) : '', percent(ratesOf(row, ceilings).share)];
+    cells.push(overOneThread(row, rows));
+    if (older) cells.push(comparedWith(older, row));
+    const peers = others.map(({ label, error, ...peer }) => {
+      const theirs = error ? undefined : figureOf(peer, row.threads);
+      return [
+        theirs && figure ? (theirs / figure).toFixed(2) : '',
+        theirs ? time(theirs) : '',
+        `${label}${error ? `: ${error}` : ''}`,
+      ];
+    });
+    const said = own.error ? `heddle: ${own.error}` : noteOf({ ...row, results: [own] });
+    const lines = said === '' ? peers : [...peers, ['', '', said]];
+    return lines.map((line, i) => [...(i === 0 ? cells : cells.map(() => '')), ...line]);
   });
   return table([...head, ''], body);
 }
