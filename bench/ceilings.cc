@@ -1,8 +1,7 @@
 // What this machine can do at most: multiply-adds in registers, and memory read and copied. `bench/ceilings.mjs`
 // compiles and runs it.
 //
-//   ceilings                           every measurement, on one thread and on all
-//   ceilings <name> <threads> [bytes]  one of them; bytes is the buffer of `read` and `copy`
+//   ceilings <name> [threads] [bytes]  one measurement, or `all`; bytes is the buffer of `read` and `copy`
 //
 // One JSON object a line. A measurement is many windows of some milliseconds: on a machine shared with others the best
 // decile is what the machine can do, and the median what it did.
@@ -280,31 +279,20 @@ void measure_memory(bool copies, int threads, int64_t bytes) {
   report(copies ? "copy" : "read", "GB/s", threads, rates);
 }
 
-bool measure(const std::string& name, int threads, int64_t bytes) {
-  if (name == "read" || name == "copy") {
-    measure_memory(name == "copy", threads, bytes);
-    return true;
-  }
-  for (const Loop& loop : loops_of_this_machine()) {
-    if (name != loop.name) continue;
-    measure_loop(loop, threads);
-    return true;
-  }
-  return false;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc > 1) {
-    const int threads = argc > 2 ? std::max(1, std::atoi(argv[2])) : 1;
-    if (measure(argv[1], threads, argc > 3 ? std::atoll(argv[3]) : kBufferBytes)) return 0;
-    std::fprintf(stderr, "this machine has no %s\n", argv[1]);
-    return 1;
+  const std::string name = argc > 1 ? argv[1] : "all";
+  const int threads = argc > 2 ? std::max(1, std::atoi(argv[2])) : 1;
+  const int64_t bytes = argc > 3 ? std::atoll(argv[3]) : kBufferBytes;
+  bool is_known = false;
+  const auto wants = [&](const char* one) { return (name == "all" || name == one) && (is_known = true); };
+  for (const Loop& loop : loops_of_this_machine()) {
+    if (wants(loop.name)) measure_loop(loop, threads);
   }
-  const int all = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  for (int threads = 1; threads <= all; threads = threads < all ? all : all + 1) {
-    for (const Loop& loop : loops_of_this_machine()) measure_loop(loop, threads);
-    for (const bool copies : {false, true}) measure_memory(copies, threads, kBufferBytes);
-  }
+  if (wants("read")) measure_memory(false, threads, bytes);
+  if (wants("copy")) measure_memory(true, threads, bytes);
+  if (is_known) return 0;
+  std::fprintf(stderr, "this machine has no %s\n", name.c_str());
+  return 1;
 }

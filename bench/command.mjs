@@ -6,7 +6,7 @@ import { SingleBar } from 'cli-progress';
 import { Command, InvalidArgumentError } from 'commander';
 import { buildCeilings, measureCeilings } from './ceilings.mjs';
 import { describeMachine, resultsFolder } from './machine.mjs';
-import { ceilingsTable, machineText } from './report.mjs';
+import { ceilingsTable, machineText, withRates } from './report.mjs';
 import { Engines, measureRow } from './turns.mjs';
 
 function threadCounts(text) {
@@ -39,7 +39,7 @@ function chosen(rows, { filter, threads }) {
   );
 }
 
-const rounds = (rows) => rows.reduce((sum, row) => sum + (row.rounds ?? 7), 0);
+const turnsOf = (rows) => rows.reduce((sum, row) => sum + (row.rounds ?? 7), 0);
 
 /** Measures rows one after another, with a bar where a person looks on. */
 async function measure(rows, engines) {
@@ -50,7 +50,7 @@ async function measure(rows, engines) {
         etaBuffer: 30,
       })
     : undefined;
-  bar?.start(rounds(rows), 0, { row: '' });
+  bar?.start(turnsOf(rows), 0, { row: '' });
   const measured = [];
   try {
     for (const { contenders, rounds, turnMs, ...row } of rows) {
@@ -84,8 +84,9 @@ export async function runBenchmark({ name, rows, engines, options, method, table
   const older = options.compare && JSON.parse(readFileSync(options.compare, 'utf8'));
   const machine = describeMachine();
   const reason = buildCeilings();
-  const ceilings = reason ? [] : measureCeilings();
-  const run = { machine, method, ceilings, reason, rows: await measure(wanted, new Engines(engines)) };
+  const ceilings = reason ? [] : options.threads.flatMap((threads) => measureCeilings('all', threads));
+  const measured = await measure(wanted, new Engines(engines));
+  const run = { machine, method, ceilings, reason, rows: measured.map((row) => withRates(row, ceilings)) };
 
   if (older && older.machine.cpu !== machine.cpu) process.stderr.write(`the older run is of ${older.machine.cpu}\n`);
   const ceilingsText = reason ?? ceilingsTable(ceilings);

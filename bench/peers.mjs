@@ -66,5 +66,5 @@ await runBenchmark({
   },
   options,
   method: `${METHOD}\nPeers: ${[...versions, `PyTorch ${torch.version ?? torch.reason}`].join(', ')}.`,
-  tableOf: (run, older) => peersTable(run.rows, run.ceilings, older),
+  tableOf: (run, older) => peersTable(run.rows, older),
 });

@@ -5,11 +5,11 @@ import { figureOf } from './turns.mjs';
 const digits = (value) => (value >= 100 ? value.toFixed(0) : value.toPrecision(3));
 export const time = (ms) => (ms === undefined ? '' : ms < 1 ? `${digits(1000 * ms)} µs` : `${digits(ms)} ms`);
 
-/** Rates of a row, and how near to what bounds it: the larger share of what can be computed and read. */
-export function ratesOf(row, ceilings) {
+/** The rate of a row, and how near it is to what bounds it: the larger share of what can be computed and read. */
+function rateOf(row, ceilings) {
   const [own] = row.results;
   const reading = row.results.find(({ engine }) => engine === 'ceilings');
-  if (own.error !== undefined || own.p99Ms !== undefined) return {};
+  if (own.error !== undefined || own.p99Ms !== undefined) return undefined;
   const ms = figureOf(own, row.threads);
   const memory = reading && !reading.error ? row.bytes / reading.bestMs / 1e6 : undefined;
   const rates = [
@@ -18,10 +18,22 @@ export function ratesOf(row, ceilings) {
       value: (row.flops ?? (row.flopsOfTile ?? 0) * (own.facts?.tiles ?? 0)) / ms / 1e6,
       ceiling: ceilingOf(ceilings, row.computes, row.threads),
     },
-    { unit: 'GB/s', value: (row.bytes ?? 0) / ms / 1e6, ceiling: memory ?? ceilingOf(ceilings, 'memory', row.threads) },
+    {
+      unit: 'GB/s',
+      value: (row.bytes ?? 0) / ms / 1e6,
+      ceiling: memory ?? ceilingOf(ceilings, row.moves ?? 'memory', row.threads),
+    },
   ].filter(({ value }) => value > 0);
   const shares = rates.map((rate) => ({ ...rate, share: rate.ceiling ? rate.value / rate.ceiling : undefined }));
-  return shares.sort((a, b) => (b.share ?? 0) - (a.share ?? 0))[0] ?? {};
+  return shares.sort((a, b) => (b.share ?? 0) - (a.share ?? 0))[0];
+}
+
+/** A measured row with what follows from its figures: its rate, and how many times as long its peers take. */
+export function withRates(row, ceilings) {
+  const [own, ...others] = row.results;
+  const ratio = (peer) => figureOf(peer, row.threads) / figureOf(own, row.threads);
+  const compared = others.map((peer) => (own.error || peer.error ? peer : { ...peer, overHeddle: ratio(peer) }));
+  return { ...row, rate: rateOf(row, ceilings), results: [own, ...compared] };
 }
 
 /** What else there is to say. */
@@ -69,12 +81,12 @@ export function ceilingsTable(ceilings) {
 }
 
 /** heddle's rows; with the figures of an older run, if there are. */
-export function rowsTable(rows, ceilings, older) {
+export function rowsTable(rows, older) {
   const head = ['row', 'threads', 'best decile', 'median', 'CPU time', 'rate', 'of ceiling', 'over 1 thread'];
   if (older) head.push('older ÷ this');
   const body = rows.map((row) => {
     const [own] = row.results;
-    const { value, unit, share } = ratesOf(row, ceilings);
+    const { value, unit, share } = row.rate ?? {};
     const cells = [
       row.id,
       `${row.threads}`,
@@ -96,22 +108,18 @@ function withoutSlower({ bestOf, threads, results }) {
 }
 
 /** A line a peer: heddle's figure, the peer's, and their ratio. */
-export function peersTable(rows, ceilings, older) {
+export function peersTable(rows, older) {
   const head = ['row', 'threads', 'heddle', 'of ceiling', 'over 1 thread', 'peer ÷ heddle', 'peer’s'];
   if (older) head.splice(5, 0, 'older ÷ this');
   const body = rows.flatMap((row) => {
     const [own, ...others] = withoutSlower(row);
     const figure = own.error ? undefined : figureOf(own, row.threads);
-    const cells = [row.id, `${row.threads}`, figure ? time(figure) : '', percent(ratesOf(row, ceilings).share)];
+    const cells = [row.id, `${row.threads}`, figure ? time(figure) : '', percent(row.rate?.share)];
     cells.push(overOneThread(row, rows));
     if (older) cells.push(comparedWith(older, row));
-    const peers = others.map(({ label, error, ...peer }) => {
+    const peers = others.map(({ label, error, overHeddle, ...peer }) => {
       const theirs = error ? undefined : figureOf(peer, row.threads);
-      return [
-        theirs && figure ? (theirs / figure).toFixed(2) : '',
-        theirs ? time(theirs) : '',
-        `${label}${error ? `: ${error}` : ''}`,
-      ];
+      return [overHeddle?.toFixed(2) ?? '', theirs ? time(theirs) : '', `${label}${error ? `: ${error}` : ''}`];
     });
     const said = own.error ? `heddle: ${own.error}` : noteOf({ ...row, results: [own] });
     const lines = said === '' ? peers : [...peers, ['', '', said]];

@@ -1,5 +1,6 @@
 // What `npm run bench` measures of heddle, as rows for bench/turns.mjs. A row has the operations that it must do and the
-// fewest bytes that it must move, whichever bound it, and the kind of its operations (`computes`).
+// fewest bytes that it must move, whichever bound it, the kind of its operations (`computes`) and of its moves (reading, if
+// it is not told).
 import { flopsOfPrompt, MODELS, weightsOfStep } from './random-models.mjs';
 
 export const BYTES = { float32: 4, bfloat16: 2, float16: 2, int8: 1, int4: 0.5 + 2 / 32 }; // int4: a scale for 32 weights
@@ -45,6 +46,7 @@ export function layerNorm(rows, width, isCold) {
   return {
     id: `layerNorm ${rows}x${width} float32 ${isCold ? 'rotating' : 'resident'}`,
     bytes,
+    moves: 'copy',
     computes: 'float32',
     task: { kind: 'layerNorm', rows, width, sets, dtype: 'float32' },
   };

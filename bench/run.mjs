@@ -17,5 +17,5 @@ await runBenchmark({
   engines: { heddle: module('heddle.mjs'), patterns: module('heddle.mjs'), ceilings: module('ceilings.mjs') },
   options: readOptions('npm run bench --', "measures this machine's ceilings, then ops and models"),
   method: METHOD,
-  tableOf: (run, older) => rowsTable(run.rows, run.ceilings, older),
+  tableOf: (run, older) => rowsTable(run.rows, older),
 });
