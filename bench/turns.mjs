@@ -5,6 +5,10 @@ import { createInterface } from 'node:readline';
 
 const CHILD = path.join(import.meta.dirname, 'child.mjs');
 
+// A contender that has taken so long in a row takes no more turns: one that spins while it waits for a thread can be a
+// hundred times slower where others want the core, too.
+const PATIENCE_MS = 40_000;
+
 /** The `q`-th part of sorted values. */
 const quantile = (sorted, q) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))];
 const sortedOf = (samples, key) => samples.map((sample) => sample[key]).sort((a, b) => a - b);
@@ -108,7 +112,7 @@ export class Engines {
 export async function measureRow(engines, { contenders, rounds = 7, turnMs = 150 }, threads, onTurn = () => undefined) {
   const open = [];
   for (const { label, engine, task } of contenders) {
-    const one = { label, engine, samples: [] };
+    const one = { label, engine, samples: [], spentMs: 0 };
     open.push(one);
     await attempt(one, async () => {
       one.child = engines.child(engine, threads);
@@ -117,6 +121,7 @@ export async function measureRow(engines, { contenders, rounds = 7, turnMs = 150
   }
   for (let round = 0; round < rounds; ++round) {
     for (const one of open) {
+      if (round > 0 && one.spentMs > PATIENCE_MS) continue;
       await attempt(one, async () => one.samples.push(...(await one.child.ask({ turn: turnMs })).samples));
     }
     onTurn();
@@ -130,9 +135,11 @@ export async function measureRow(engines, { contenders, rounds = 7, turnMs = 150
 /** What fails for one contender is what its row says; the others go on. */
 async function attempt(one, action) {
   if (one.error !== undefined) return;
+  const began = performance.now();
   try {
     await action();
   } catch (error) {
     one.error = error.message;
   }
+  one.spentMs += performance.now() - began;
 }
