@@ -3,7 +3,7 @@
 // it is not told).
 import { flopsOfPrompt, MODELS, weightsOfStep } from './random-models.mjs';
 
-export const BYTES = { float32: 4, bfloat16: 2, float16: 2, int8: 1, int4: 0.5 + 2 / 32 }; // int4: a scale for 32 weights
+export const BYTES = { float32: 4, bfloat16: 2, float16: 2, int8: 1, int4: 17 / 32 }; // int4: a multiplier for 32 weights
 
 // Operands taken from so many sets in turn that caches of a core cannot hold them, as in a model, whose layers follow
 // each other.

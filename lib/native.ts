@@ -74,7 +74,7 @@ export interface Native {
   neg(x: number): number;
   abs(x: number): number;
   gated(gate: number, up: number, activation: number): number;
-  embedding(table: number, ids: number, dtype: FloatDType): number;
+  embedding(table: number, ids: number, dtype: FloatDType | ''): number;
   gatherRows(x: number, index: number): number;
   scatterRows(x: number, index: number, rows: number): number;
   tensorScatter(cache: number, update: number, writeIndices: number, axis: number, circular: boolean): number;

@@ -325,7 +325,7 @@ export class Model implements AsyncDisposable {
 async function folderOf(source: unknown): Promise<string> {
   if (typeof source !== 'string') throw typeError('loadModel', 'folder', "a path or 'builtin:name'", source);
   if (source === '') throw rangeError('loadModel', 'folder', "a path or 'builtin:name'", source);
-  if (!source.startsWith('builtin:')) return source;
+  if (!source.startsWith('builtin:')) return path.resolve(source);
   const folder = path.resolve(__dirname, '../models');
   const names = await readdir(folder);
   const name = source.slice('builtin:'.length);
@@ -352,7 +352,9 @@ export async function loadModel(folder: string, options: LoadModelOptions = {}):
   signal?.throwIfAborted();
   const target = await findDevice('loadModel', device);
   if (quantize !== undefined && target !== 'cpu') {
-    throw new RangeError(`[loadModel] quantize ${quantize} is for the CPU as yet, not for ${target}`);
+    throw new RangeError(
+      `[loadModel] quantize ${quantize} is for the CPU as yet, not for ${target}: set device to 'cpu'`,
+    );
   }
   const place = await folderOf(folder);
   const config = await readConfig(place);

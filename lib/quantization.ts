@@ -6,7 +6,7 @@ import { embedding } from './ops/embedding';
 import { sum } from './ops/reduce';
 import { roomInQueue } from './tensor/queue';
 import { scope } from './tensor/scope';
-import { QUANTIZED_DTYPES, tensor, type QuantizedDType, type Tensor } from './tensor/tensor';
+import { isQuantized, tensor, type QuantizedDType, type Tensor } from './tensor/tensor';
 
 export interface QuantizationReportOptions {
   /** What perplexities are of, before and after; for decoders. It takes the memory of the model that is not quantized. */
@@ -36,26 +36,38 @@ export interface QuantizationReport {
 /** Rows of a table at a time. */
 const CHUNK_ELEMENTS = 2 ** 22;
 
-const isQuantized = (dtype: string): dtype is QuantizedDType => (QUANTIZED_DTYPES as readonly string[]).includes(dtype);
+/** Not a number where a weight has such. */
+const relative = (error: number, all: number): number => (all === 0 ? 0 : Math.sqrt(error / all));
 
 /** Σ (w − ŵ)² and Σ w². */
-async function squares(weight: Tensor, quantized: Tensor): Promise<readonly [error: number, all: number]> {
+async function squares(
+  weight: Tensor,
+  quantized: Tensor,
+  signal: AbortSignal | undefined,
+): Promise<readonly [error: number, all: number]> {
   const [rows, width] = weight.shape as [number, number];
   const chunk = Math.max(1, Math.floor(CHUNK_ELEMENTS / Math.max(1, width)));
   const total: [number, number] = [0, 0];
   for (let begin = 0; begin < rows; begin += chunk) {
     const end = Math.min(rows, begin + chunk);
     await roomInQueue('cpu');
+    signal?.throwIfAborted();
     const parts = scope(() => {
       const part = weight.slice(0, begin, end);
-      const ids = tensor(Int32Array.from({ length: end - begin }, (_, i) => begin + i));
+      const ids = tensor(
+        Int32Array.from({ length: end - begin }, (_, i) => begin + i),
+        undefined,
+        {
+          device: weight.device,
+        },
+      );
       const error = sub(part, embedding(quantized, ids));
       return [error, part].map((x) => sum(mul(x, x).reshape([(end - begin) * width])));
     });
-    for (const [i, part] of parts.entries()) {
-      using one = part;
-      total[i]! += (await one.data())[0]!;
-    }
+    using error = parts[0]!;
+    using all = parts[1]!;
+    total[0] += (await error.data())[0]!;
+    total[1] += (await all.data())[0]!;
   }
   return total;
 }
@@ -69,15 +81,19 @@ export async function describeQuantization(
 ): Promise<Pick<QuantizationReport, 'weights' | 'relativeError'>> {
   const weights: QuantizedWeight[] = [];
   const total = { error: 0, all: 0 };
+  const quantize = parameters.map(({ dtype }) => dtype).find(isQuantized);
+  if (quantize === undefined) return { weights, relativeError: 0 };
+  await using checkpoint = await openCheckpoint(folder, config, 'cpu', { dtype: 'float32', quantize });
   for (const { path, shape, dtype } of parameters) {
-    if (!isQuantized(dtype)) continue;
+    if (dtype !== quantize) continue;
     signal?.throwIfAborted();
-    await using checkpoint = await openCheckpoint(folder, config, 'cpu', { dtype: 'float32', quantize: dtype });
     const pair = shape as [number, number];
-    const [error, all] = await squares(checkpoint.dense(path, pair), checkpoint.matrix(path, pair));
+    using weight = checkpoint.dense(path, pair);
+    using quantized = checkpoint.matrix(path, pair);
+    const [error, all] = await squares(weight, quantized, signal);
     total.error += error;
     total.all += all;
-    weights.push({ path, shape, dtype, relativeError: all > 0 ? Math.sqrt(error / all) : 0 });
+    weights.push({ path, shape, dtype, relativeError: relative(error, all) });
   }
-  return { weights, relativeError: total.all > 0 ? Math.sqrt(total.error / total.all) : 0 };
+  return { weights, relativeError: relative(total.error, total.all) };
 }

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { DeviceName } from '../tensor/device';
 import { Channel, Program } from '../tensor/program';
 import { isBusy, roomInQueue } from '../tensor/queue';
@@ -10,9 +11,6 @@ import type { Strategy } from './strategy';
 /** Steps a native loop runs at most before it comes back; two loops are kept queued. */
 const LOOP_STEPS = 32;
 const LOOPS_QUEUED = 2;
-
-/** Lets the event loop turn: a generation that begins has a millisecond of JavaScript, which nobody should wait for whole. */
-const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 export interface LoopSettings {
   maxSteps: number;
@@ -71,7 +69,9 @@ export async function* decode<Output>(
 ): AsyncGenerator<Output, void, undefined> {
   const { signal, maxTime } = settings;
   const deadline = performance.now() + maxTime;
-  await nextTurn(); // also of the microtasks: the caller may stand in a scope, which would take the tensors made here
+  // A turn of the event loop, since what comes is a millisecond of JavaScript; also of the microtasks: the caller may stand
+  // in a scope, which would take the tensors made here.
+  await setImmediate();
   do await roomInQueue(device);
   while (isBusy(device));
   signal?.throwIfAborted();
@@ -120,7 +120,6 @@ async function* replay<Output>(run: Run<Output>): Steps {
       });
     });
   }
-  await nextTurn(); // while the prompts are read
   const left: StepsLeft = { unasked: maxSteps - 1, missing: maxSteps };
   for (let ended = false; !ended;) {
     ended = yield* loopSteps(run, left);

@@ -2,7 +2,7 @@ import { checkInteger, checkOptions } from '../check';
 import type { Decoder } from '../nn/decoder';
 import type { DeviceName } from '../tensor/device';
 import type { Parameter } from '../nn/parameters';
-import { QUANTIZED_DTYPES, type FloatDType, type QuantizedDType } from '../tensor/tensor';
+import { isQuantized, type FloatDType, type QuantizedDType } from '../tensor/tensor';
 
 export interface InfoOptions {
   /** Tokens of a prompt; default: the context length. */
@@ -73,9 +73,9 @@ function partOf(path: string): 'embedding' | 'attention' | 'feedForward' | 'norm
 /** Bytes of a parameter's numbers and, quantized, of their scales: see packWeight. */
 function bytesOf({ shape, dtype }: Parameter): number {
   const size = shape.reduce((a, b) => a * b, 1);
-  const [rows = 1] = shape;
+  const [rows = 1, inputs = 1] = shape;
   if (dtype === 'int8') return size + 4 * rows;
-  if (dtype === 'int4') return (size * 17) / 32 + 4 * rows;
+  if (dtype === 'int4') return rows * (17 * Math.ceil(inputs / 32) + 4);
   return size * (dtype === 'float32' ? 4 : 2);
 }
 
@@ -117,7 +117,7 @@ export function describeModel(
   const chinchillaTokens = 20 * scale;
   return {
     ...{ architecture, device: decoder.device, dtype: decoder.dtype },
-    quantize: QUANTIZED_DTYPES.find((known) => decoder.parameters.some(({ dtype }) => dtype === known)),
+    quantize: decoder.parameters.map(({ dtype }) => dtype).find(isQuantized),
     ...{ vocabSize, contextLength, numLayers, width, numHeads, numKvHeads, headDim },
     parameters: count,
     weightBytes,

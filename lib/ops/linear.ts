@@ -1,13 +1,6 @@
 import { native } from '../native';
 import { checkOneOf, checkOptions } from '../check';
-import {
-  QUANTIZED_DTYPES,
-  unwrap,
-  unwrapOptional,
-  wrap,
-  type QuantizedDType,
-  type Tensor,
-} from '../tensor/tensor';
+import { QUANTIZED_DTYPES, unwrap, unwrapOptional, wrap, type QuantizedDType, type Tensor } from '../tensor/tensor';
 import { activationKind, type Activation } from './activation';
 
 export interface LinearOptions {

@@ -7,8 +7,11 @@ import { enter, onEscape } from './scope';
 export type { DType, FloatDType, QuantizedDType, TypedArray };
 
 export const FLOAT_DTYPES: readonly FloatDType[] = ['float32', 'float16', 'bfloat16'];
+/** Of tensors whose numbers can be read. */
 export const DTYPES: readonly DType[] = [...FLOAT_DTYPES, 'int32', 'bool'];
 export const QUANTIZED_DTYPES: readonly QuantizedDType[] = ['int8', 'int4'];
+export const isQuantized = (dtype: DType): dtype is QuantizedDType =>
+  (QUANTIZED_DTYPES as readonly DType[]).includes(dtype);
 
 const MAX_RANK = 6;
 const key = Symbol('tensor');
@@ -40,7 +43,7 @@ export class Tensor implements Disposable {
     return (this.#facts ??= native.describe(this.#handle));
   }
 
-  /** 'int8' and 'int4': a quantized weight, which has no data to read either. */
+  /** 'int8' and 'int4' are quantized weights: packed, so that their data cannot be read. */
   get dtype(): DType {
     return this.#described.dtype;
   }

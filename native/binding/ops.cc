@@ -48,7 +48,10 @@ Napi::Value gated(const Call& c) {
 }
 
 Napi::Value embedding(const Call& c) {
-  return c.publish(embedding(c.runtime(), Embedding{c.tensor(0, "table"), c.tensor(1, "ids"), c.dtype(2)}));
+  const Tensor* table = c.tensor(0, "table");
+  const DType own = is_quantized(table->dtype) ? DType::kFloat32 : table->dtype;
+  const DType dtype = c.text(2).empty() ? own : c.dtype(2);
+  return c.publish(embedding(c.runtime(), Embedding{table, c.tensor(1, "ids"), dtype}));
 }
 
 Napi::Value gather_rows(const Call& c) {

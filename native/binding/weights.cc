@@ -54,6 +54,8 @@ Napi::Value load_weight(const Call& c) {
   if ((transposed || packed) && shape.rank() != 2) {
     throw_range_error("[load_weight] ", c.text(6), " must be a matrix but has shape ", shape);
   }
+  if (is_quantized(c.dtype(7)) && !packed)
+    throw_type_error("[load_weight] ", c.text(6), " must be packed to be quantized");
   const int64_t columns = shape.rank() == 0 ? 1 : shape[-1];
   const int64_t rows = columns == 0 ? 0 : shape.numel() / columns;
   const LoadWeight op{

@@ -18,12 +18,16 @@ namespace heddle {
 //
 // A panel has the 64 outputs n of a panel of floats, one after the other in memory:
 //
-//   scales        float32 [64]
-//   int8          [K / 4][64][4]: of each four inputs, four bytes an output. K is filled up to a multiple of 64 by
-//   zeros. int4          of each group of 32 inputs: m, int8 [64], then q + 8, [4][64][4]: of each eight inputs k, …, k
-//   + 7 four
-//                 bytes an output; byte i has that of k + i in its low half, that of k + 4 + i in its high one. K is
-//                 filled up to a multiple of 32 by groups whose m or whose q is 0.
+//   float32 [64]           scales
+//
+//   int8:                  K is filled up to a multiple of 64 with zeros
+//   int8 [K / 4][64][4]    of each four inputs, four bytes an output
+//
+//   int4:                  K is filled up to a multiple of 32 with zeros; of each group of 32 inputs
+//   int8 [64]              m
+//   uint8 [4][64][4]       of each eight inputs k to k + 7, four bytes an output: byte i has q + 8 of input k + i in
+//   its
+//                          low half, that of k + 4 + i in its high one
 
 constexpr int64_t kGroup = 32;
 constexpr int64_t kScaleBytes = kPanelWidth * 4;
@@ -41,7 +45,7 @@ inline constexpr int64_t panel_bytes(DType dtype, int64_t k) {
 }
 
 /// Puts row n of a weight, `row` [k], into its panel, whose memory was zero. A scale is the largest magnitude by 127;
-/// of int4 the largest of the groups by 15, and of the multipliers next to what a group's largest element asks for the
+/// for int4 by 120, and of the multipliers next to what a group's largest element asks for the
 /// one with the least squared error is taken. A row that is not finite has a scale of NaN.
 void quantize_row(DType dtype, const float* row, int64_t k, int64_t n, uint8_t* panels);
 

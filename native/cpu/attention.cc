@@ -13,8 +13,8 @@ namespace {
 constexpr float kInfinity = INFINITY;
 constexpr double kNsPerMultiplyAdd = 0.02;
 
-/// One online softmax a row: largest score, sum of exponentials, weighted sum of values (not yet divided). A sum is that
-/// of `Lanes` numbers: within a span those of a vector, which are added up where it ends.
+/// One online softmax a row: largest score, sum of exponentials, weighted sum of values (not yet divided). A sum is
+/// that of `Lanes` numbers: within a span those of a vector, which are added up where it ends.
 template <int Lanes>
 struct State {
   alignas(64) float sums[kScoreRows * Lanes];

@@ -135,7 +135,7 @@ class IntegerProducts {
       const Vec scale = Vec::set(x_.scales[row + r]);
       for (int64_t n = 0; n < kPanelWidth; n += Vec::kWidth) {
         const int64_t i = r * kPanelWidth + n;
-        (Vec::of_integers(sums + i) * (scale * Vec::load(scales + n))).store(product + i);
+        (Vec::of_integers(sums + i) * scale * Vec::load(scales + n)).store(product + i);
       }
     }
   }

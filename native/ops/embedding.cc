@@ -8,7 +8,10 @@ namespace heddle {
 Tensor* embedding(Runtime& runtime, Embedding op) {
   if (!is_quantized(op.table->dtype)) {
     check_float_dtype(Embedding::kName, "table", op.table);
-    op.dtype = op.table->dtype;
+    if (op.dtype != op.table->dtype) {
+      throw_range_error("[embedding] dtype must be ", name_of(op.table->dtype), " as table is but got ",
+                        name_of(op.dtype), ": see cast");
+    }
   }
   check_rank(Embedding::kName, "table", op.table, 2, 2);
   check_strided(Embedding::kName, "ids", op.ids);

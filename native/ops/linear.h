@@ -37,8 +37,8 @@ void check_quantized(const char* function, const Tensor* weight);
 /// float32 arithmetic of its own order, in which numbers below 2^-126 are zero.
 ///
 /// Where the weight is quantized, each row of x is, too: with a its largest magnitude, q = x · (127 / a) to the
-/// nearest, of two the even one, and s = a / 127; a row with a < 1e-30 counts as zero. An output is (Σ q · w) · (s ·
-/// scale[n]) in float32, where the sum is one of whole numbers, exact for K up to 131,072: the same bytes on every
+/// nearest, of two the even one, and s = a / 127; a row with a < 1e-30 counts as zero. An output is (Σ q · w) · s ·
+/// scale[n] in float32, where the sum is one of whole numbers, exact for K up to 131,072: the same bytes on every
 /// instruction set, before an activation. A row with a NaN or an infinity is NaN.
 struct Linear {
   static constexpr const char* kName = "linear";

@@ -54,27 +54,39 @@ void scatter(const LoadWeight& op, int64_t row, int64_t column, const T* from, i
   }
 }
 
-/// A row of the weight at a time becomes whole numbers. Where the file has the transpose, rows are its columns, and all
-/// of it is in memory at once.
-void load_quantized(const LoadWeight& op, uint8_t* out) {
+/// Rows of the file, `count` columns of each from `column` on, as floats.
+const float* read_floats(const LoadWeight& op, int64_t row, int64_t rows, int64_t column, int64_t count, float* raw,
+                         float* converted) {
   const int64_t size = static_cast<int64_t>(size_of(op.dtype));
+  auto* const bytes = reinterpret_cast<char*>(raw);
+  const bool whole = count == op.columns;  // then they lie together
+  for (int64_t i = 0; i < (whole ? 1 : rows); ++i) {
+    op.file->read(bytes + i * count * size, static_cast<size_t>((whole ? rows : 1) * count * size),
+                  op.offset + ((row + i) * op.columns + column) * size);
+  }
+  return elements(op.dtype, raw, rows * count, converted);
+}
+
+/// Rows of the weight become whole numbers as they are read. Where the file has the transpose they are its columns,
+/// some panels of them at a time.
+void load_quantized(const LoadWeight& op, uint8_t* out) {
   const int64_t k = op.out->shape[1], n = op.out->shape[0];
-  const int64_t rows =
-      op.transposed ? op.rows : std::max<int64_t>(1, kPieceElements / std::max<int64_t>(1, op.columns));
-  const std::unique_ptr<float[]> raw(new float[rows * op.columns]), converted(new float[rows * op.columns]);
-  const std::unique_ptr<float[]> column(new float[k]);
   std::memset(out, 0, op.out->storage->bytes);
-  for (int64_t begin = 0; begin < op.rows; begin += rows) {
-    const int64_t count = std::min(rows, op.rows - begin) * op.columns;
-    op.file->read(raw.get(), static_cast<size_t>(count * size), op.offset + begin * op.columns * size);
-    const float* const from = elements(op.dtype, raw.get(), count, converted.get());
+  int64_t step = std::max<int64_t>(1, kPieceElements / std::max<int64_t>(1, k));
+  if (op.transposed) step = (step + kPanelWidth - 1) / kPanelWidth * kPanelWidth;
+  step = std::min(step, n);
+  const std::unique_ptr<float[]> raw(new float[step * k]), converted(new float[step * k]), row(new float[k]);
+  for (int64_t begin = 0; begin < n; begin += step) {
+    const int64_t count = std::min(step, n - begin);
     if (!op.transposed) {
-      for (int64_t i = 0; i * op.columns < count; ++i) quantize_row(op.out->dtype, from + i * k, k, begin + i, out);
+      const float* const from = read_floats(op, begin, count, 0, k, raw.get(), converted.get());
+      for (int64_t i = 0; i < count; ++i) quantize_row(op.out->dtype, from + i * k, k, begin + i, out);
       continue;
     }
-    for (int64_t row = 0; row < n; ++row) {
-      for (int64_t i = 0; i < k; ++i) column[i] = from[i * op.columns + row];
-      quantize_row(op.out->dtype, column.get(), k, row, out);
+    const float* const from = read_floats(op, 0, k, begin, count, raw.get(), converted.get());
+    for (int64_t i = 0; i < count; ++i) {
+      for (int64_t j = 0; j < k; ++j) row[j] = from[j * count + i];
+      quantize_row(op.out->dtype, row.get(), k, begin + i, out);
     }
   }
 }

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import * as path from 'node:path';
-import { defaultDevice, loadModel, type Model, Tensor, type QuantizedDType } from '#lib/index';
+import { defaultDevice, embedding, loadModel, packWeight, tensor, type Model, Tensor, type QuantizedDType } from '#lib/index';
+import { SafetensorsFile } from '#lib/weights/safetensors';
 import { fixtures } from '../support/fixtures';
 
 const QUANTIZED: QuantizedDType[] = ['int8', 'int4'];
@@ -10,14 +11,17 @@ const LOST: Record<QuantizedDType, number> = { int8: 0.02, int4: 0.1 };
 
 if (defaultDevice() !== 'cpu') {
   test.each(QUANTIZED)('%s is refused on another device', async (quantize) => {
-    const wanted = `[loadModel] quantize ${quantize} is for the CPU as yet, not for ${defaultDevice()}`;
+    const wanted = `[loadModel] quantize ${quantize} is for the CPU as yet, not for ${defaultDevice()}: set device to 'cpu'`;
     await expect(loadModel('builtin:shakespeare', { quantize, device: defaultDevice() })).rejects.toThrow(wanted);
+    expect(() => packWeight(tensor([1], [1, 1]), { quantize })).toThrow('[pack_weight] quantized weights are for the CPU');
+    using packed = packWeight(tensor([1], [1, 1], { device: 'cpu' }), { quantize });
+    expect(() => packed.to(defaultDevice())).toThrow('[to] quantized weights are for the CPU as yet');
   });
 } else {
   describe.each(QUANTIZED)('%s', (quantize) => {
     let model: Model;
     beforeAll(async () => {
-      model = await loadModel('builtin:shakespeare', { quantize });
+      model = await loadModel('builtin:shakespeare', { quantize, device: 'cpu' });
     });
     afterAll(() => model.dispose());
 
@@ -33,7 +37,7 @@ if (defaultDevice() !== 'cpu') {
       }
       const { before, after } = report.perplexity!;
       expect(Math.abs(after / before - 1)).toBeLessThan(LOST[quantize]);
-      await using plain = await loadModel('builtin:shakespeare');
+      await using plain = await loadModel('builtin:shakespeare', { device: 'cpu' });
       expect(before).toBe((await plain.score(TEXT)).perplexity);
       expect(after).toBe((await model.score(TEXT)).perplexity);
       expect(await plain.quantizationReport()).toEqual({ weights: [], relativeError: 0 });
@@ -51,25 +55,42 @@ if (defaultDevice() !== 'cpu') {
       const greedy = { maxNewTokens: 40, doSample: false };
       const [, second] = await model.generate(['ROMEO:\nWhat', 'JULIET:\n'], greedy);
       expect(second!.text).toBe((await model.generate('JULIET:\n', greedy)).text);
-      await using again = await loadModel('builtin:shakespeare', { quantize });
+      await using again = await loadModel('builtin:shakespeare', { quantize, device: 'cpu' });
       expect((await again.generate('JULIET:\n', options)).text).toBe(alone.text);
     });
 
     test('activations and cache of bfloat16', async () => {
-      await using halves = await loadModel('builtin:shakespeare', { quantize, dtype: 'bfloat16' });
+      await using halves = await loadModel('builtin:shakespeare', { quantize, dtype: 'bfloat16', device: 'cpu' });
       expect(halves.dtype).toBe('bfloat16');
       const [a, b] = [(await halves.score(TEXT)).perplexity, (await model.score(TEXT)).perplexity];
       expect(Math.abs(a / b - 1)).toBeLessThan(0.02);
     });
   });
 
+  test.each(QUANTIZED)('%s: a weight that is read has the bytes of one that is packed, transposed too', async (quantize) => {
+    using file = new SafetensorsFile('models/shakespeare/model.safetensors', 'cpu');
+    const name = 'transformer.h.0.mlp.c_fc.weight'; // [192, 608] in the file
+    const meaning = async (packed: Tensor) => {
+      using rows = embedding(packed, tensor(Int32Array.from({ length: packed.shape[0]! }, (_, i) => i)));
+      return await rows.data();
+    };
+    for (const transposed of [false, true]) {
+      using dense = file.load(name, { transposed });
+      using packed = packWeight(dense, { quantize });
+      using read = file.load(name, { transposed, packed: true, dtype: quantize });
+      expect(read.shape).toEqual(packed.shape);
+      expect(await meaning(read)).toEqual(await meaning(packed));
+    }
+    expect(() => file.load(name, { dtype: quantize })).toThrow('must be packed to be quantized');
+  });
+
   // Small random models: what matters is that every family finds its way, weights that lie transposed too.
   const folder = path.join(fixtures, 'models');
   const families = existsSync(folder) ? readdirSync(folder).filter((name) => !name.startsWith('nn-')) : [];
-  test.each(families)('%s in int8: errors like those of bfloat16', async (name) => {
+  test.each(families)('%s in int8: errors of the order of those of bfloat16', async (name) => {
     const place = path.join(folder, name);
-    await using plain = await loadModel(place);
-    await using quantized = await loadModel(place, { quantize: 'int8' });
+    await using plain = await loadModel(place, { device: 'cpu' });
+    await using quantized = await loadModel(place, { quantize: 'int8', device: 'cpu' });
     const ids = Int32Array.from({ length: 9 }, (_, i) => 5 + ((i * 7) % 40));
     const results = async (model: Model) => {
       const isPair = model.config.is_encoder_decoder === true;
@@ -77,7 +98,7 @@ if (defaultDevice() !== 'cpu') {
       const [first] = Object.values(given).filter((value): value is Tensor => value instanceof Tensor);
       return (await first!.data()).filter((x) => Number.isFinite(x)); // Marian never gives its padding
     };
-    await using halves = await loadModel(place, { dtype: 'bfloat16' });
+    await using halves = await loadModel(place, { dtype: 'bfloat16', device: 'cpu' });
     const [a, b, c] = [await results(plain), await results(quantized), await results(halves)];
     const square = (values: Float32Array) => values.reduce((sum, x) => sum + x * x, 0);
     const error = (values: Float32Array) => Math.sqrt(square(a.map((x, i) => x - values[i]!)));

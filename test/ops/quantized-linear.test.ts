@@ -22,8 +22,11 @@ const sizes: [rows: number, width: number, outputs: number][] = [
   [6, 33, 130],
   [7, 96, 63],
   [8, 255, 3],
-  [9, 256, 70], // more rows than int4 is multiplied for as it is
+  [9, 256, 70], // with 8 rows or more, by AVX-512 with 48, int4 is widened first
   [17, 257, 66],
+  [48, 64, 10],
+  [49, 100, 10],
+  [96, 40, 7],
   [97, 288, 20], // more rows than a block
   [200, 520, 129],
 ];
@@ -69,7 +72,7 @@ function formula(
     for (let n = 0; n < outputs; ++n) {
       let sum = 0;
       for (let i = 0; i < width; ++i) sum += q[i]! * whole[n * width + i]!;
-      out[m * outputs + n] = f(f(sum) * f(f(most / 127) * scales[n]!));
+      out[m * outputs + n] = f(f(f(sum) * f(most / 127)) * scales[n]!);
     }
   }
   return out;
@@ -153,6 +156,27 @@ onCpu('quantized weights', () => {
     expect([...(await linear(put([1, 1], [2]), broken).data())].map(Number.isNaN)).toEqual([true, false, true]);
   });
 
+  test.each(QUANTIZED)('%s: as many inputs as there may be, all at their largest', async (quantize) => {
+    const inputs = 131072;
+    const ones = new Float32Array(inputs).fill(1);
+    using weight = packWeight(tensor(Float32Array.from([...ones, ...ones.map((x) => -x)]), [2, inputs]), { quantize });
+    for (const rows of [1, 60]) {
+      const x = Float32Array.from({ length: rows * inputs }, (_, i) => (i < inputs ? 1 : -1));
+      using y = linear(tensor(x, [rows, inputs]), weight);
+      const values = await y.data();
+      expect(values[0]! / inputs).toBeCloseTo(1, 4); // ones are -8 times their negative multiplier
+      expect(values[1]! / inputs).toBeCloseTo(-1, 4);
+      if (rows > 1) expect(values.slice(2, 4)).toEqual(values.slice(0, 2).map((value) => -value));
+    }
+  });
+
+  test('sums of nothing are zero, whatever the scales', async () => {
+    for (const quantize of QUANTIZED) {
+      using weight = packWeight(tensor([0, 1e30], [1, 2]), { quantize });
+      expect([...(await linear(tensor([1e30, 0], [1, 2]), weight).data())]).toEqual([0]);
+    }
+  });
+
   test('no rows, no inputs, no outputs', async () => {
     for (const quantize of QUANTIZED) {
       using none = linear(tensor([], [0, 3]), packWeight(tensor(new Float32Array(6), [2, 3]), { quantize }));
@@ -201,6 +225,9 @@ onCpu('quantized weights', () => {
       '[pack_weight] a quantized weight has at most 131072 inputs but got shape [1, 131073]',
     );
     expect(() => linear(tensor([1, 2], [1, 2]), packWeight(weight, { quantize: 'int8' }))).toThrow('K=3');
-    expect(() => tensor([1], [1], { dtype: 'int8' as never })).toThrow('dtype');
+    expect(() => tensor([1], [1], { dtype: 'int8' })).toThrow('dtype');
+    expect(() => embedding(weight, tensor(Int32Array.of(0)), { dtype: 'bfloat16' })).toThrow(
+      '[embedding] dtype must be float32 as table is but got bfloat16: see cast',
+    );
   });
 });
