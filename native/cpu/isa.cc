@@ -94,7 +94,7 @@ Isa best_of_machine() {
       !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl")) {
     return Isa::kAvx2;
   }
-  return has_amx() ? Isa::kAmx : Isa::kAvx512;
+  return has_vnni() && has_amx() ? Isa::kAmx : Isa::kAvx512;  // VNNI: for few rows of quantized weights
 #else
   return Isa::kGeneric;
 #endif
