@@ -111,7 +111,7 @@ const steps = {
     );
     const told = [`${all} tests`];
     const { instructionSet } = require('../dist/index.js').devices()[0];
-    const levels = ['generic', 'avx2', 'avx512'];
+    const levels = process.arch === 'arm64' ? ['generic', 'neon'] : ['generic', 'avx2', 'avx512', 'amx'];
     for (const level of levels.slice(0, Math.max(0, levels.indexOf(instructionSet)))) {
       told.push(`${testWatched('test/ops/(?!bytes)', { HEDDLE_CPU: level })} of ops for ${level}`);
     }

@@ -9,7 +9,10 @@ const path = require('node:path');
 
 const root = path.resolve(__dirname, '..');
 // Models whose many prompts take minutes so are left out.
-const tests = ['test/ops/(linear|attention|bytes|kv-cache|fixtures)', 'test/models/(fixtures|llama-bytes)'];
+const tests = [
+  'test/ops/(linear|quantized-linear|attention|bytes|kv-cache|fixtures)',
+  'test/models/(fixtures|llama-bytes)',
+];
 
 function run(command, args, options = {}) {
   const { status } = spawnSync(command, args, { cwd: root, stdio: 'inherit', ...options });
@@ -18,12 +21,12 @@ function run(command, args, options = {}) {
 
 const flags = fs.existsSync('/proc/cpuinfo') ? fs.readFileSync('/proc/cpuinfo', 'utf8') : '';
 const has = (...names) => names.every((name) => new RegExp(`^flags.*\\b${name}\\b`, 'm').test(flags));
-if (!has('avx512f', 'avx512bw', 'avx512dq', 'avx512vl')) {
-  console.log('heddle: the level amx includes AVX-512, which this machine does not have: nothing was tested');
+if (!has('avx512f', 'avx512bw', 'avx512dq', 'avx512vl', 'avx512_vnni')) {
+  console.log('heddle: the level amx includes AVX-512 with VNNI, which this machine does not have: nothing was tested');
   process.exit(0);
 }
 
-const emulated = !has('amx_tile', 'amx_bf16');
+const emulated = !has('amx_tile', 'amx_bf16', 'amx_int8');
 const folder = emulated ? path.join(root, 'build', 'amx') : root;
 const into = path.join(folder, 'build');
 console.log(`heddle: AMX, ${emulated ? 'emulated' : "the processor's own"}`);

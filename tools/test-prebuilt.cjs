@@ -3,7 +3,8 @@
 // (tools/sysroot.cjs), older than that of most hosts; arm64 by qemu-user where the machine is not one.
 //
 // Usage: node tools/test-prebuilt.cjs [x64] [arm64] [pattern of test files]
-//   Needs prebuilds/ (npm run prebuild), compiled tests (npm run setup), and Debian's qemu-user-static for arm64 on x64.
+//   Needs prebuilds/ (npm run prebuild), compiled tests (npm run setup), and for arm64 on x64 Debian's qemu-user or
+//   qemu-user-static; QEMU_CPU=cortex-a57 is a processor without products of bytes.
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -21,6 +22,12 @@ function run(command, args, options) {
   if (error) throw error;
   if (signal) console.error(`heddle: ${path.basename(command)} was ended by ${signal}`);
   if (status !== 0) process.exit(status ?? 1);
+}
+
+/** The emulator of arm64, by whichever of Debian's two packages it was installed. */
+function emulator() {
+  const names = ['qemu-aarch64-static', 'qemu-aarch64'];
+  return names.find((name) => spawnSync(name, ['-version'], { stdio: 'ignore' }).status === 0) ?? names[0];
 }
 
 /** A Node for `arch`, and what jest needs there of its own, from npm. */
@@ -44,7 +51,7 @@ function test(arch, pattern) {
   const folders = ['lib', 'usr/lib'].map((folder) => path.join(libraries, folder, TRIPLETS[arch]));
   const loader = path.join(folders[0], LOADERS[arch]);
   const command = [loader, '--library-path', folders.join(':'), node];
-  if (arch !== process.arch) command.unshift('qemu-aarch64-static');
+  if (arch !== process.arch) command.unshift(emulator());
   command.push(path.join(root, 'node_modules', 'jest', 'bin', 'jest.js'), '--testPathPatterns', pattern);
   // Emulated, a test that asks for much takes long.
   command.push('--testTimeout', '600000');

@@ -50,7 +50,7 @@ export async function sync(): Promise<void> {
 
 export interface CpuInfo {
   readonly device: 'cpu';
-  /** 'generic', 'avx2', 'avx512' or 'amx'; HEDDLE_CPU forces one. */
+  /** 'generic', 'avx2', 'avx512' or 'amx', on arm64 'generic' or 'neon'; HEDDLE_CPU forces one. */
   readonly instructionSet: string;
   /** Threads that an op may use; HEDDLE_NUM_THREADS or setNumThreads() change it. */
   readonly threads: number;

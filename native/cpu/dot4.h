@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 #include "cpu/simd.h"
 
@@ -113,6 +114,50 @@ struct Dot4 {
  private:
   static Sums add_pairs(Sums sums, __m256i pairs) {
     return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  }
+};
+
+#elif defined(HEDDLE_NEON)
+
+struct Dot4 {
+  static constexpr int kLanes = 4, kRows = 6, kVecs = 4, kFewRows = 2;
+  using Sums = int32x4_t;
+  using Weights = int8x16_t;
+  using Inputs = int8x16_t;
+  struct Halves {
+    int8x16_t low, high;
+  };
+
+  static Sums set(int32_t x) { return vdupq_n_s32(x); }
+  static Sums load(const int32_t* p) { return vld1q_s32(p); }
+  static void store(int32_t* p, Sums sums) { vst1q_s32(p, sums); }
+  static Sums multiply(Sums a, Sums b) { return vmulq_s32(a, b); }
+  static Sums plus(Sums a, Sums b) { return vaddq_s32(a, b); }
+  static Sums widen(const uint8_t* p) { return vmovl_s16(vget_low_s16(vmovl_s8(vget_low_s8(four_of(p))))); }
+
+  static int32_t start(int32_t) { return 0; }
+  static Weights weights(const uint8_t* p) { return vreinterpretq_s8_u8(vld1q_u8(p)); }
+  static Inputs inputs(const int8_t* p) { return four_of(p); }
+  static Halves halves(const uint8_t* p) {
+    const uint8x16_t both = vld1q_u8(p);
+    return {vreinterpretq_s8_u8(vandq_u8(both, vdupq_n_u8(15))), vreinterpretq_s8_u8(vshrq_n_u8(both, 4))};
+  }
+  static Sums add(Sums sums, int8x16_t w, Inputs x) {
+#if defined(__ARM_FEATURE_DOTPROD)
+    return vdotq_s32(sums, w, x);
+#else
+    // Sums of two products fit into an int16.
+    const int16x8_t low = vmull_s8(vget_low_s8(w), vget_low_s8(x)), high = vmull_high_s8(w, x);
+    return vpadalq_s16(sums, vpaddq_s16(low, high));
+#endif
+  }
+
+ private:
+  /// Four bytes, again and again.
+  static int8x16_t four_of(const void* p) {
+    int32_t four;
+    std::memcpy(&four, p, sizeof four);
+    return vreinterpretq_s8_s32(vdupq_n_s32(four));
   }
 };
 

@@ -10,6 +10,8 @@ namespace heddle::cpu::HEDDLE_ISA {
 constexpr int kTileRows = 6;
 #if defined(__AVX512F__)
 constexpr int kTileVecs = 4;  // 6 × 4 accumulators of 32 registers
+#elif defined(HEDDLE_NEON)
+constexpr int kTileVecs = 4;  // the same
 #elif defined(__AVX2__)
 constexpr int kTileVecs = 2;  // 6 × 2 of 16
 #else

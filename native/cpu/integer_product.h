@@ -61,7 +61,7 @@ struct IntegerRows {
 /// Products of `count` rows of x, from `row` on, with a panel of quantized weights: sums [count, 64] of whole numbers.
 class IntegerProduct {
  public:
-  /// Lives around multiplications, on their thread; rows of x and of sums there are memory for a multiple of.
+  /// Lives around multiplications, on their thread; rows of x and of sums there are memory for a multiple of kRowStep.
 #if defined(HEDDLE_TILES)
   using Scope = TileScope;
   static constexpr int64_t kRowStep = kAmxRows;
@@ -212,7 +212,8 @@ class IntegerProduct {
     constexpr int64_t kDepth = 64, kTileColumns = 16, kRowBytes = 4 * kPanelWidth;
     constexpr auto kTiles = std::make_integer_sequence<int, 4>{};
     alignas(64) uint8_t widened[kChunk * kPanelWidth];
-    for (int64_t first = 0; first < k_; first += kChunk) {
+    int64_t first = 0;
+    do {
       const int64_t depth = std::min(kChunk, padded_inputs(dtype_, k_) - first);
       const uint8_t* const bytes = chunk(weights, first, depth, widened);
       // A group more than int4 has: its inputs are 0.
@@ -236,7 +237,8 @@ class IntegerProduct {
         }
         unroll(kTiles, [&](auto n) { tilestored<n, n * kTileColumns * 4>(to, kRowBytes); });
       }
-    }
+      first += kChunk;
+    } while (first < k_);  // of no inputs, too, the sums are 0
   }
 #endif
 

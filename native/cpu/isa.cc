@@ -12,6 +12,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
+#if defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
 #if defined(__x86_64__)
 #include <cpuid.h>
 #elif defined(_M_X64)
@@ -22,10 +26,18 @@
 namespace heddle::cpu {
 namespace {
 
+#if defined(__aarch64__) || defined(_M_ARM64)
+constexpr const char* kNames[] = {"generic", "neon"};
+constexpr const char* kChoice = "generic or neon";
+#else
 constexpr const char* kNames[] = {"generic", "avx2", "avx512", "amx"};
+constexpr const char* kChoice = "generic, avx2, avx512 or amx";
+#endif
 
 /// The best level that this build has.
-#if defined(HEDDLE_HAVE_AMX)
+#if defined(HEDDLE_HAVE_NEON)
+constexpr Isa kBuilt = Isa::kNeon;
+#elif defined(HEDDLE_HAVE_AMX)
 constexpr Isa kBuilt = Isa::kAmx;
 #elif defined(HEDDLE_HAVE_AVX512)
 constexpr Isa kBuilt = Isa::kAvx512;
@@ -94,7 +106,9 @@ Isa best_of_machine() {
       !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl")) {
     return Isa::kAvx2;
   }
-  return has_amx() ? Isa::kAmx : Isa::kAvx512;
+  return has_vnni() && has_amx() ? Isa::kAmx : Isa::kAvx512;  // VNNI: for few rows of quantized weights
+#elif defined(__aarch64__)
+  return Isa::kNeon;
 #else
   return Isa::kGeneric;
 #endif
@@ -113,7 +127,7 @@ Isa choose() {
     }
     return static_cast<Isa>(level);
   }
-  throw_range_error("[heddle] HEDDLE_CPU must be generic, avx2, avx512 or amx but got \"", wanted, "\"");
+  throw_range_error("[heddle] HEDDLE_CPU must be ", kChoice, " but got \"", wanted, "\"");
 }
 
 }  // namespace
@@ -127,6 +141,16 @@ bool has_vnni() {
   int leaf[4];
   __cpuidex(leaf, 7, 0);
   return (leaf[2] >> 11 & 1) != 0;
+#else
+  return false;
+#endif
+}
+
+bool has_dotprod() {
+#if defined(__ARM_FEATURE_DOTPROD)  // every processor that this build is for
+  return true;
+#elif defined(__aarch64__) && defined(__linux__)
+  return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
 #else
   return false;
 #endif

@@ -19,7 +19,21 @@ HEDDLE_PICK(avx2)
 #if defined(HEDDLE_HAVE_AVX512)
 HEDDLE_PICK(avx512)
 #endif
+#if defined(HEDDLE_HAVE_NEON)
+HEDDLE_PICK(neon)
+#endif
 #undef HEDDLE_PICK
+#if defined(HEDDLE_HAVE_DOTPROD)
+void run_with_dotprod(const Linear& op, KernelContext& context) {
+  if (is_quantized(op.weight->dtype)) return cpu::dotprod::run(op, context);
+  cpu::neon::run(op, context);
+}
+template <>
+Kernel<Linear> neon_kernel<Linear>() {
+  if (cpu::has_dotprod()) return run_with_dotprod;
+  return static_cast<Kernel<Linear>>(cpu::neon::run);
+}
+#endif
 #if defined(HEDDLE_HAVE_AVX512)
 /// The first processors with AVX-512 have no products of bytes in it.
 void run_without_vnni(const Linear& op, KernelContext& context) {
@@ -60,6 +74,9 @@ Kernel<Op> pick(cpu::Isa isa) {
 #endif
 #if defined(HEDDLE_HAVE_AVX512)
   if (isa >= cpu::Isa::kAvx512) return avx512_kernel<Op>();
+#endif
+#if defined(HEDDLE_HAVE_NEON)
+  if (isa >= cpu::Isa::kNeon) return neon_kernel<Op>();
 #endif
 #if defined(HEDDLE_HAVE_AVX2)
   if (isa >= cpu::Isa::kAvx2) return avx2_kernel<Op>();

@@ -19,6 +19,16 @@ HEDDLE_DECLARE_KERNELS(avx2)
 #if defined(HEDDLE_HAVE_AVX512)
 HEDDLE_DECLARE_KERNELS(avx512)
 #endif
+#if defined(HEDDLE_HAVE_NEON)
+HEDDLE_DECLARE_KERNELS(neon)
+#endif
+
+#if defined(HEDDLE_HAVE_DOTPROD)
+// NEON with products of bytes, which not every machine of the level neon has: for quantized weights.
+namespace heddle::cpu::dotprod {
+HEDDLE_DECLARE_KERNEL(Linear)
+}
+#endif
 
 #if defined(HEDDLE_HAVE_AMX)
 // This level has kernels of its own for these ops, of bfloat16 and of quantized weights; all else in it is avx512's.

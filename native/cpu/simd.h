@@ -9,6 +9,8 @@
 #include "cpu/simd_avx512.h"
 #elif defined(__AVX2__)
 #include "cpu/simd_avx2.h"
+#elif defined(HEDDLE_NEON)  // arm64 has it always: the level says so, not the compiler
+#include "cpu/simd_neon.h"
 #else
 #include "cpu/simd_generic.h"
 #endif

@@ -1,7 +1,7 @@
 import { defaultDevice } from '#lib/index';
 import { runModule, runScript } from '../support/child';
 
-const LEVELS = ['generic', 'avx2', 'avx512', 'amx'];
+const LEVELS = process.arch === 'arm64' ? ['generic', 'neon'] : ['generic', 'avx2', 'avx512', 'amx'];
 
 const best = LEVELS.indexOf(
   runScript('console.log(heddle.devices()[0].instructionSet)', { env: { HEDDLE_CPU: '' } }).stdout.trim(),
@@ -28,7 +28,7 @@ const wrong: [level: string, message: RegExp][] = [
     level,
     new RegExp(`HEDDLE_CPU=${level} .*${LEVELS[best]}`),
   ]),
-  ['sse', /HEDDLE_CPU must be generic, avx2, avx512 or amx but got "sse"/],
+  ['sse', new RegExp(`HEDDLE_CPU must be ${LEVELS.slice(0, -1).join(', ')} or ${LEVELS.at(-1)} but got "sse"`)],
 ];
 test.each(wrong)('HEDDLE_CPU=%s is a RangeError that says so', (level, message) => {
   const { stderr, status } = runScript('', { env: { HEDDLE_CPU: level } });

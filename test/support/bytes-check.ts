@@ -57,16 +57,22 @@ async function same(name: string, variants: Record<string, () => Promise<Buffer>
   }
 }
 
-/** An op of rows: all of x [BATCH, width] at once, each row alone, and three rows at a time. */
-async function sameRows(name: string, width: number, dtype: FloatDType, op: (x: Tensor) => Tensor): Promise<void> {
-  const x = tensor(new Random(width).normals(BATCH * width), [BATCH, width], { dtype });
+/** An op of rows: all of x [count, width] at once, each row alone, and three rows at a time. */
+async function sameRows(
+  name: string,
+  width: number,
+  dtype: FloatDType,
+  op: (x: Tensor) => Tensor,
+  count = BATCH,
+): Promise<void> {
+  const x = tensor(new Random(width).normals(count * width), [count, width], { dtype });
   const inPieces = (size: number) => async () => {
     const pieces: Buffer[] = [];
-    for (let r = 0; r < BATCH; r += size) pieces.push(await bytesOf(op(x.slice(0, r, Math.min(BATCH, r + size)))));
+    for (let r = 0; r < count; r += size) pieces.push(await bytesOf(op(x.slice(0, r, Math.min(count, r + size)))));
     return Buffer.concat(pieces);
   };
   await same(`${dtype} ${name} of width ${width}`, {
-    batch: inPieces(BATCH),
+    batch: inPieces(count),
     alone: inPieces(1),
     'by three': inPieces(3),
   });
@@ -106,6 +112,24 @@ async function rows(dtype: FloatDType): Promise<void> {
         packed: () => bytesOf(linear(x, packed, { outDtype: 'float32' })),
         dense: () => bytesOf(linear(x, weight, { outDtype: 'float32' })),
       });
+    }
+  }
+}
+
+/** Weights of integers; a batch of more rows than any instruction set takes for few. */
+async function quantizedRows(dtype: FloatDType): Promise<void> {
+  if (defaultDevice() !== 'cpu') return; // CUDA has none yet
+  for (const quantize of ['int8', 'int4'] as const) {
+    for (const [width, outputs] of [
+      [1, 70],
+      [17, 1],
+      [300, 70],
+      [4096, 130],
+    ] as const) {
+      const weight = packWeight(tensor(new Random(outputs).normals(outputs * width), [outputs, width]), { quantize });
+      const bias = tensor(new Random(3).normals(outputs), [outputs], { dtype });
+      const op = (x: Tensor) => linear(x, weight, { bias, activation: 'gelu' });
+      await sameRows(`linear by ${quantize} to ${outputs}`, width, dtype, op, 50);
     }
   }
 }
@@ -299,6 +323,7 @@ async function conversions(dtype: (typeof HALVES)[number]): Promise<void> {
 async function main(): Promise<void> {
   for (const dtype of FLOATS) {
     await rows(dtype);
+    await quantizedRows(dtype);
     for (const length of [1, 65, 200, 600]) await denseAttention(length, dtype);
     for (const length of [1, 65, 600]) await cachedAttention(length, dtype);
     await right(dtype);

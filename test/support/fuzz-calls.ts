@@ -41,6 +41,7 @@ const sampling = {
 };
 
 let turn = 0;
+const quantized = () => heddle.packWeight(floats(5, 4), { quantize: 'int8' });
 const generation = () => (++turn % 2 === 0 ? sampling : beams);
 const token: Valid = () => [[1, 2]];
 const share: Valid = () => [0.5, { minTokensToKeep: 2 }];
@@ -52,7 +53,7 @@ export const VALID: Readonly<Record<string, Valid>> = {
   gated: () => [floats(3, 4), floats(3, 4), { activation: 'silu' }],
   gelu: () => [floats(3, 4), { approximate: 'tanh' }],
   silu: () => [floats(3, 4), { alpha: 1.7 }],
-  ...{ relu: x, sigmoid: x, tanh: x, abs: x, exp: x, log: x, neg: x, sqrt: x, argmax: x, packWeight: x },
+  ...{ relu: x, sigmoid: x, tanh: x, abs: x, exp: x, log: x, neg: x, sqrt: x, argmax: x },
   ...{ add: two, sub: two, mul: two, div: two, maximum: two, minimum: two },
   ...{ softmax: axis, logSoftmax: axis, sum: axis, mean: axis, logSumExp: axis },
   attention: () => [
@@ -73,7 +74,8 @@ export const VALID: Readonly<Record<string, Valid>> = {
   cast: () => [floats(3, 4), 'bfloat16'],
   concat: () => [[floats(3, 4), floats(3, 2)], { axis: 1 }],
   crossEntropy: () => [floats(2, 4), int32([0, 3]), { ignoreIndex: 1, labelSmoothing: 0.1, reduction: 'none' }],
-  embedding: () => [floats(6, 4), int32([0, 5, 2])],
+  embedding: () =>
+    ++turn % 2 === 0 ? [floats(6, 4), int32([0, 5, 2])] : [quantized(), int32([0, 4]), { dtype: 'float16' }],
   gatherRows: () => [floats(6, 4), int32([0, 5, -1])],
   KVCache: () => [cacheOptions],
   'KVCache.reorder': () => [int32([0, 0]), 2],
@@ -122,7 +124,7 @@ export const VALID: Readonly<Record<string, Valid>> = {
   rmsNorm: () => [floats(3, 4), { weight: floats(4), eps: 1e-5, offset: 1, residual: floats(3, 4), axis: -1 }],
   linear: () => [
     floats(3, 4),
-    floats(5, 4),
+    ++turn % 2 === 0 ? floats(5, 4) : quantized(),
     { bias: floats(5), residual: floats(3, 5), activation: 'gelu', outDtype: 'float32' },
   ],
   'mask.causal': () => [{ align: 'top-left' }],
@@ -146,6 +148,7 @@ export const VALID: Readonly<Record<string, Valid>> = {
   'Mask.toSVG': () => [{ ...extent, title: 'a mask' }],
   'Mask.describe': () => [extent],
   matmul: () => [floats(2, 3, 4), floats(4, 5)],
+  packWeight: () => [floats(3, 4), { quantize: 'int4' }],
   rope: () => [floats(3, 2, 4), int32([0, 1, 2]), floats(2), { factor: 1, interleaved: true }],
   rotate: () => [heads(), floats(9, 2), floats(9, 2), { positions: int32([0, 1, 2, 3, 8], [1, 5]), interleaved: true }],
   sample: () => [floats(2, 9), { temperature: 0.9, topK: 4, topP: 0.9, seed: 1, step: 2 }],
@@ -154,7 +157,10 @@ export const VALID: Readonly<Record<string, Valid>> = {
   topK: () => [floats(3, 4), 2, { axis: 0, largest: false, sorted: true }],
   where: () => [bools(3, 1), floats(3, 4), floats(4)],
   attentionMap: () => [floats(2, 3), ['a', 'b'], { keyTokens: ['a', 'b', 'c'], title: 'x' }],
-  loadModel: () => ['builtin:shakespeare', { device: 'cpu', dtype: 'float16', onProgress: () => undefined }],
+  loadModel: () => [
+    'builtin:shakespeare',
+    { device: 'cpu', dtype: 'float16', quantize: 'int8', onProgress: () => undefined },
+  ],
   defaultDevice: () => [],
   devices: () => [],
   memory: () => ['cpu'],

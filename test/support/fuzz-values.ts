@@ -26,6 +26,7 @@ const OPTIONS = [
   ...['weight', 'residual', 'eps', 'activation', 'approximate', 'temperature', 'topK', 'topP', 'seed', 'step', 'p'],
   ...['dtype', 'device', 'outDtype', 'numLayers', 'batch', 'capacity', 'numKvHeads', 'headDim', 'keys', 'values'],
   ...['state', 'padding', 'causal', 'signal', 'maxNewTokens', 'width', 'numHeads', 'positions', 'shape', 'length'],
+  'quantize',
 ];
 
 /** Values that no function asked for, and arguments with some of them in their place. */

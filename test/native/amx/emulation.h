@@ -60,6 +60,12 @@ class EmulatedTiles {
     _mm_setcsr(before);
   }
 
+  /// TDPBSSD: c += a · b
+  void multiply_bytes(int c, int a, int b) {
+    if (c == a || c == b || a == b) fault("tdpbssd", "a tile is named twice");
+    multiply_bytes(tile("tdpbssd", c), tile("tdpbssd", a), tile("tdpbssd", b));
+  }
+
  private:
   static constexpr int kTiles = 8, kRows = 16, kRowBytes = 64;
   using Tile = uint32_t[kRows][kRowBytes / 4];
@@ -92,6 +98,22 @@ class EmulatedTiles {
                               _mm512_castsi512_ps(_mm512_and_si512(y, upper)), odd);
       }
       _mm512_store_ps(c[m], _mm512_add_ps(_mm512_load_ps(c[m]), _mm512_add_ps(even, odd)));
+    }
+  }
+
+  /// As the same manual has it (TDPBSSD, "Operation"): to each number of c, one of int32 that wraps, products of four
+  /// signed bytes of a's row and of b's column are added for each k. Their sum fits into an int32, so whether it is
+  /// made first does not show.
+  static void multiply_bytes(Tile& c, const Tile& a, const Tile& b) {
+    const auto byte = [](uint32_t four, int i) { return static_cast<int32_t>(static_cast<int8_t>(four >> 8 * i)); };
+    for (int m = 0; m < kRows; ++m) {
+      for (int k = 0; k < kRows; ++k) {
+        for (int n = 0; n < kRowBytes / 4; ++n) {
+          int32_t sum = 0;
+          for (int i = 0; i < 4; ++i) sum += byte(a[m][k], i) * byte(b[k][n], i);
+          c[m][n] += static_cast<uint32_t>(sum);
+        }
+      }
     }
   }
 

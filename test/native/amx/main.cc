@@ -5,12 +5,14 @@
 #include <string>
 #include <vector>
 
+#include "amx/check.h"
 #include "core/half.h"
 #include "cpu/isa.h"
 #include "cpu/tile_product.h"
 
 // The instructions of cpu/amx.h against numbers worked out by hand from Intel's description, and tile_product against
-// TDPBF16PS written down once more, number by number. For a processor that has AMX, or a build that emulates it.
+// TDPBF16PS written down once more, number by number; int8.cc does the same for bytes. For a processor that has AMX, or
+// a build that emulates it.
 
 namespace heddle::cpu::HEDDLE_ISA {
 namespace {
@@ -20,12 +22,6 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float kLeastNormal = 0x1p-126f;
 
 int passed = 0, failed = 0;
-
-void expect_same(const std::string& name, float actual, float expected) {
-  const bool same = std::isnan(expected) ? std::isnan(actual) : bits_of_float(actual) == bits_of_float(expected);
-  ++(same ? passed : failed);
-  if (!same) std::printf("%s: %a expected but got %a\n", name.c_str(), expected, actual);
-}
 
 /// A bfloat16 that holds x exactly.
 BFloat16 half(float x) {
@@ -215,10 +211,22 @@ void products() {
 
 }  // namespace
 
+void expect_same(const std::string& name, float actual, float expected) {
+  const bool same = std::isnan(expected) ? std::isnan(actual) : bits_of_float(actual) == bits_of_float(expected);
+  ++(same ? passed : failed);
+  if (!same) std::printf("%s: %a expected but got %a\n", name.c_str(), expected, actual);
+}
+
+void expect_equal(const std::string& name, int32_t actual, int32_t expected) {
+  ++(actual == expected ? passed : failed);
+  if (actual != expected) std::printf("%s: %d expected but got %d\n", name.c_str(), expected, actual);
+}
+
 int test() {
   instruction();
   tiles();
   products();
+  test_int8();
   std::printf("%d passed, %d failed\n", passed, failed);
   return failed > 0 ? 1 : 0;
 }

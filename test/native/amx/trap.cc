@@ -39,6 +39,8 @@ class TileTrap {
     char* const memory = mod == 3 ? nullptr : address();
     if (opcode == 0x5C && prefix == kF3 && mod == 3) {
       tiles.multiply(reg, rm, vvvv);
+    } else if (opcode == 0x5E && prefix == kF2 && mod == 3) {
+      tiles.multiply_bytes(reg, rm, vvvv);
     } else if (opcode == 0x49 && prefix == kF2 && mod == 3) {
       tiles.zero(reg);
     } else if (opcode == 0x49 && prefix == kNone && mod == 3) {

@@ -84,11 +84,24 @@ Results products(Life& life) {
   const int64_t count = 1 + life.pick(70), inner = 1 + life.pick(130), outer = 1 + life.pick(200);
   Tensor* const x = life.floats(Shape{count, inner}, dtype);
   const Tensor* const weight = life.floats(Shape{outer, inner}, dtype);
-  Linear op{x, life.chance() ? pack(life.runtime, {weight}) : weight, life.floats(Shape{outer}, dtype), nullptr,
+  Linear op{x, life.chance() ? pack(life.runtime, {weight, dtype}) : weight, life.floats(Shape{outer}, dtype), nullptr,
             Activation::kGelu};
   op.float32_out = life.chance();
   Tensor* const many = life.floats(Shape{3, count, inner}, dtype);
   return {linear(life.runtime, op), matmul(life.runtime, {many, transpose(life.runtime, weight, 0, 1)})};
+}
+
+/// Weights of integers, for few rows and for many, and their rows as floats.
+Results quantized_products(Life& life) {
+  const DType dtype = life.float_dtype();
+  const int64_t count = 1 + life.pick(110), inner = life.pick(330), outer = 1 + life.pick(200);
+  Tensor* const x = life.floats(Shape{count, inner}, dtype);
+  Tensor* const weight = life.floats(Shape{outer, inner}, life.float_dtype());
+  Tensor* const packed = pack(life.runtime, {weight, life.chance() ? DType::kInt8 : DType::kInt4});
+  Linear op{x, packed, life.floats(Shape{outer}, dtype), nullptr, Activation::kGelu};
+  op.float32_out = life.chance();
+  Tensor* const ids = life.ints(Shape{1 + life.pick(20)}, static_cast<int>(outer));
+  return {linear(life.runtime, op), embedding(life.runtime, {packed, ids, life.float_dtype()})};
 }
 
 // ---- attention
@@ -298,11 +311,13 @@ Results searches(Life& life) {
 }  // namespace
 
 const std::vector<Computation> kComputations = {
-    {"elements", elements}, {"moves", moves},       {"rows", rows},
-    {"norms", norms},       {"products", products}, {"attends", attends},
-    {"decodes", decodes},   {"masks", masks},       {"linear attention", linear_attends},
-    {"draws", draws},       {"turns", turns},       {"chooses", chooses},
-    {"searches", searches},
+    {"elements", elements}, {"moves", moves},
+    {"rows", rows},         {"norms", norms},
+    {"products", products}, {"quantized products", quantized_products},
+    {"attends", attends},   {"decodes", decodes},
+    {"masks", masks},       {"linear attention", linear_attends},
+    {"draws", draws},       {"turns", turns},
+    {"chooses", chooses},   {"searches", searches},
 };
 
 }  // namespace heddle::stress
