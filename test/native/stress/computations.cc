@@ -41,7 +41,7 @@ Results moves(Life& life) {
   Tensor* const update = life.floats(Shape{2, 3, count, width}, dtype);
   return {joined,
           picked,
-          embedding(life.runtime, {x, ids}),
+          embedding(life.runtime, {x, ids, dtype}),
           scatter_rows(life.runtime, {x, life.ints(places), picked}),
           tensor_scatter(life.runtime, {cache, update, life.ints(Shape{2}, rows), 2, true}, 2),
           slice(life.runtime, transpose(life.runtime, joined, 0, 1), 0, 0, 1)};
