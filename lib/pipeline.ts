@@ -325,7 +325,7 @@ export class Model implements AsyncDisposable {
 async function folderOf(source: unknown): Promise<string> {
   if (typeof source !== 'string') throw typeError('loadModel', 'folder', "a path or 'builtin:name'", source);
   if (source === '') throw rangeError('loadModel', 'folder', "a path or 'builtin:name'", source);
-  if (!source.startsWith('builtin:')) return path.resolve(source);
+  if (!source.startsWith('builtin:')) return source;
   const folder = path.resolve(__dirname, '../models');
   const names = await readdir(folder);
   const name = source.slice('builtin:'.length);
@@ -369,7 +369,7 @@ export async function loadModel(folder: string, options: LoadModelOptions = {}):
       const names = defaults.unsupported.join(', ');
       process.emitWarning(`${place}: generation_config.json sets ${names}, which heddle does not have: left out`);
     }
-    return new Model(network, config, tokenizer, defaults.options, place);
+    return new Model(network, config, tokenizer, defaults.options, path.resolve(place));
   } catch (error) {
     network[Symbol.dispose]();
     throw error;
