@@ -54,14 +54,8 @@ async function squares(
     signal?.throwIfAborted();
     const parts = scope(() => {
       const part = weight.slice(0, begin, end);
-      const ids = tensor(
-        Int32Array.from({ length: end - begin }, (_, i) => begin + i),
-        undefined,
-        {
-          device: weight.device,
-        },
-      );
-      const error = sub(part, embedding(quantized, ids));
+      const ids = Int32Array.from({ length: end - begin }, (_, i) => begin + i);
+      const error = sub(part, embedding(quantized, tensor(ids, [ids.length], { device: weight.device })));
       return [error, part].map((x) => sum(mul(x, x).reshape([(end - begin) * width])));
     });
     using error = parts[0]!;
