@@ -1,13 +1,4 @@
-import {
-  cast,
-  defaultDevice,
-  embedding,
-  linear,
-  packWeight,
-  tensor,
-  type QuantizedDType,
-  type Tensor,
-} from '#lib/index';
+import { cast, embedding, linear, packWeight, tensor, type QuantizedDType, type Tensor } from '#lib/index';
 import { FLOATS, rounded } from '../support/dtype';
 import { Random } from '../support/random';
 
@@ -32,8 +23,6 @@ const sizes: [rows: number, width: number, outputs: number][] = [
 ];
 const QUANTIZED: QuantizedDType[] = ['int8', 'int4'];
 const f = Math.fround;
-
-const onCpu = defaultDevice() === 'cpu' ? describe : describe.skip; // CUDA has none yet
 
 /** Rows of a packed weight as the numbers that it stands for. */
 async function meaning(packed: Tensor): Promise<Float32Array> {
@@ -78,7 +67,7 @@ function formula(
   return out;
 }
 
-onCpu('quantized weights', () => {
+describe('quantized weights', () => {
   const table = QUANTIZED.flatMap((quantize) =>
     sizes.map(([rows, width, outputs]) => ({ quantize, rows, width, outputs })),
   );
