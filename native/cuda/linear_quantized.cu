@@ -152,7 +152,7 @@ multiply_few(HEDDLE_PARAMETER Product p) {
   sync_block();  // all have read their stages
   auto* const all = reinterpret_cast<int32_t*>(shared);
   write_sums(sums, all + warp_index() * kFewRows * kSumsRow, kSumsRow);
-  sync_block();  // all sums are there
+  sync_block();  // all warps' sums are there
   for (int i = thread_index(); i < rows * kColumns / 4; i += kFewThreads) {
     const int row = i / (kColumns / 4), at = i % (kColumns / 4) * 4;
     if (first + at >= p.finish.n) continue;
@@ -299,7 +299,7 @@ multiply_bytes(HEDDLE_PARAMETER Product p) {
   }
 
   wait_copies<0>();
-  sync_block();  // all have read their slices
+  sync_block();  // all have read the last slices
   auto* const all = reinterpret_cast<int32_t*>(stages);
   HEDDLE_UNROLL
   for (int i = 0; i < kMTiles; ++i) {

@@ -13,7 +13,7 @@ const LOST: Record<QuantizedDType, number> = { int8: 0.02, int4: 0.1 };
 describe.each(QUANTIZED)('%s', (quantize) => {
   let model: Model;
   beforeAll(async () => {
-    model = await loadModel('builtin:shakespeare', { quantize, device });
+    model = await loadModel('builtin:shakespeare', { quantize, device, dtype: 'float32' });
   });
   afterAll(() => model.dispose());
 
@@ -29,7 +29,7 @@ describe.each(QUANTIZED)('%s', (quantize) => {
     }
     const { before, after } = report.perplexity!;
     expect(Math.abs(after / before - 1)).toBeLessThan(LOST[quantize]);
-    await using plain = await loadModel('builtin:shakespeare', { device });
+    await using plain = await loadModel('builtin:shakespeare', { device, dtype: 'float32' });
     expect(before).toBe((await plain.score(TEXT)).perplexity);
     expect(after).toBe((await model.score(TEXT)).perplexity);
     expect(await plain.quantizationReport()).toEqual({ weights: [], relativeError: 0 });
@@ -47,7 +47,7 @@ describe.each(QUANTIZED)('%s', (quantize) => {
     const greedy = { maxNewTokens: 40, doSample: false };
     const [, second] = await model.generate(['ROMEO:\nWhat', 'JULIET:\n'], greedy);
     expect(second!.text).toBe((await model.generate('JULIET:\n', greedy)).text);
-    await using again = await loadModel('builtin:shakespeare', { quantize, device });
+    await using again = await loadModel('builtin:shakespeare', { quantize, device, dtype: 'float32' });
     expect((await again.generate('JULIET:\n', options)).text).toBe(alone.text);
   });
 
@@ -81,8 +81,8 @@ const folder = path.join(fixtures, 'models');
 const families = existsSync(folder) ? readdirSync(folder).filter((name) => !name.startsWith('nn-')) : [];
 test.each(families)('%s in int8: errors of the order of those of bfloat16', async (name) => {
   const place = path.join(folder, name);
-  await using plain = await loadModel(place, { device });
-  await using quantized = await loadModel(place, { quantize: 'int8', device });
+  await using plain = await loadModel(place, { device, dtype: 'float32' });
+  await using quantized = await loadModel(place, { quantize: 'int8', device, dtype: 'float32' });
   const ids = Int32Array.from({ length: 9 }, (_, i) => 5 + ((i * 7) % 40));
   const results = async (model: Model) => {
     const isPair = model.config.is_encoder_decoder === true;
@@ -107,7 +107,7 @@ test.each([
 });
 
 test('the report refuses what it does not know', async () => {
-  await using model = await loadModel('builtin:shakespeare', { device });
+  await using model = await loadModel('builtin:shakespeare', { device, dtype: 'float32' });
   await expect(model.quantizationReport({ texts: '' } as never)).rejects.toThrow('[Model.quantizationReport]');
   await expect(model.quantizationReport({ text: 1 as never })).rejects.toThrow('text must be a string but got 1');
   await expect(model.quantizationReport({ signal: AbortSignal.abort() , text: 'To be' })).rejects.toThrow('abort');
