@@ -1,4 +1,13 @@
-import { cast, embedding, linear, packWeight, tensor, type QuantizedDType, type Tensor } from '#lib/index';
+import {
+  cast,
+  defaultDevice,
+  embedding,
+  linear,
+  packWeight,
+  tensor,
+  type QuantizedDType,
+  type Tensor,
+} from '#lib/index';
 import { FLOATS, rounded } from '../support/dtype';
 import { Random } from '../support/random';
 
