@@ -352,11 +352,6 @@ export async function loadModel(folder: string, options: LoadModelOptions = {}):
   checkSignal('loadModel', signal);
   signal?.throwIfAborted();
   const target = await findDevice('loadModel', device);
-  if (quantize !== undefined && target !== 'cpu') {
-    throw new RangeError(
-      `[loadModel] quantize ${quantize} is for the CPU as yet, not for ${target}: set device to 'cpu'`,
-    );
-  }
   const place = await folderOf(folder);
   const config = await readConfig(place);
   const [tokenizer, generation] = await Promise.all([

@@ -15,7 +15,7 @@ const tests = [
   'test/tensor/',
   'test/misuse',
   'test/weights/',
-  'test/models/(fixtures|defaults|rotary)',
+  'test/models/(fixtures|defaults|quantization|rotary)',
 ];
 
 function run(command, args, options = {}) {

@@ -43,7 +43,7 @@ export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): 
 /**
  * A weight [N, K] of a float dtype in the layout that `linear` reads fastest. It serves `linear` and `embedding` only.
  *
- * @param options.quantize its numbers as whole ones, for the CPU: 'int8' with a scale a row, or 'int4' with one a row
+ * @param options.quantize its numbers as whole ones: 'int8' with a scale a row, or 'int4' with one a row
  *   and a multiplier of four bits for each 32 numbers of it, 4.25 bits a number in all. `linear` then rounds each row of
  *   x to int8 with a scale of its own, sums exactly, and takes x of any float dtype.
  * @throws TypeError, RangeError for other dtypes, shapes, devices and options.

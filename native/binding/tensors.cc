@@ -74,9 +74,6 @@ Napi::Value to_device(const Call& c) {
   const Tensor* tensor = c.tensor(0, "tensor");
   Stream& stream = c.stream(1);
   if (tensor->storage->stream == &stream) return c.publish(c.runtime().make_alias(tensor));
-  if (is_quantized(tensor->dtype)) {
-    throw_range_error("[to] quantized weights are for the CPU as yet, not for ", name_of(stream.device()));
-  }
   if (tensor->layout == Layout::kStrided) tensor = dense(c.runtime(), tensor);
   return c.publish(c.runtime().transfer(tensor, stream));
 }

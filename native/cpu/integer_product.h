@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "core/quantized.h"
+#include "core/quantize.h"
 #include "cpu/dot4.h"
 #include "cpu/product.h"
 #include "cpu/to_integers.h"

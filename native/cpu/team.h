@@ -16,6 +16,11 @@ struct SoloTeam {
     for (int64_t i = 0; i < n; ++i) f(i);
   }
 
+  template <typename T, typename F>
+  void fill(T* to, int64_t n, const F& f) const {
+    for (int64_t i = 0; i < n; ++i) to[i] = f(i);
+  }
+
   template <typename T, typename F, typename Combine>
   T reduce(int64_t n, T zero, const F& f, const Combine& combine) const {
     constexpr int kLanes = 8;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "core/quantize.h"
 #include "cpu/math.h"
 #include "cpu/runs.h"
 
@@ -13,7 +14,6 @@ namespace heddle::cpu::HEDDLE_ISA {
 /// a scale of NaN.
 template <typename T>
 inline float to_integers(const T* x, int64_t k, int8_t* to) {
-  constexpr float kLeast = 1e-30f;
   Vec highest = Vec::set(0), zero = Vec::set(0);
   vectors_of(0, k, [&](int64_t i, int lanes) {
     const Vec v = Vec::load(x + i, lanes);
@@ -22,7 +22,7 @@ inline float to_integers(const T* x, int64_t k, int8_t* to) {
   });
   const float magnitude = largest(highest);
   const bool is_finite = sum(zero) == 0;
-  if (!is_finite || magnitude < kLeast) {
+  if (!is_finite || magnitude < kLeastInput) {
     std::fill(to, to + k, int8_t{0});
     return is_finite ? 0 : std::numeric_limits<float>::quiet_NaN();
   }

@@ -195,6 +195,18 @@ HEDDLE_DEVICE void mma(float (&sums)[4], const uint32_t (&a)[4], uint32_t b0, ui
   }
 }
 
+/// sums [16, 8] += a [16, 32] · b [32, 8] of int8 in int32 (PTX ISA, "Matrix Fragments for mma.m16n8k32"). Sums lie as
+/// above; with g = lane / 4 and t = 4 (lane % 4) a lane has
+///
+///   a     (g, t …), (g + 8, t …), (g, t + 16 …), (g + 8, t + 16 …), four columns a register
+///   b     (t …, g), (t + 16 …, g), four rows a register
+HEDDLE_DEVICE void mma_bytes(int32_t (&sums)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+  asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+      "{%0, %1, %2, %3};"
+      : "+r"(sums[0]), "+r"(sums[1]), "+r"(sums[2]), "+r"(sums[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
 }  // namespace heddle::cuda
 
 #endif

@@ -1,6 +1,7 @@
 #include "cuda/failure.h"
 #include "cuda/kernels.h"
 #include "cuda/lanes.h"
+#include "core/quantize.h"
 #include "ops/embedding.h"
 
 namespace heddle::cuda {
@@ -42,13 +43,39 @@ embed_panels(int64_t vocabulary, int64_t width, const T* table, const int32_t* i
   for (int64_t i = thread_index(); i < width; i += kThreads) out[row * width + i] = lane[i * kPanelWidth];
 }
 
+/// The same of whole numbers, which become Ts.
+template <typename T>
+HEDDLE_KERNEL(kThreads)
+embed_quantized(DType dtype, int64_t vocabulary, int64_t width, int64_t panel_bytes, const uint8_t* table,
+                const int32_t* ids, T* out, unsigned long long* failure) {
+  const int64_t row = block_x();
+  const int64_t id = ids[row];
+  if (!in_table(id, vocabulary, failure)) return;
+  const uint8_t* const panel = table + id / kPanelWidth * panel_bytes;
+  const int64_t lane = id % kPanelWidth;
+  const float scale = reinterpret_cast<const float*>(panel)[lane];
+  for (int64_t i = thread_index(); i < width; i += kThreads) {
+    const int whole = whole_weight(dtype, panel + kScaleBytes, lane, i);
+    out[row * width + i] = narrow<T>(scale * static_cast<float>(whole));
+  }
+}
+
 }  // namespace
 
 Status run(const Embedding& op, CudaContext& context) {
   const int32_t* ids = op.ids->data<int32_t>();
   const int64_t vocabulary = op.table->shape[0], width = op.table->shape[1];
   const Grid grid{op.ids->numel(), kThreads};
-  return with_bits_type(op.table->dtype, [&](auto type) {
+  const DType dtype = op.table->dtype;
+  if (is_quantized(dtype)) {
+    const auto bytes = static_cast<int64_t>(panel_bytes(dtype, width));
+    return with_float_type(op.dtype, [&](auto type) {
+      using T = decltype(type);
+      return launch(embed_quantized<T>, grid, context, dtype, vocabulary, width, bytes, op.table->data<uint8_t>(), ids,
+                    op.out->data<T>(), context.failure);
+    });
+  }
+  return with_bits_type(dtype, [&](auto type) {
     using T = decltype(type);
     const T* table = op.table->data<T>();
     T* out = op.out->data<T>();

@@ -3,6 +3,7 @@
 #include "cuda/activation.h"
 #include "cuda/kernels.h"
 #include "cuda/linear_half.h"
+#include "cuda/linear_quantized.h"
 #include "ops/linear.h"
 
 namespace heddle::cuda {
@@ -128,6 +129,7 @@ multiply(Product p) {
 Status run(const Linear& op, CudaContext& context) {
   const int64_t n = op.weight->shape[0], k = op.weight->shape[1];
   if (op.out->numel() == 0) return kSuccess;
+  if (is_quantized(op.weight->dtype)) return linear_quantized(op, context);
   if (op.x->dtype != DType::kFloat32) return linear_half(op, context);
   const auto data = [](const Tensor* tensor) -> float* { return tensor ? tensor->data<float>() : nullptr; };
   const int64_t rows = op.out->numel() / n;

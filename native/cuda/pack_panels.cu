@@ -1,6 +1,6 @@
 #include "cuda/kernels.h"
 #include "cuda/lanes.h"
-#include "ops/linear.h"
+#include "cuda/linear_quantized.h"
 
 namespace heddle::cuda {
 namespace {
@@ -27,6 +27,7 @@ pack_panels(int64_t n, int64_t k, int64_t n_step, int64_t k_step, const T* weigh
 
 Status run(const PackPanels& op, CudaContext& context) {
   const int64_t n = op.weight->shape[0], k = op.weight->shape[1];
+  if (is_quantized(op.dtype)) return pack_quantized(op, context);
   return with_bits_type(op.weight->dtype, [&](auto type) {
     using T = decltype(type);
     return launch(pack_panels<T>, {ceil_div(k, kRows), kThreads, ceil_div(n, kPanelWidth)}, context, n, k,

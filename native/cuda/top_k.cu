@@ -22,18 +22,19 @@ HEDDLE_DEVICE uint32_t rank_of_element(T element) {
 template <typename T>
 HEDDLE_KERNEL(kMaxThreads)
 find(int64_t width, int64_t k, bool largest, bool sorted, const T* x, uint64_t* kept, T* values, int32_t* indices) {
-  HEDDLE_SHARED(Histogram, histogram);
+  HEDDLE_SHARED(Selection, selection);
   HEDDLE_SHARED(WarpSlots<int>, counts);
   x += block_x() * width;
   kept += block_x() * k;
   // Rank and index as one number, which falls in the order wanted; the index is turned round, so that of equals the
   // lower comes first.
+  const int low = index_bits(width);
   const auto order = [&](int64_t i) {
     const uint32_t rank = rank_of_element(x[i]);
-    return static_cast<uint64_t>(largest ? rank : ~rank) << 32 | ~static_cast<uint32_t>(i);
+    return static_cast<uint64_t>(largest ? rank : ~rank) << low | static_cast<uint64_t>(width - 1 - i);
   };
-  const uint64_t lowest =
-      radix_select(width, 64, static_cast<Weight>(width - k), histogram, order, [](int64_t) { return Weight{1}; });
+  const uint64_t lowest = radix_select(width, 32 + low, static_cast<Weight>(width - k), selection, order,
+                                       [](int64_t) { return Weight{1}; });
 
   int64_t base = 0;
   for (int64_t first = 0; first < width; first += num_threads()) {
@@ -59,7 +60,7 @@ find(int64_t width, int64_t k, bool largest, bool sorted, const T* x, uint64_t* 
       place = 0;
       for (int64_t j = 0; j < k; ++j) place += kept[j] > own;
     }
-    const uint32_t index = ~static_cast<uint32_t>(own);
+    const int64_t index = width - 1 - static_cast<int64_t>(own & ((uint64_t{1} << low) - 1));
     indices[block_x() * k + place] = static_cast<int32_t>(index);
     values[block_x() * k + place] = x[index];
   }

@@ -12,10 +12,6 @@ constexpr int64_t kLargestQuantized = 131072;
 }  // namespace
 
 void check_quantized(const char* function, const Tensor* weight) {
-  if (weight->storage->stream->device().kind != DeviceKind::kCpu) {
-    throw_range_error("[", function, "] quantized weights are for the CPU as yet, not for ",
-                      name_of(weight->storage->stream->device()));
-  }
   if (weight->shape[1] > kLargestQuantized) {
     throw_range_error("[", function, "] a quantized weight has at most ", kLargestQuantized, " inputs but got shape ",
                       weight->shape);

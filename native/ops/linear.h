@@ -13,15 +13,14 @@ class Runtime;
 struct PackPanels {
   static constexpr const char* kName = "pack_weight";
   const Tensor* weight;  // [N, K] of a float dtype, any strides
-  DType dtype;           // of out: the weight's, int8 or int4; the latter two on the CPU only
+  DType dtype;           // of out: the weight's, int8 or int4
   Tensor* out = nullptr;
 
   std::array<const Tensor*, 1> reads() const { return {weight}; }
   std::array<Tensor*, 1> writes() const { return {out}; }
 };
 Tensor* pack(Runtime& runtime, PackPanels op);
-/// Throws RangeError for a weight [N, K] that cannot be quantized: on another device than the CPU, or of too many
-/// inputs.
+/// Throws RangeError for a weight [N, K] that has too many inputs to be quantized.
 void check_quantized(const char* function, const Tensor* weight);
 
 /// out = activation(x · weightᵀ + bias) + residual.

@@ -182,7 +182,7 @@ template <typename Team>
 HEDDLE_TEAM void process_row(const Team& team, const Chain& c, int64_t row, float* weights, uint32_t* keys) {
   const ScoreRow<Team> own{team, c.vocabulary, c.out + row * c.vocabulary, weights, keys};
   const float* const logits = c.logits + c.sequence_of(row) * c.vocabulary;
-  team.each(c.vocabulary, [=](int64_t i) { own.scores[i] = logits[i]; });
+  team.fill(own.scores, c.vocabulary, [=](int64_t i) { return logits[i]; });
   const Sequence sequence = sequence_of(c, row);
   for (int64_t at = 0; at < c.words;) {
     const int64_t size = c.code[at + 1];

@@ -55,7 +55,7 @@ HEDDLE_TEAM void report_token(const Team& team, const float* scores, int64_t cou
   if (n == 0) return;
 
   // The best come in any order, and each counts those before it.
-  team.each(count, [=](int64_t i) { keys[i] = ~rank_of(scores[i]); });
+  team.fill(keys, count, [=](int64_t i) { return ~rank_of(scores[i]); });
   const uint64_t last = team.find(keys, nullptr, count, static_cast<Weight>(n - 1));
   auto* const found = reinterpret_cast<uint32_t*>(best + n);
   team.each(count, [=, &team](int64_t i) {

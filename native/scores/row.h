@@ -12,6 +12,7 @@
 // the same code and gets the same answers from
 //
 //   each(n, f)                          calls f(i) for all i in [0, n), by any member; then all have
+//   fill(to, n, f)                      to[i] = f(i) for all i in [0, n), where no f(i) reads what another one writes
 //   reduce(n, zero, f, combine)         combines all f(i), in an order fixed by n
 //   top_of(x, n)                        the largest; NaN if there is one
 //   weigh(x, top, n, weights)           weights[i] = e^(x[i] - top)
@@ -89,21 +90,19 @@ struct ScoreRow {
   /// Keys that rise with the scores.
   HEDDLE_TEAM void rank() const {
     const float* const x = scores;
-    uint32_t* const k = keys;
-    team.each(count, [=](int64_t i) { k[i] = rank_of(x[i]); });
+    team.fill(keys, count, [=](int64_t i) { return rank_of(x[i]); });
   }
   /// Keys that fall with them: of equals the lower id comes first.
   HEDDLE_TEAM void rank_from_best() const {
     const float* const x = scores;
-    uint32_t* const k = keys;
-    team.each(count, [=](int64_t i) { k[i] = ~rank_of(x[i]); });
+    team.fill(keys, count, [=](int64_t i) { return ~rank_of(x[i]); });
   }
 
   /// f(i): whether token i stays.
   template <typename Stays>
   HEDDLE_TEAM void keep(const Stays& stays) const {
-    float* const x = scores;
-    team.each(count, [=](int64_t i) { x[i] = stays(i) ? x[i] : kRemoved; });
+    const float* const x = scores;
+    team.fill(scores, count, [=](int64_t i) { return stays(i) ? x[i] : kRemoved; });
   }
   HEDDLE_TEAM void remove(const int32_t* tokens, int64_t n) const {
     float* const x = scores;

@@ -130,10 +130,10 @@ HEDDLE_TEAM void force(const ScoreRow<Team>& row, const int32_t* tokens, int64_t
 template <typename Team>
 HEDDLE_TEAM void remove_invalid(const ScoreRow<Team>& row) {
   constexpr float kLargest = 0x1.fffffep127f;
-  float* const x = row.scores;
-  row.team.each(row.count, [=](int64_t i) {
+  const float* const x = row.scores;
+  row.team.fill(row.scores, row.count, [=](int64_t i) {
     const float bounded = x[i] > kLargest ? kLargest : x[i] < -kLargest ? -kLargest : x[i];
-    x[i] = x[i] != x[i] ? 0.0f : bounded;
+    return x[i] != x[i] ? 0.0f : bounded;
   });
 }
 

@@ -8,27 +8,27 @@
 namespace heddle::scores {
 
 template <typename Team>
-HEDDLE_TEAM void log_softmax(const ScoreRow<Team>& row) {
+HEDDLE_TEAM_CALL void log_softmax(const ScoreRow<Team>& row) {
   Normalizer n;
   const bool valid = row.weigh(n);
   const float top = valid ? n.top : NAN, log_mass = valid ? static_cast<float>(n.log_mass) : 0;
-  float* const x = row.scores;
-  row.team.each(row.count, [=](int64_t i) { x[i] = (x[i] - top) - log_mass; });
+  const float* const x = row.scores;
+  row.team.fill(row.scores, row.count, [=](int64_t i) { return (x[i] - top) - log_mass; });
 }
 
 /// At 0 the best stay as they are.
 template <typename Team>
 HEDDLE_TEAM void divide_by(const ScoreRow<Team>& row, float temperature, float top) {
-  float* const x = row.scores;
+  const float* const x = row.scores;
   if (temperature > 0) {
-    row.team.each(row.count, [=](int64_t i) { x[i] = x[i] / temperature; });
+    row.team.fill(row.scores, row.count, [=](int64_t i) { return x[i] / temperature; });
   } else {
     row.keep([=](int64_t i) { return x[i] == top; });
   }
 }
 
 template <typename Team>
-HEDDLE_TEAM void apply_dynamic_temperature(const ScoreRow<Team>& row, float low, float high, float exponent) {
+HEDDLE_TEAM_CALL void apply_dynamic_temperature(const ScoreRow<Team>& row, float low, float high, float exponent) {
   Normalizer n;
   if (!row.weigh(n)) return;
   const float* const x = row.scores;
@@ -49,7 +49,7 @@ HEDDLE_TEAM uint32_t rank_of_best(const ScoreRow<Team>& row, int64_t k) {
 }
 
 template <typename Team>
-HEDDLE_TEAM void keep_top_k(const ScoreRow<Team>& row, int64_t k) {
+HEDDLE_TEAM_CALL void keep_top_k(const ScoreRow<Team>& row, int64_t k) {
   if (k >= row.count || !(fabsf(row.team.top_of(row.scores, row.count)) < -kRemoved)) return;
   const uint32_t lowest = rank_of_best(row, k);
   const uint32_t* const keys = row.keys;
@@ -63,7 +63,7 @@ HEDDLE_HOST_DEVICE Weight share_of(float part, Weight total) {
 }
 
 template <typename Team>
-HEDDLE_TEAM void keep_top_p(const ScoreRow<Team>& row, float tail, int64_t keep) {
+HEDDLE_TEAM_CALL void keep_top_p(const ScoreRow<Team>& row, float tail, int64_t keep) {
   Normalizer n;
   if (!row.weigh(n)) return;
   row.rank();
@@ -79,7 +79,7 @@ HEDDLE_TEAM void keep_top_p(const ScoreRow<Team>& row, float tail, int64_t keep)
 }
 
 template <typename Team>
-HEDDLE_TEAM void keep_min_p(const ScoreRow<Team>& row, float p, int64_t keep) {
+HEDDLE_TEAM_CALL void keep_min_p(const ScoreRow<Team>& row, float p, int64_t keep) {
   Normalizer n;
   if (!row.weigh(n)) return;
   const float* const w = row.weights;
@@ -92,7 +92,7 @@ HEDDLE_TEAM void keep_min_p(const ScoreRow<Team>& row, float p, int64_t keep) {
 }
 
 template <typename Team>
-HEDDLE_TEAM void keep_typical(const ScoreRow<Team>& row, float mass, int64_t keep) {
+HEDDLE_TEAM_CALL void keep_typical(const ScoreRow<Team>& row, float mass, int64_t keep) {
   Normalizer n;
   if (!row.weigh(n)) return;
   const auto entropy = static_cast<float>(row.entropy(n)), log_mass = static_cast<float>(n.log_mass);
@@ -100,7 +100,7 @@ HEDDLE_TEAM void keep_typical(const ScoreRow<Team>& row, float mass, int64_t kee
   const float* const x = row.scores;
   uint32_t* const keys = row.keys;
   // How far a token's surprise is from what is expected.
-  row.team.each(row.count, [=](int64_t i) { keys[i] = rank_of(fabsf(log_mass - (x[i] - top) - entropy)); });
+  row.team.fill(keys, row.count, [=](int64_t i) { return rank_of(fabsf(log_mass - (x[i] - top) - entropy)); });
   // Kept is the token at which the sum reaches the mass, and what is as far as it.
   const Weight total = row.total_weight();
   const double wanted = ceil(static_cast<double>(mass) * static_cast<double>(total));
@@ -117,7 +117,7 @@ HEDDLE_TEAM void keep_typical(const ScoreRow<Team>& row, float mass, int64_t kee
 
 /// Keeps tokens of at least this probability, and what equals the best `keep`.
 template <typename Team>
-HEDDLE_TEAM void keep_probable(const ScoreRow<Team>& row, const Normalizer& n, double cutoff, int64_t keep) {
+HEDDLE_TEAM_CALL void keep_probable(const ScoreRow<Team>& row, const Normalizer& n, double cutoff, int64_t keep) {
   const auto lowest = static_cast<float>(cutoff * n.mass);
   const float* const w = row.weights;
   if (keep == 1) {
@@ -131,13 +131,13 @@ HEDDLE_TEAM void keep_probable(const ScoreRow<Team>& row, const Normalizer& n, d
 }
 
 template <typename Team>
-HEDDLE_TEAM void keep_above_epsilon(const ScoreRow<Team>& row, float epsilon, int64_t keep) {
+HEDDLE_TEAM_CALL void keep_above_epsilon(const ScoreRow<Team>& row, float epsilon, int64_t keep) {
   Normalizer n;
   if (row.weigh(n)) keep_probable(row, n, epsilon, keep);
 }
 
 template <typename Team>
-HEDDLE_TEAM void keep_above_eta(const ScoreRow<Team>& row, float epsilon, int64_t keep) {
+HEDDLE_TEAM_CALL void keep_above_eta(const ScoreRow<Team>& row, float epsilon, int64_t keep) {
   Normalizer n;
   if (!row.weigh(n)) return;
   const double eta = sqrt(static_cast<double>(epsilon)) * exp(-row.entropy(n));
@@ -145,7 +145,7 @@ HEDDLE_TEAM void keep_above_eta(const ScoreRow<Team>& row, float epsilon, int64_
 }
 
 template <typename Team>
-HEDDLE_TEAM void keep_top_n_sigma(const ScoreRow<Team>& row, float sigmas) {
+HEDDLE_TEAM_CALL void keep_top_n_sigma(const ScoreRow<Team>& row, float sigmas) {
   const Team& team = row.team;
   const float top = team.top_of(row.scores, row.count);
   if (!(fabsf(top) < -kRemoved)) return;
@@ -164,7 +164,7 @@ HEDDLE_TEAM void keep_top_n_sigma(const ScoreRow<Team>& row, float sigmas) {
 }
 
 template <typename Team>
-HEDDLE_TEAM void exclude_top_choices(const ScoreRow<Team>& row, float threshold) {
+HEDDLE_TEAM_CALL void exclude_top_choices(const ScoreRow<Team>& row, float threshold) {
   Normalizer n;
   if (!row.weigh(n)) return;
   const auto lowest = static_cast<float>(threshold * n.mass);
@@ -181,7 +181,7 @@ HEDDLE_TEAM void exclude_top_choices(const ScoreRow<Team>& row, float threshold)
 }
 
 template <typename Team>
-HEDDLE_TEAM void keep_expected_surprise(const ScoreRow<Team>& row, float mu) {
+HEDDLE_TEAM_CALL void keep_expected_surprise(const ScoreRow<Team>& row, float mu) {
   Normalizer n;
   if (!row.weigh(n)) return;
   const auto lowest = static_cast<float>(n.mass * exp2(-static_cast<double>(mu)));

@@ -33,11 +33,16 @@ const sizes: [rows: number, width: number, outputs: number][] = [
 const QUANTIZED: QuantizedDType[] = ['int8', 'int4'];
 const f = Math.fround;
 
-const onCpu = defaultDevice() === 'cpu' ? describe : describe.skip; // CUDA has none yet
-
 /** Rows of a packed weight as the numbers that it stands for. */
 async function meaning(packed: Tensor): Promise<Float32Array> {
-  using rows = embedding(packed, tensor(Int32Array.from({ length: packed.shape[0]! }, (_, i) => i)));
+  using rows = embedding(
+    packed,
+    tensor(
+      Int32Array.from({ length: packed.shape[0]! }, (_, i) => i),
+      [packed.shape[0]!],
+      { device: packed.device },
+    ),
+  );
   return await rows.data();
 }
 
@@ -78,7 +83,7 @@ function formula(
   return out;
 }
 
-onCpu('quantized weights', () => {
+describe('quantized weights', () => {
   const table = QUANTIZED.flatMap((quantize) =>
     sizes.map(([rows, width, outputs]) => ({ quantize, rows, width, outputs })),
   );
@@ -210,6 +215,19 @@ onCpu('quantized weights', () => {
     await expect(embedding(packed, tensor(Int32Array.of(5))).data()).rejects.toThrow(
       'ids[0] must be in [0, 5) but got 5',
     );
+  });
+
+  test('moved between devices they are the same', async () => {
+    for (const quantize of QUANTIZED) {
+      using weight = tensor(new Random(6).normals(70 * 33), [70, 33], { device: 'cpu' });
+      using packed = packWeight(weight, { quantize });
+      using moved = packed.to(defaultDevice());
+      using back = moved.to('cpu');
+      expect([moved.dtype, moved.shape, moved.packed]).toEqual([quantize, [70, 33], true]);
+      const wanted = await meaning(packed);
+      expect(await meaning(moved)).toEqual(wanted);
+      expect(await meaning(back)).toEqual(wanted);
+    }
   });
 
   test('what cannot be', () => {

@@ -94,6 +94,9 @@ template <typename T>
 inline void mma(float (&sums)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, HEDDLE_SITE) {
   simt::multiply_matrices<T>(sums, a, b0, b1, {file, line});
 }
+inline void mma_bytes(int32_t (&sums)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, HEDDLE_SITE) {
+  simt::multiply_bytes(sums, a, b0, b1, {file, line});
+}
 
 inline void atomic_min(unsigned long long* at, unsigned long long value) { *at = value < *at ? value : *at; }
 inline void atomic_add(unsigned long long* at, unsigned long long value) { *at += value; }

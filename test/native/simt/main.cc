@@ -25,6 +25,7 @@ const Test kTests[] = {
     {"cast", test_cast},
     {"gated", test_gated},
     {"linear", test_linear},
+    {"quantized", test_quantized},
     {"linear_attention", test_linear_attention},
     {"matmul", test_matmul},
     {"layer_norm", test_layer_norm},

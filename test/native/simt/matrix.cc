@@ -29,15 +29,16 @@ void load(void* const* lanes) {
   }
 }
 
+template <typename Sum>
 struct Product {
-  float* sums;
+  Sum* sums;
   const uint32_t* a;
   uint32_t b[2];
 };
 
 template <typename T>
 void multiply(void* const* lanes) {
-  const auto of = [&](int i) -> const Product& { return *static_cast<const Product*>(lanes[i]); };
+  const auto of = [&](int i) -> const Product<float>& { return *static_cast<const Product<float>*>(lanes[i]); };
   const auto split = [](uint32_t two, float& first, float& second) {
     first = to_float(T{static_cast<uint16_t>(two)});
     second = to_float(T{static_cast<uint16_t>(two >> 16)});
@@ -62,6 +63,25 @@ void multiply(void* const* lanes) {
   }
 }
 
+void multiply_int8(void* const* lanes) {
+  const auto of = [&](int i) -> const Product<int32_t>& { return *static_cast<const Product<int32_t>*>(lanes[i]); };
+  int8_t a[16][32], b[8][32];  // b by column
+  for (int i = 0; i < kWarp; ++i) {
+    const int g = i / 4, t = i % 4 * 4;
+    for (int j = 0; j < 4; ++j) std::memcpy(&a[g + j % 2 * 8][t + j / 2 * 16], of(i).a + j, 4);
+    for (int j = 0; j < 2; ++j) std::memcpy(&b[g][t + j * 16], of(i).b + j, 4);
+  }
+  for (int i = 0; i < kWarp; ++i) {
+    for (int j = 0; j < 4; ++j) {
+      const int8_t* const row = a[i / 4 + j / 2 * 8];
+      const int8_t* const column = b[i % 4 * 2 + j % 2];
+      int64_t sum = of(i).sums[j];
+      for (int k = 0; k < 32; ++k) sum += row[k] * column[k];
+      of(i).sums[j] = static_cast<int32_t>(sum);
+    }
+  }
+}
+
 }  // namespace
 
 void load_matrices(uint32_t* to, const void* row, bool transposed, Site site) {
@@ -71,8 +91,12 @@ void load_matrices(uint32_t* to, const void* row, bool transposed, Site site) {
 
 template <typename T>
 void multiply_matrices(float* sums, const uint32_t* a, uint32_t b0, uint32_t b1, Site site) {
-  Product own{sums, a, {b0, b1}};
+  Product<float> own{sums, a, {b0, b1}};
   collective("mma", multiply<T>, &own, site);
+}
+void multiply_bytes(int32_t* sums, const uint32_t* a, uint32_t b0, uint32_t b1, Site site) {
+  Product<int32_t> own{sums, a, {b0, b1}};
+  collective("mma_bytes", multiply_int8, &own, site);
 }
 template void multiply_matrices<Float16>(float*, const uint32_t*, uint32_t, uint32_t, Site);
 template void multiply_matrices<BFloat16>(float*, const uint32_t*, uint32_t, uint32_t, Site);

@@ -81,10 +81,11 @@ void collective(const char* operation, Exchange exchange, void* own, Site site);
 void shuffle_xor(void* value, size_t bytes, int mask, Site site);
 /// Bit i: the value of lane i.
 uint32_t ballot(bool value, Site site);
-/// See cuda/device.h: ldmatrix, and mma, which adds its 16 products to a sum one by one in float32.
+/// See cuda/device.h: ldmatrix, mma, which adds its 16 products to a sum one by one in float32, and mma_bytes.
 void load_matrices(uint32_t* to, const void* row, bool transposed, Site site);
 template <typename T>
 void multiply_matrices(float* sums, const uint32_t* a, uint32_t b0, uint32_t b1, Site site);
+void multiply_bytes(int32_t* sums, const uint32_t* a, uint32_t b0, uint32_t b1, Site site);
 
 /// p; ends the process if it is not aligned to `bytes`.
 const void* aligned(const void* p, size_t bytes);

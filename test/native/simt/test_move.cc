@@ -53,6 +53,10 @@ void test_top_k() {
         for (float& v : many) v *= 20;
         check(dtype, many, 700, 40, largest, sorted);
         check(dtype, many, 35, 35, largest, sorted);
+        Floats equal(5000, 1.0f);  // more than are kept as candidates
+        equal[4000] = 2;
+        equal[100] = 0;
+        check(dtype, equal, 5000, 3000, largest, sorted);
       }
     }
   }

@@ -83,6 +83,7 @@ void test_sample() {
   check(signs, 1, "zeros of both signs");
   check({-inf, 1, -inf, 0, 2, -inf, 0, -inf, 0}, 1, "some of -∞");
   check(normals(20000, 3), 1, "20000 tokens");
+  check(normals(40001, 4), 1, "40001 tokens: a warp's share a digit");
 
   for (const Floats& row : {Floats{0, std::nanf(""), 1}, Floats{-inf, -inf, -inf}, Floats{0, inf, 0}}) {
     begin_case(concat("nothing to draw from: ", row[0], ", ", row[1], ", ", row[2]));

@@ -83,6 +83,38 @@ void multiply_matrices() {
   }
 }
 
+/// The same of bytes. Matrices of 16-byte rows come by the same ldmatrix.
+struct Bytes {
+  alignas(16) int8_t a[16][32], b[8][32];  // b by column
+};
+void multiply_matrices_of_bytes() {
+  begin_case("a product of matrices of bytes");
+  const auto value = [](int i) { return static_cast<int8_t>(i * 37 % 256 - 128); };
+  int32_t out[16][8];
+  simt::launch({1, 1, kWarp, 0}, [&] {
+    HEDDLE_SHARED(Bytes, shared);
+    const int i = lane_index();
+    for (int at = i; at < 16 * 32; at += kWarp) shared.a[at / 32][at % 32] = value(at);
+    for (int at = i; at < 8 * 32; at += kWarp) shared.b[at / 32][at % 32] = value(at * at + 5);
+    sync_warp();
+    uint32_t a[4], b[4];
+    ldmatrix(a, &shared.a[i % 16][i / 16 * 16]);
+    ldmatrix(b, &shared.b[i % 8][i / 8 % 2 * 16]);
+    int32_t sums[4] = {1, 1, 1, INT32_MAX};
+    mma_bytes(sums, a, b[0], b[1]);
+    for (int j = 0; j < 4; ++j) out[i / 4 + j / 2 * 8][i % 4 * 2 + j % 2] = sums[j];
+  });
+  for (int row = 0; row < 16; ++row) {
+    for (int column = 0; column < 8; ++column) {
+      int64_t wanted = row >= 8 && column % 2 == 1 ? INT32_MAX : 1;  // which goes round
+      for (int k = 0; k < 32; ++k) {
+        wanted += value(row * 32 + k) * value((column * 32 + k) * (column * 32 + k) + 5);
+      }
+      expect(out[row][column] == static_cast<int32_t>(wanted), concat("element ", row, ", ", column));
+    }
+  }
+}
+
 }  // namespace
 
 void test_simulator() {
@@ -126,6 +158,7 @@ void test_simulator() {
   });
   multiply_matrices<Float16>();
   multiply_matrices<BFloat16>();
+  multiply_matrices_of_bytes();
 
   begin_case("what is not written or waited for is NaN");
   const float one = 1;

@@ -11,6 +11,7 @@ void test_binary();
 void test_where();
 void test_activate();
 void test_linear();
+void test_quantized();
 void test_linear_attention();
 void test_matmul();
 void test_cast();
