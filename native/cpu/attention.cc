@@ -32,7 +32,7 @@ using Total = State<1>;
 
 float exp_of(float x) {
   alignas(64) float lanes[Vec::kWidth];
-  exp(Vec::set(x)).store(lanes);
+  exp_below(Vec::set(x)).store(lanes);
   return lanes[0];
 }
 
@@ -44,27 +44,29 @@ void scale_row(float* row, int64_t width, float factor) {
 /// scores [kPageKeys] of one row, those not in `keep` dropped → probabilities relative to the row's new maximum, as a C
 /// holds them; what the state holds is rescaled to it.
 template <typename C>
-void absorb_scores(float* scores, uint64_t keep, float scale, Span& state, int64_t row, int64_t width) {
-  const Vec minus_infinity = Vec::set(-kInfinity), factor = Vec::set(scale);
+void absorb_scores(float* scores, uint64_t keep, float factor, Span& state, int64_t row, int64_t width) {
+  constexpr int kVecs = kPageKeys / Vec::kWidth;
+  const Vec minus_infinity = Vec::set(-kInfinity), f = Vec::set(factor);
+  Vec s[kVecs];
   Vec top = minus_infinity;
-  for (int64_t j = 0; j < kPageKeys; j += Vec::kWidth) {
-    const Vec s = select(Vec::from_bits(keep >> j), Vec::load(scores + j) * factor, minus_infinity);
-    s.store(scores + j);
-    top = max(s, top);
+  for (int j = 0; j < kVecs; ++j) {
+    const Mask kept = Vec::from_bits(keep >> (j * Vec::kWidth));
+    s[j] = select(kept, Vec::load(scores + j * Vec::kWidth) * f, minus_infinity);
+    top = max(s[j], top);
   }
-  const float before = state.max[row], now = std::max(before, largest(top));
   float* const sums = state.sums + row * Vec::kWidth;
   Vec total = Vec::load(sums);
-  if (now > before) {
-    const float shrink = exp_of(before - now);  // e^-∞ = 0 for a first block
-    state.max[row] = now;
+  float now = state.max[row];
+  if (any(Vec::set(now) < top)) {                     // seldom, behind the first blocks
+    const float shrink = exp_of(now - largest(top));  // e^-∞ = 0 for a first block
+    state.max[row] = now = largest(top);
     total = total * Vec::set(shrink);
     scale_row(state.out + row * width, width, shrink);
   }
   const Vec shift = Vec::set(now == -kInfinity ? 0.0f : now);  // nothing yet: avoids -∞ - (-∞)
-  for (int64_t j = 0; j < kPageKeys; j += Vec::kWidth) {
-    const Vec p = exp(Vec::load(scores + j) - shift);
-    rounded_to<C>(p).store(scores + j);
+  for (int j = 0; j < kVecs; ++j) {
+    const Vec p = exp_below(s[j] - shift);
+    rounded_to<C>(p).store(scores + j * Vec::kWidth);
     total = total + p;
   }
   total.store(sums);

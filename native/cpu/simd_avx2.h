@@ -121,6 +121,7 @@ inline Vec exponent_of(Vec a) {
   return {_mm256_cvtepi32_ps(_mm256_sub_epi32(exponent, _mm256_set1_epi32(127)))};
 }
 inline Vec select(Mask mask, Vec yes, Vec no) { return {_mm256_blendv_ps(no.v, yes.v, mask.lanes)}; }
+inline bool any(Mask mask) { return _mm256_movemask_ps(mask.lanes) != 0; }
 
 /// Horizontal, in a fixed order.
 inline float sum(Vec a) {

@@ -87,6 +87,7 @@ inline Vec scale_by_power(Vec a, Vec n) { return {_mm512_scalef_ps(a.v, n.v)}; }
 inline Vec mantissa_of(Vec a) { return {_mm512_getmant_ps(a.v, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src)}; }
 inline Vec exponent_of(Vec a) { return {_mm512_getexp_ps(a.v)}; }
 inline Vec select(Mask mask, Vec yes, Vec no) { return {_mm512_mask_blend_ps(mask.bits, no.v, yes.v)}; }
+inline bool any(Mask mask) { return mask.bits != 0; }
 
 /// Horizontal, in a fixed order.
 inline float sum(Vec a) { return _mm512_reduce_add_ps(a.v); }

@@ -123,6 +123,7 @@ inline Vec exponent_of(Vec a) {
 inline Vec select(Mask mask, Vec yes, Vec no) {
   return Vec::map([&](int i) { return mask.lanes[i] ? yes.v[i] : no.v[i]; });
 }
+inline bool any(Mask mask) { return mask.lanes[0] || mask.lanes[1] || mask.lanes[2] || mask.lanes[3]; }
 
 /// Horizontal, in a fixed order.
 inline float sum(Vec a) { return (a.v[0] + a.v[2]) + (a.v[1] + a.v[3]); }

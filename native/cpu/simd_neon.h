@@ -107,6 +107,7 @@ inline Vec exponent_of(Vec a) {
   const int32x4_t exponent = vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_f32(a.v), 23));
   return {vcvtq_f32_s32(vsubq_s32(exponent, vdupq_n_s32(127)))};
 }
+inline bool any(Mask mask) { return vmaxvq_u32(mask.lanes) != 0; }
 
 /// Horizontal, in a fixed order.
 inline float sum(Vec a) {
