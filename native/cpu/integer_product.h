@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <limits>
 
-#include "core/quantize.h"
+#include "core/quantized.h"
 #include "cpu/dot4.h"
 #include "cpu/product.h"
 #include "cpu/runs.h"
@@ -26,6 +26,7 @@ struct IntegerRows {
 
   template <typename T>
   void quantize(int64_t row, const T* x, int64_t k) const {
+    constexpr float kLeast = 1e-30f;
     Vec largest = Vec::set(0), zero = Vec::set(0);
     vectors_of(0, k, [&](int64_t i, int lanes) {
       const Vec v = Vec::load(x + i, lanes);
@@ -34,7 +35,7 @@ struct IntegerRows {
     });
     const bool is_finite = sum(zero) == 0;
     const float magnitude = heddle::cpu::HEDDLE_ISA::largest(largest);
-    const bool counts = is_finite && magnitude >= kLeastInput;
+    const bool counts = is_finite && magnitude >= kLeast;
     scales[row] = counts ? magnitude / 127 : is_finite ? 0 : std::numeric_limits<float>::quiet_NaN();
     const Vec inverse = Vec::set(counts ? 127 / magnitude : 0);
     int8_t* const to = values + row * stride;
