@@ -233,7 +233,6 @@ const mutations = [
   ['layer_norm.cu', '+= i < left ?', '+= true ?', 'layer_norm.cu', 'layer_norm'],
   ['norm_row.h', 'if (i < width) body', 'body', 'rms_norm.cu', 'rms_norm'],
   ['norm_row.h', 'index < rows.count ? rows.width : 0', 'rows.width', 'rms_norm.cu', 'rms_norm'],
-  ['norm_row.h', 'rows.lanes * kLanes<T> < width', 'false', 'layer_norm.cu', 'layer_norm'],
   ['lanes.h', 'if (i < count) p[i] =', 'p[i] =', 'rms_norm.cu', 'rms_norm'],
   ['lanes.h', 'if (i < count) words.at', 'words.at', 'activation.cu', 'activate'],
   ['strided.h', 'x.shape[own] != 1) steps', 'true) steps', 'elementwise.cu', 'binary'],
