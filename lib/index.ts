@@ -113,6 +113,14 @@ export {
   type MemoryInfo,
 } from './tensor/device';
 export { scope } from './tensor/scope';
-export { tensor, Tensor, type DType, type FloatDType, type QuantizedDType, type TypedArray } from './tensor/tensor';
+export {
+  tensor,
+  Tensor,
+  type CacheDType,
+  type DType,
+  type FloatDType,
+  type QuantizedDType,
+  type TypedArray,
+} from './tensor/tensor';
 export { Detokenizer } from './tokenizer/detokenizer';
 export { Tokenizer } from './tokenizer/tokenizer';

@@ -3,6 +3,8 @@ import load = require('node-gyp-build');
 
 /** Element types of activations, weights and caches. */
 export type FloatDType = 'float32' | 'float16' | 'bfloat16';
+/** Element types of caches: int8 with a scale for each key and each value. */
+export type CacheDType = FloatDType | 'int8';
 /** What weights of `linear` can be quantized to: see packWeight. */
 export type QuantizedDType = 'int8' | 'int4';
 /** Element types. Token ids, positions and lengths are int32; a bool is a byte, 0 or 1. */
@@ -206,7 +208,7 @@ export interface Native {
   /** The last arguments: offsets, [B, H, Tq, Tk]. */
   maskToArray(...args: [...MaskHandles, offsets: number, shape: readonly number[]]): number;
   countMaskTiles(...args: [...MaskHandles, offsets: number, shape: readonly number[]]): number;
-  pageElements(keyWidth: number, valueWidth: number): number;
+  pageElements(keyWidth: number, valueWidth: number, dtype: CacheDType): number;
 
   beginRecording(): void;
   endRecording(): number;

@@ -20,7 +20,7 @@ import { scoreRow, type Scored } from './score';
 import { checkOneOf, checkOptions, rangeError, typeError } from './check';
 import { findDevice, sync, type Device, type DeviceName } from './tensor/device';
 import { summary, translation, withoutLanguages, withPrefix, type TranslateOptions } from './tasks';
-import { FLOAT_DTYPES, QUANTIZED_DTYPES, type FloatDType } from './tensor/tensor';
+import { CACHE_DTYPES, FLOAT_DTYPES, QUANTIZED_DTYPES, type FloatDType } from './tensor/tensor';
 import { Tokenizer } from './tokenizer/tokenizer';
 
 export interface ScoreOptions {
@@ -341,10 +341,11 @@ async function folderOf(source: unknown): Promise<string> {
  *   options; the signal's reason. A load that failed leaves nothing behind.
  */
 export async function loadModel(folder: string, options: LoadModelOptions = {}): Promise<Model> {
-  checkOptions('loadModel', options, ['device', 'dtype', 'quantize', 'onProgress', 'signal']);
-  const { device = 'auto', dtype, quantize, onProgress, signal } = options;
+  checkOptions('loadModel', options, ['device', 'dtype', 'quantize', 'cacheDtype', 'onProgress', 'signal']);
+  const { device = 'auto', dtype, quantize, cacheDtype, onProgress, signal } = options;
   if (dtype !== undefined) checkOneOf('loadModel', 'dtype', dtype, FLOAT_DTYPES);
   if (quantize !== undefined) checkOneOf('loadModel', 'quantize', quantize, QUANTIZED_DTYPES);
+  if (cacheDtype !== undefined) checkOneOf('loadModel', 'cacheDtype', cacheDtype, CACHE_DTYPES);
   if (onProgress !== undefined && typeof onProgress !== 'function') {
     throw typeError('loadModel', 'onProgress', 'a function', onProgress);
   }
@@ -357,7 +358,7 @@ export async function loadModel(folder: string, options: LoadModelOptions = {}):
     Tokenizer.load(place),
     readJson('loadModel', path.join(place, 'generation_config.json')),
   ]);
-  const network = await loadNetwork(place, config, target, { dtype, quantize, onProgress, signal });
+  const network = await loadNetwork(place, config, target, { dtype, quantize, cacheDtype, onProgress, signal });
   try {
     const defaults = readDefaults(config.values, generation, network.options.vocabSize);
     if (defaults.unsupported.length > 0) {

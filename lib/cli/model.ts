@@ -6,6 +6,7 @@ export interface ModelFlags {
   device?: string;
   dtype?: 'float32' | 'float16' | 'bfloat16';
   quantize?: 'int8' | 'int4';
+  cacheDtype?: 'float32' | 'float16' | 'bfloat16' | 'int8';
 }
 
 /** The options of every command that loads a model. */
@@ -14,7 +15,8 @@ export function addModelFlags(command: Command): Command {
     .argument('<model>', "a Hugging Face folder, or 'builtin:shakespeare'")
     .option('--device <device>', "'cpu', 'cuda', 'cuda:1' …; default: the first GPU, else the CPU")
     .option('--dtype <dtype>', "'float32', 'bfloat16' or 'float16'")
-    .option('--quantize <dtype>', "weights of linear layers: 'int8' or 'int4'");
+    .option('--quantize <dtype>', "weights of linear layers: 'int8' or 'int4'")
+    .option('--cache-dtype <dtype>', "keys and values: 'int8', or a half dtype beside float32");
 }
 
 /** Loads a model; shows how far it is, with the time left, where a person looks on. */
@@ -27,6 +29,7 @@ export async function openModel(folder: string, flags: ModelFlags, signal?: Abor
       device: flags.device as Device | undefined,
       dtype: flags.dtype,
       quantize: flags.quantize,
+      cacheDtype: flags.cacheDtype,
       signal,
       onProgress: ({ loaded, total }) => {
         if (bar && !bar.isActive) bar.start(total, loaded);

@@ -31,7 +31,7 @@ function describe(info: ModelInfo, { length, batch }: { length: number; batch: n
     part('norms', p.norm),
     part('head', p.head),
     ['weights', short(info.weightBytes, 'B')],
-    ['cache', `${short(info.cacheBytesPerToken, 'B')} a token`],
+    ['cache', `${short(info.cacheBytesPerToken, 'B')} a token, ${info.cacheDtype}`],
     ['operations', `${short(info.flops.perToken, 'FLOP')} for a token behind ${length - 1}`],
     ['', `${short(info.flops.prompt, 'FLOP')} for a prompt of ${length}`],
   ];

@@ -1,5 +1,5 @@
 import type { DeviceName } from '../tensor/device';
-import type { FloatDType, QuantizedDType, Tensor } from '../tensor/tensor';
+import type { CacheDType, FloatDType, QuantizedDType, Tensor } from '../tensor/tensor';
 import type { WeightFolder } from '../weights/folder';
 import type { SafetensorsEntry } from '../weights/safetensors';
 import type { Config } from './config';
@@ -15,6 +15,7 @@ export class Checkpoint implements StoredParameters, AsyncDisposable {
     private readonly config: Config,
     readonly dtype: FloatDType,
     private readonly quantize?: QuantizedDType,
+    readonly cacheDtype?: CacheDType,
   ) {}
 
   get device(): DeviceName {

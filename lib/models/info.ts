@@ -2,7 +2,7 @@ import { checkInteger, checkOptions } from '../check';
 import type { Decoder } from '../nn/decoder';
 import type { DeviceName } from '../tensor/device';
 import type { Parameter } from '../nn/parameters';
-import { isQuantized, type FloatDType, type QuantizedDType } from '../tensor/tensor';
+import { isQuantized, type CacheDType, type FloatDType, type QuantizedDType } from '../tensor/tensor';
 
 export interface InfoOptions {
   /** Tokens of a prompt; default: the context length. */
@@ -19,6 +19,8 @@ export interface ModelInfo {
   readonly dtype: FloatDType;
   /** Of the weights of linear layers; undefined where they have `dtype`, too. */
   readonly quantize: QuantizedDType | undefined;
+  /** Of cached keys and values. */
+  readonly cacheDtype: CacheDType;
   readonly vocabSize: number;
   readonly contextLength: number;
   readonly numLayers: number;
@@ -36,7 +38,7 @@ export interface ModelInfo {
     head: number;
   };
   readonly weightBytes: number;
-  /** Keys and values of all layers. */
+  /** Keys and values of all layers, with their scales. */
   readonly cacheBytesPerToken: number;
   /** Multiplications and additions of matrix products, two a multiply-add. */
   readonly flops: {
@@ -81,7 +83,7 @@ function bytesOf({ shape, dtype }: Parameter): number {
 
 /** What can be said of a model without running it. */
 export function describeModel(
-  decoder: Pick<Decoder, 'options' | 'parameters' | 'device' | 'dtype'>,
+  decoder: Pick<Decoder, 'options' | 'parameters' | 'device' | 'dtype' | 'cacheDtype'>,
   architecture: string,
   options: InfoOptions = {},
 ): ModelInfo {
@@ -99,9 +101,10 @@ export function describeModel(
     count.total += size;
     count[partOf(path)] += size;
   }
-  const bytesPerElement = decoder.dtype === 'float32' ? 4 : 2;
+  const { dtype, cacheDtype } = decoder;
+  const headBytes = cacheDtype === 'int8' ? headDim + 4 : headDim * (cacheDtype === 'float32' ? 4 : 2);
   const weightBytes = decoder.parameters.reduce((sum, parameter) => sum + bytesOf(parameter), 0);
-  const cacheBytesPerToken = 2 * numLayers * numKvHeads * headDim * bytesPerElement;
+  const cacheBytesPerToken = 2 * numLayers * numKvHeads * headBytes;
 
   // A matrix is met by every token; a query meets the keys up to its own.
   const matrices = parameters.filter(({ path }) => ['attention', 'feedForward'].includes(partOf(path)));
@@ -116,7 +119,7 @@ export function describeModel(
   const inner = Math.max(1, count.total - count.embedding - count.head);
   const chinchillaTokens = 20 * scale;
   return {
-    ...{ architecture, device: decoder.device, dtype: decoder.dtype },
+    ...{ architecture, device: decoder.device, dtype, cacheDtype },
     quantize: decoder.parameters.map(({ dtype }) => dtype).find(isQuantized),
     ...{ vocabSize, contextLength, numLayers, width, numHeads, numKvHeads, headDim },
     parameters: count,

@@ -1,10 +1,10 @@
 import * as path from 'node:path';
-import { show } from '../check';
+import { rangeError, show } from '../check';
 import { readJson } from '../json';
 import type { DeviceName } from '../tensor/device';
 import { Channel } from '../tensor/program';
 import { isBusy, roomInQueue } from '../tensor/queue';
-import type { FloatDType, QuantizedDType } from '../tensor/tensor';
+import type { CacheDType, FloatDType, QuantizedDType } from '../tensor/tensor';
 import { WeightFolder } from '../weights/folder';
 import { bart } from './bart';
 import { bert } from './bert';
@@ -31,10 +31,15 @@ export interface LoadProgress {
 }
 
 export interface LoadOptions {
-  /** Of weights, activations and cache; logits are float32. Default: 'float32' on the CPU, else the checkpoint's. */
+  /** Of weights and activations; logits are float32. Default: 'float32' on the CPU, else the checkpoint's. */
   dtype?: FloatDType | undefined;
-  /** Of the weights of linear layers, tied token tables among them: see packWeight. On the CPU only. Default: none. */
+  /** Of the weights of linear layers, tied token tables among them: see packWeight. Default: none. */
   quantize?: QuantizedDType | undefined;
+  /**
+   * Of the keys and values that a decoder keeps: 'int8', or a half dtype beside float32 activations, on the CPU only.
+   * Default: `dtype`.
+   */
+  cacheDtype?: CacheDType | undefined;
   onProgress?: ((progress: LoadProgress) => void) | undefined;
   signal?: AbortSignal | undefined;
 }
@@ -78,6 +83,18 @@ export async function openCheckpoint(
   return new Checkpoint(weights, recipeOf(config).recipe, config, options.dtype, options.quantize);
 }
 
+/** Keys and values may be smaller than activations, on the CPU. */
+function checkCacheDtype(cacheDtype: CacheDType | undefined, dtype: FloatDType, device: DeviceName): void {
+  if (cacheDtype === undefined || cacheDtype === dtype) return;
+  if (cacheDtype !== 'int8' && dtype !== 'float32') {
+    throw rangeError('loadModel', 'cacheDtype', `${dtype}, as activations are, or 'int8'`, cacheDtype);
+  }
+  if (device === 'cpu') return;
+  throw new RangeError(
+    `[loadModel] cacheDtype ${cacheDtype} beside ${dtype} is for the CPU as yet, not for ${device}: set device to 'cpu'`,
+  );
+}
+
 /**
  * Loads the network of a Hugging Face folder onto a device.
  *
@@ -87,13 +104,14 @@ export async function loadNetwork(
   folder: string,
   config: Config,
   device: DeviceName,
-  { dtype, quantize, onProgress, signal }: LoadOptions,
+  { dtype, quantize, cacheDtype, onProgress, signal }: LoadOptions,
 ): Promise<Network> {
   signal?.throwIfAborted();
   const { recipe, architecture } = recipeOf(config);
   using weights = await WeightFolder.open(folder, device);
   const own = dtype ?? (device === 'cpu' ? 'float32' : weights.dtype);
-  const checkpoint = new Checkpoint(weights, recipe, config, own, quantize);
+  checkCacheDtype(cacheDtype, own, device);
+  const checkpoint = new Checkpoint(weights, recipe, config, own, quantize, cacheDtype);
   using channel = new Channel(device); // carries the wish to abort to the native side
   const abort = () => {
     channel.abort();
@@ -104,6 +122,9 @@ export async function loadNetwork(
     while (isBusy(device));
     signal?.throwIfAborted();
     const network = channel.guard(() => recipe.create(checkpoint, config, architecture));
+    if (cacheDtype !== undefined && !('cacheDtype' in network)) {
+      throw new RangeError(`[loadModel] cacheDtype is for models that keep keys and values: ${architecture} keeps none`);
+    }
     const total = checkpoint.loaded.reduce((sum, { bytes }) => sum + bytes, 0);
     let loaded = 0;
     await checkpoint.ready((bytes) => {

@@ -2,7 +2,7 @@ import { KVCache } from '../ops/kv-cache';
 import { PagePool } from '../ops/page-pool';
 import type { DeviceName } from '../tensor/device';
 import { scope } from '../tensor/scope';
-import type { FloatDType, Tensor } from '../tensor/tensor';
+import type { CacheDType, FloatDType, Tensor } from '../tensor/tensor';
 import { Embedding, Linear } from './layers';
 import { ParameterLog, type Parameter, type ParameterSource } from './parameters';
 import { Stack, type StackInput, type StackOptions } from './stack';
@@ -28,8 +28,10 @@ export interface DecoderOutput {
 
 /** A decoder-only Transformer. Its parameters are read when it is made. */
 export class Decoder implements Disposable {
-  /** Of parameters, activations and cache. */
+  /** Of parameters and activations. */
   readonly dtype: FloatDType;
+  /** Of cached keys and values. */
+  readonly cacheDtype: CacheDType;
   readonly device: DeviceName;
   /** What it is made of. */
   readonly parameters: readonly Parameter[];
@@ -49,6 +51,7 @@ export class Decoder implements Disposable {
     const tokens = tiedHead ? source.matrix('tokens.weight', table) : source.dense('tokens.weight', table);
     const embedding = new Embedding(tokens, source.dtype);
     this.dtype = embedding.dtype;
+    this.cacheDtype = source.cacheDtype ?? this.dtype;
     this.#stack = new Stack(source, '', options, embedding);
     this.#head = new Linear(tiedHead ? tokens : source.matrix('head.weight', table));
   }
@@ -84,8 +87,7 @@ export class Decoder implements Disposable {
 
   get #cacheOptions() {
     const { numLayers, numKvHeads, headDim } = this.options;
-    const { device, dtype } = this;
-    return { numLayers, numKvHeads, headDim, device, dtype };
+    return { numLayers, numKvHeads, headDim, device: this.device, dtype: this.cacheDtype };
   }
 
   /** Runs a step and advances its cache. */

@@ -2,7 +2,7 @@ import { rangeError } from '../check';
 import { KVCache, type CachedKeys } from '../ops/kv-cache';
 import type { DeviceName } from '../tensor/device';
 import { scope } from '../tensor/scope';
-import type { FloatDType, Tensor } from '../tensor/tensor';
+import type { CacheDType, FloatDType, Tensor } from '../tensor/tensor';
 import type { Capture } from './capture';
 import type { DecoderInput, DecoderOutput } from './decoder';
 import { Embedding, Linear, scaleBy } from './layers';
@@ -89,8 +89,10 @@ export interface SourceDecoder {
  * it is made.
  */
 export class EncoderDecoder implements Disposable {
-  /** Of parameters, activations and caches. */
+  /** Of parameters and activations. */
   readonly dtype: FloatDType;
+  /** Of cached keys and values, those of sources among them. */
+  readonly cacheDtype: CacheDType;
   readonly device: DeviceName;
   /** What it is made of. */
   readonly parameters: readonly Parameter[];
@@ -125,6 +127,7 @@ export class EncoderDecoder implements Disposable {
     const { dtype } = source;
     const embedding = new Embedding(targets, dtype);
     this.dtype = embedding.dtype;
+    this.cacheDtype = source.cacheDtype ?? this.dtype;
     this.#encoder = new Stack(source, 'encoder', { ...encoder, causal: false }, new Embedding(sources, dtype));
     this.#decoder = new Stack(source, 'decoder', { ...decoder, crossAttention: true }, embedding);
     this.#head = new Linear(
@@ -150,16 +153,16 @@ export class EncoderDecoder implements Disposable {
 
   /** Reads sources, at least one token each. */
   encode({ ids, mask, capture, wantsHidden = false }: SourceInput): Source {
-    const { device, dtype } = this;
+    const { device } = this;
     const ragged = new Ragged(mask ?? ids.map((row) => new Int32Array(row.length).fill(1)), device);
-    const cacheOf = ({ numKvHeads, headDim }: StackOptions, numLayers: number) =>
+    const cacheOf = ({ numKvHeads, headDim }: StackOptions, numLayers: number, dtype: CacheDType) =>
       new KVCache({ numLayers, batch: ragged.batch, capacity: ragged.longest, numKvHeads, headDim, device, dtype });
-    const keys = cacheOf(this.#decoder.options, this.#decoder.options.numLayers);
+    const keys = cacheOf(this.#decoder.options, this.#decoder.options.numLayers, this.cacheDtype);
     const [hidden] = scope(() => {
       const cuSeqlens = ragged.tensor(ragged.cuSeqlens);
       const x = this.#encoder.forward({
         ...{ ids: ragged.tokens(ids), positions: ragged.positions(), keyPositions: ragged.keyPositions(), cuSeqlens },
-        ...{ cache: cacheOf(this.#encoder.options, 1), capture },
+        ...{ cache: cacheOf(this.#encoder.options, 1, this.dtype), capture },
       });
       this.#decoder.appendSource(x, keys, cuSeqlens);
       keys.advance(cuSeqlens);
@@ -170,7 +173,7 @@ export class EncoderDecoder implements Disposable {
 
   /** The decoder over sources, whose rows are its sequences. They stay the caller's to dispose of, behind the last step. */
   decoder(source: Source): SourceDecoder {
-    const { device, dtype } = this;
+    const { device, cacheDtype: dtype } = this;
     const { numLayers, numKvHeads, headDim } = this.#decoder.options;
     return {
       device,

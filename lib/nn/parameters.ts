@@ -3,7 +3,7 @@ import { packWeight } from '../ops/linear';
 import { random } from '../ops/random';
 import { defaultDevice, type DeviceName } from '../tensor/device';
 import { scope } from '../tensor/scope';
-import { shapeOf, tensor, Tensor, type DType, type FloatDType } from '../tensor/tensor';
+import { shapeOf, tensor, Tensor, type CacheDType, type DType, type FloatDType } from '../tensor/tensor';
 import { xavierUniform } from './init';
 
 /** A parameter that a model has. */
@@ -24,6 +24,8 @@ export interface ParameterSource {
   readonly device: DeviceName;
   /** Of activations, where the weights' own dtype does not say. */
   readonly dtype?: FloatDType | undefined;
+  /** Of the keys and values that a model keeps. Default: that of activations. */
+  readonly cacheDtype?: CacheDType | undefined;
   /** A weight of shape [N, K], packed for `linear`. */
   matrix(path: string, shape: readonly [number, number]): Tensor;
   /** Any other parameter, dense. */
@@ -50,6 +52,9 @@ export class ParameterLog implements ParameterSource {
   }
   get dtype(): FloatDType | undefined {
     return this.source.dtype;
+  }
+  get cacheDtype(): CacheDType | undefined {
+    return this.source.cacheDtype;
   }
 
   matrix(path: string, shape: readonly [number, number]): Tensor {

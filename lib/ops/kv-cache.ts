@@ -2,7 +2,7 @@ import { native } from '../native';
 import { checkInteger, checkOneOf, checkOptions, rangeError, typeError } from '../check';
 import { defaultDevice, deviceNumber, type Device } from '../tensor/device';
 import { scope } from '../tensor/scope';
-import { FLOAT_DTYPES, tensor, unwrap, wrap, type FloatDType, type Tensor } from '../tensor/tensor';
+import { CACHE_DTYPES, tensor, unwrap, wrap, type CacheDType, type Tensor } from '../tensor/tensor';
 import { gatherRows } from './gather-rows';
 
 /** Keys of a page: the native kPageKeys. */
@@ -21,8 +21,11 @@ export interface KVCacheOptions {
   headDim: number;
   /** Width of a value. Default: headDim. */
   valueDim?: number | undefined;
-  /** Of keys, values and the queries that meet them. Default 'float32'. */
-  dtype?: FloatDType | undefined;
+  /**
+   * Of keys and values, and of the queries that meet them; on the CPU it may be smaller than theirs: 'int8', with a scale
+   * for each key and each value of a head, or a half dtype where they are float32. Default 'float32'.
+   */
+  dtype?: CacheDType | undefined;
   /** Default: see setDefaultDevice. */
   device?: Device | undefined;
 }
@@ -118,7 +121,7 @@ export class KVCache extends CachedKeys {
   /**
    * Puts the step's keys and values behind those that a layer's sequences hold.
    *
-   * @param k [N, numKvHeads, headDim] of the cache's dtype; v the same with valueDim.
+   * @param k [N, numKvHeads, headDim] of the cache's dtype, or of one that it is smaller than; v the same with valueDim.
    * A sequence that outgrows its capacity is a RangeError when results are read (code CACHE_FULL).
    */
   append(layer: number, k: Tensor, v: Tensor, cuSeqlens: Tensor): void {
@@ -174,10 +177,10 @@ function emptyParts(options: KVCacheOptions): CacheParts {
   for (const [key, value] of Object.entries({ numLayers, batch, capacity, numKvHeads, headDim, valueDim })) {
     checkInteger(name, key, value, 1, 2 ** 31 - 1);
   }
-  checkOneOf(name, 'dtype', dtype, FLOAT_DTYPES);
+  checkOneOf(name, 'dtype', dtype, CACHE_DTYPES);
   const pagesPerSequence = Math.ceil(capacity / PAGE_KEYS);
   const numPages = batch * pagesPerSequence;
-  const shape = [numPages, numKvHeads, native.pageElements(headDim, valueDim)];
+  const shape = [numPages, numKvHeads, native.pageElements(headDim, valueDim, dtype)];
   if (numLayers * shape.reduce((product, size) => product * size, 1) > MAX_ELEMENTS) {
     throw rangeError(name, 'capacity', 'small enough for pages of less than a terabyte', capacity);
   }

@@ -1,7 +1,7 @@
 import { native } from '../native';
 import { deviceNumber, type DeviceName } from '../tensor/device';
 import { scope } from '../tensor/scope';
-import { tensor, unwrap, wrap, type FloatDType, type Tensor } from '../tensor/tensor';
+import { tensor, unwrap, wrap, type CacheDType, type Tensor } from '../tensor/tensor';
 import { concat } from './concat';
 import { CacheParts, KVCache, PAGE_KEYS } from './kv-cache';
 
@@ -21,7 +21,7 @@ export class PagePool {
       numLayers: number;
       numKvHeads: number;
       headDim: number;
-      dtype: FloatDType;
+      dtype: CacheDType;
       device: DeviceName;
     },
   ) {}
@@ -96,7 +96,7 @@ export class PagePool {
   /** Twice the pages: the old ones keep their numbers. */
   #grow(count: number): void {
     const { numLayers, numKvHeads, headDim, dtype, device } = this.options;
-    const shape = [count, numKvHeads, native.pageElements(headDim, headDim)];
+    const shape = [count, numKvHeads, native.pageElements(headDim, headDim, dtype)];
     const number = deviceNumber('PagePool', 'device', device);
     const before = this.#pages;
     this.#pages = Array.from({ length: numLayers }, (_, layer) =>

@@ -1,12 +1,13 @@
 import { types } from 'node:util';
-import { native, type DType, type FloatDType, type QuantizedDType, type TypedArray } from '../native';
+import { native, type CacheDType, type DType, type FloatDType, type QuantizedDType, type TypedArray } from '../native';
 import { checkInteger, checkOptions, rangeError, typeError } from '../check';
 import { deviceNumber, deviceOrDefault, type Device, type DeviceName } from './device';
 import { enter, onEscape } from './scope';
 
-export type { DType, FloatDType, QuantizedDType, TypedArray };
+export type { CacheDType, DType, FloatDType, QuantizedDType, TypedArray };
 
 export const FLOAT_DTYPES: readonly FloatDType[] = ['float32', 'float16', 'bfloat16'];
+export const CACHE_DTYPES: readonly CacheDType[] = [...FLOAT_DTYPES, 'int8'];
 /** Of tensors whose numbers can be read. */
 export const DTYPES: readonly DType[] = [...FLOAT_DTYPES, 'int32', 'bool'];
 export const QUANTIZED_DTYPES: readonly QuantizedDType[] = ['int8', 'int4'];

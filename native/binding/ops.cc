@@ -412,9 +412,9 @@ Napi::Value recurrent_attention(const Call& c) {
   return publish_all(c, {out, state});
 }
 
-/// Elements of a page of one head.
+/// (width of keys, of values, dtype): elements of a page of one head.
 Napi::Value page_elements(const Call& c) {
-  const int64_t elements = PageShape{c.integer(0), c.integer(1)}.elements();
+  const int64_t elements = PageShape{c.integer(0), c.integer(1)}.elements(c.dtype(2));
   return Napi::Number::New(c.env(), static_cast<double>(elements));
 }
 

@@ -8,29 +8,68 @@ namespace {
 
 constexpr double kNsPerActivation = 1.0;
 
+/// Some numbers of a run, as floats: each activation is compiled once, not for each dtype and op.
+class Chunk {
+ public:
+  static constexpr int64_t kSize = 1024;
+
+  template <typename T>
+  void load(const T* x, int64_t count) {
+    count_ = count;
+    each([&](int64_t i, int lanes) { Vec::load(x + i, lanes).store(values_ + i); });
+  }
+  template <typename T>
+  void multiply(const T* x) {
+    each([&](int64_t i, int lanes) { (Vec::load(values_ + i) * Vec::load(x + i, lanes)).store(values_ + i); });
+  }
+  template <typename T>
+  void store(T* x) const {
+    each([&](int64_t i, int lanes) { Vec::load(values_ + i).store(x + i, lanes); });
+  }
+
+  void activate(Activation activation, float alpha = 1.0f) {
+    const auto apply = [&](auto function) {
+      each([&](int64_t i, int) { function(Vec::load(values_ + i)).store(values_ + i); });
+    };
+    if (activation == Activation::kSilu && alpha != 1.0f) return apply([=](Vec v) { return swish(v, alpha); });
+    with_activation(activation, apply);
+  }
+
+ private:
+  template <typename Body>
+  void each(const Body& body) const {
+    vectors_of(0, count_, body);
+  }
+
+  int64_t count_ = 0;
+  alignas(64) float values_[kSize];
+};
+
+/// Calls body(chunk, begin, count) for what [0, count) consists of.
+template <typename Body>
+void for_chunks(KernelContext& context, int64_t count, const Body& body) {
+  for_runs(context, count, kNsPerActivation, [&](int64_t begin, int64_t end) {
+    Chunk chunk;
+    for (int64_t i = begin; i < end; i += Chunk::kSize) body(chunk, i, std::min(Chunk::kSize, end - i));
+  });
+}
+
 template <typename T>
 void activate(const Activate& op, KernelContext& context) {
-  const T* x = op.x->data<T>();
-  T* out = op.out->data<T>();
-  const auto apply = [&](auto function) {
-    for_vectors(context, op.x->numel(), kNsPerActivation,
-                [&](int64_t i, int lanes) { function(Vec::load(x + i, lanes)).store(out + i, lanes); });
-  };
-  if (op.activation == Activation::kSilu && op.alpha != 1.0f) {
-    return apply([alpha = op.alpha](Vec v) { return swish(v, alpha); });
-  }
-  with_activation(op.activation, apply);
+  for_chunks(context, op.x->numel(), [&](Chunk& chunk, int64_t begin, int64_t count) {
+    chunk.load(op.x->data<T>() + begin, count);
+    chunk.activate(op.activation, op.alpha);
+    chunk.store(op.out->data<T>() + begin);
+  });
 }
 
 template <typename T>
 void gate(const Gated& op, KernelContext& context) {
-  const T* gate = op.gate->data<T>();
-  const T* up = op.up->data<T>();
-  T* out = op.out->data<T>();
-  with_activation(op.activation, [&](auto function) {
-    for_vectors(context, op.out->numel(), kNsPerActivation, [&](int64_t i, int lanes) {
-      (function(Vec::load(gate + i, lanes)) * Vec::load(up + i, lanes)).store(out + i, lanes);
-    });
+  for_chunks(context, op.out->numel(), [&](Chunk& chunk, int64_t begin, int64_t count) {
+    chunk.load(op.gate->data<T>() + begin, count);
+    chunk.activate(op.activation);
+    chunk.multiply(op.up->data<T>() + begin);
+    chunk.store(op.out->data<T>() + begin);
   });
 }
 

@@ -41,9 +41,9 @@ void scale_row(float* row, int64_t width, float factor) {
   for (int64_t i = 0; i < width; i += Vec::kWidth) (Vec::load(row + i) * f).store(row + i);
 }
 
-/// scores [kPageKeys] of one row, those not in `keep` dropped → probabilities relative to the row's new maximum, as a T
+/// scores [kPageKeys] of one row, those not in `keep` dropped → probabilities relative to the row's new maximum, as a C
 /// holds them; what the state holds is rescaled to it.
-template <typename T>
+template <typename C>
 void absorb_scores(float* scores, uint64_t keep, float scale, Span& state, int64_t row, int64_t width) {
   const Vec minus_infinity = Vec::set(-kInfinity), factor = Vec::set(scale);
   Vec top = minus_infinity;
@@ -64,7 +64,7 @@ void absorb_scores(float* scores, uint64_t keep, float scale, Span& state, int64
   const Vec shift = Vec::set(now == -kInfinity ? 0.0f : now);  // nothing yet: avoids -∞ - (-∞)
   for (int64_t j = 0; j < kPageKeys; j += Vec::kWidth) {
     const Vec p = exp(Vec::load(scores + j) - shift);
-    rounded_to<T>(p).store(scores + j);
+    rounded_to<C>(p).store(scores + j);
     total = total + p;
   }
   total.store(sums);
@@ -84,17 +84,17 @@ void merge(Total& total, const Span& span, int64_t row, int64_t width) {
   }
 }
 
-/// T: what queries, keys, values and results are.
-template <typename T>
+/// C: what keys and values are.
+template <typename C>
 class Kernel {
-  using P = Product<T>;
+  using P = Product<C>;
   static_assert(kScoreRows % P::kRowStep == 0);
 
  public:
   explicit Kernel(const Attention& op)
       : op_(op), scorer_(op.scores), shape_(op.scores.cache.shape), width_(shape_.padded_value_width()) {}
 
-  const Scorer<T>& scorer() const { return scorer_; }
+  const Scorer<C>& scorer() const { return scorer_; }
 
   /// Floats of scratch a tile needs.
   int64_t scratch_floats() const { return kScoreRows * (scorer_.query_width() + kPageKeys + 2 * width_); }
@@ -150,18 +150,17 @@ class Kernel {
     scorer_.multiply(tile, key, q, scores);
     if (op_.scores.plain()) {
       for (int64_t r = 0; r < tile.rows; ++r) {
-        absorb_scores<T>(scores + r * kPageKeys, keep[r], op_.scores.scale, span, r, width_);
+        absorb_scores<C>(scores + r * kPageKeys, keep[r], op_.scores.scale, span, r, width_);
       }
     } else {
       seen = 0;
       for (int64_t r = 0; r < tile.rows; ++r) {
         scorer_.finish(tile, r, key, ScoreStage::kMasked, keep[r], scores + r * kPageKeys);
-        absorb_scores<T>(scores + r * kPageKeys, keep[r], 1.0f, span, r, width_);
+        absorb_scores<C>(scores + r * kPageKeys, keep[r], 1.0f, span, r, width_);
         seen |= keep[r];
       }
     }
-    const T* values = scorer_.page(tile, key / kPageKeys) + shape_.value_offset();
-    P::add_values(tile.rows, width_, scores, seen, values, span.out);
+    scorer_.add_values(tile, key, scores, seen, span.out);
   }
 
   void write(const ScoreTile& tile, int64_t r, const Total& total) const {
@@ -169,24 +168,26 @@ class Kernel {
       op_.lse->data<float>()[scorer_.offset(tile, r, op_.lse)] =
           total.sums[r] == 0.0f ? -kInfinity : total.max[r] + std::log(total.sums[r]);
     }
-    T* to = op_.out->data<T>() + scorer_.offset(tile, r, op_.out);
     // A row that sees nothing gives 0. Adding 0 turns -0 into 0: rows nearby decide whether a hidden key was added.
     const Vec divisor = Vec::set(total.sums[r] == 0.0f ? 1.0f : total.sums[r]);
-    for (int64_t i = 0; i < shape_.value_width; i += Vec::kWidth) {
-      const int lanes = static_cast<int>(std::min<int64_t>(Vec::kWidth, shape_.value_width - i));
-      (Vec::load(total.out + r * width_ + i) / divisor + Vec::set(0.0f)).store(to + i, lanes);
-    }
+    with_product_type(op_.out->dtype, [&](auto type) {
+      auto* const to = op_.out->data<decltype(type)>() + scorer_.offset(tile, r, op_.out);
+      for (int64_t i = 0; i < shape_.value_width; i += Vec::kWidth) {
+        const int lanes = static_cast<int>(std::min<int64_t>(Vec::kWidth, shape_.value_width - i));
+        (Vec::load(total.out + r * width_ + i) / divisor + Vec::set(0.0f)).store(to + i, lanes);
+      }
+    });
   }
 
   const Attention& op_;
-  const Scorer<T> scorer_;
+  const Scorer<C> scorer_;
   const PageShape shape_;
   const int64_t width_;
 };
 
-template <typename T>
+template <typename C>
 void attend(const Attention& op, KernelContext& context) {
-  const Kernel<T> kernel(op);
+  const Kernel<C> kernel(op);
   const Scratch<float> scratch(context.allocator, kernel.scratch_floats() * context.threads);
   for_each_tile(kernel.scorer(), kernel.tile_ns(), context, [&](const ScoreTile& tile, int worker) {
     kernel.run(tile, scratch.get() + worker * kernel.scratch_floats());
@@ -199,7 +200,7 @@ void run(const Attention& op, KernelContext& context) {
   const Tensor* q = op.scores.q;
   check_values(Attention::kName, op.scores.cu_seqlens, q->shape[0] * q->shape[1], op.scores.cache, INT32_MIN,
                op.scores.cross);
-  with_product_type(q->dtype, [&](auto type) { attend<decltype(type)>(op, context); });
+  with_cache_type(op.scores.cache, [&](auto type) { attend<decltype(type)>(op, context); });
 }
 
 }  // namespace heddle::cpu::HEDDLE_ISA

@@ -27,7 +27,7 @@ void normalize(float* scores, int64_t count, float sink) {
 }
 
 /// Rows of the result: one query each, and the heads that are wanted of it.
-template <typename T>
+template <typename C>
 class ScoreWriter {
  public:
   explicit ScoreWriter(const AttentionScores& op)
@@ -82,13 +82,13 @@ class ScoreWriter {
   }
 
   const AttentionScores& op_;
-  const Scorer<T> scorer_;
+  const Scorer<C> scorer_;
   const int64_t keys_;
 };
 
-template <typename T>
+template <typename C>
 void write_scores(const AttentionScores& op, KernelContext& context) {
-  const ScoreWriter<T> writer(op);
+  const ScoreWriter<C> writer(op);
   const Scratch<float> scratch(context.allocator, writer.scratch_floats() * context.threads);
   context.parallel_for(op.out->shape[0], writer.row_ns(), [&](int64_t row, int worker) {
     writer.run(row, scratch.get() + worker * writer.scratch_floats());
@@ -101,7 +101,7 @@ void run(const AttentionScores& op, KernelContext& context) {
   const Tensor* q = op.scores.q;
   check_values(AttentionScores::kName, op.scores.cu_seqlens, q->shape[0] * q->shape[1], op.scores.cache, INT32_MIN,
                op.scores.cross);
-  with_float_type(q->dtype, [&](auto type) { write_scores<decltype(type)>(op, context); });
+  with_cache_type(op.scores.cache, [&](auto type) { write_scores<decltype(type)>(op, context); });
 }
 
 }  // namespace heddle::cpu::HEDDLE_ISA

@@ -1,5 +1,6 @@
 #include "ops/elementwise.h"
 
+#include <algorithm>
 #include <type_traits>
 
 #include "cpu/kernels.h"
@@ -41,7 +42,11 @@ void copy(const Copy& op, KernelContext& context) {
   for_rows(context, shape, 0.5, [&](int64_t row) {
     const T* from = op.x->data<T>() + row_offset(row, shape, op.x);
     T* to = op.out->data<T>() + row * width;
-    for (int64_t i = 0; i < width; ++i) to[i] = from[i * step];
+    if (step == 1) {
+      std::copy_n(from, width, to);
+    } else {
+      for (int64_t i = 0; i < width; ++i) to[i] = from[i * step];
+    }
   });
 }
 

@@ -1,14 +1,12 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
-#include <limits>
 
-#include "core/quantized.h"
+#include "core/quantize.h"
 #include "cpu/dot4.h"
 #include "cpu/product.h"
-#include "cpu/runs.h"
+#include "cpu/to_integers.h"
 
 namespace heddle::cpu::HEDDLE_ISA {
 
@@ -26,28 +24,9 @@ struct IntegerRows {
 
   template <typename T>
   void quantize(int64_t row, const T* x, int64_t k) const {
-    constexpr float kLeast = 1e-30f;
-    Vec largest = Vec::set(0), zero = Vec::set(0);
-    vectors_of(0, k, [&](int64_t i, int lanes) {
-      const Vec v = Vec::load(x + i, lanes);
-      largest = max(largest, abs(v));
-      zero = fma(v, Vec::set(0), zero);
-    });
-    const bool is_finite = sum(zero) == 0;
-    const float magnitude = heddle::cpu::HEDDLE_ISA::largest(largest);
-    const bool counts = is_finite && magnitude >= kLeast;
-    scales[row] = counts ? magnitude / 127 : is_finite ? 0 : std::numeric_limits<float>::quiet_NaN();
-    const Vec inverse = Vec::set(counts ? 127 / magnitude : 0);
     int8_t* const to = values + row * stride;
+    scales[row] = to_integers(x, k, to);
     std::fill(to + k, to + stride, int8_t{0});
-    if (!counts) std::fill(to, to + k, int8_t{0});
-    alignas(64) int8_t last[Vec::kWidth];
-    if (counts) {
-      vectors_of(0, k, [&](int64_t i, int lanes) {
-        (Vec::load(x + i, lanes) * inverse).store_integers(last);
-        std::copy_n(last, lanes, to + i);
-      });
-    }
     totals[row] = 0;
     for (int64_t g = 0; g < groups(); ++g) {
       int32_t of_group = 0;

@@ -14,8 +14,8 @@
 namespace heddle::cpu::HEDDLE_ISA {
 
 /// The product of linear and attention, c [rows, columns] (+)= a [rows, k] · b [k, columns], at this level, where b is
-/// of T: a panel of weights, or the keys or values of a page. c is float32, `columns` a multiple of 16. An element's
-/// arithmetic depends on its own row of a and column of b alone.
+/// of T: a panel of weights, or the keys or values of a page (of int8 without their scales). c is float32, `columns` a
+/// multiple of 16. An element's arithmetic depends on its own row of a and column of b alone.
 template <typename T>
 struct Product {
   /// What a is held as; a row of it takes `left_width(k)`, and there is memory for a multiple of kRowStep rows of a and
@@ -30,8 +30,9 @@ struct Product {
     Scope() {}
   };
 
-  /// A row of a.
-  static void load_row(const T* from, int64_t k, Left* to) {
+  /// A row of a, of any float type.
+  template <typename From>
+  static void load_row(const From* from, int64_t k, Left* to) {
     for (int64_t i = 0; i < k; i += Vec::kWidth) {
       const int lanes = static_cast<int>(std::min<int64_t>(Vec::kWidth, k - i));
       Vec::load(from + i, lanes).store(to + i, lanes);

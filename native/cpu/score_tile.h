@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 
 #include "core/kernel_context.h"
 #include "cpu/bias.h"
@@ -22,11 +23,18 @@ struct ScoreTile {
   int64_t rows;
 };
 
-/// Where the rows, keys and scores of an attention lie. T: what queries, keys and values are.
-template <typename T>
+/// body(C{}) with what a cache's keys and values are.
+template <typename Body>
+auto with_cache_type(const PagedKV& cache, const Body& body) {
+  if (cache.pages->dtype == DType::kInt8) return body(int8_t{});
+  return with_product_type(cache.pages->dtype, body);
+}
+
+/// Where the rows, keys and scores of an attention lie. C: what keys and values are.
+template <typename C>
 class Scorer {
  public:
-  using P = Product<T>;
+  using P = Product<C>;
   explicit Scorer(const ScoreInputs& inputs)
       : inputs_(inputs),
         cu_(inputs.cu_seqlens->data<int32_t>()),
@@ -67,16 +75,12 @@ class Scorer {
   int64_t query_width() const { return P::left_width(key_width()); }
   /// The queries of a tile as products take them: [rows, query_width()].
   void load_queries(const ScoreTile& tile, typename P::Left* q) const {
-    for (int64_t r = 0; r < tile.rows; ++r) {
-      P::load_row(inputs_.q->data<T>() + offset(tile, r, inputs_.q), key_width(), q + r * query_width());
-    }
-  }
-
-  /// The page of a key block: its keys, and behind them its values.
-  const T* page(const ScoreTile& tile, int64_t block) const {
-    const Tensor* table = inputs_.cache.block_table;
-    const int64_t at = table->data<int32_t>()[tile.sequence * table->shape[1] + block];
-    return inputs_.cache.pages->data<T>() + (at * kv_heads_ + tile.kv_head) * inputs_.cache.shape.elements();
+    with_product_type(inputs_.q->dtype, [&](auto type) {
+      const auto* const from = inputs_.q->data<decltype(type)>();
+      for (int64_t r = 0; r < tile.rows; ++r) {
+        P::load_row(from + offset(tile, r, inputs_.q), key_width(), q + r * query_width());
+      }
+    });
   }
 
   /// Whether the mask keeps no key in [begin, end) for any row.
@@ -105,7 +109,18 @@ class Scorer {
 
   /// q · k of a block, [rows, kPageKeys].
   void multiply(const ScoreTile& tile, int64_t key, const typename P::Left* q, float* scores) const {
-    P::multiply(tile.rows, kPageKeys, key_width(), q, page(tile, key / kPageKeys), scores);
+    const C* const keys = page(tile, key);
+    P::multiply(tile.rows, kPageKeys, key_width(), q, keys, scores);
+    if constexpr (kScaled) apply_scales(tile.rows, scales_of(keys), ~uint64_t{0}, scores);
+  }
+
+  /// out [rows, padded value width] += p · v of a block, whose keys `seen` some row of p [rows, kPageKeys] may attend
+  /// to; p is changed.
+  void add_values(const ScoreTile& tile, int64_t key, float* p, uint64_t seen, float* out) const {
+    const PageShape& shape = inputs_.cache.shape;
+    const C* const keys = page(tile, key);
+    if constexpr (kScaled) apply_scales(tile.rows, scales_of(keys) + kPageKeys, seen, p);
+    P::add_values(tile.rows, shape.padded_value_width(), p, seen, keys + shape.value_offset(), out);
   }
 
   /// q · k of a block and a row → what `stage` says, up to kMasked.
@@ -136,6 +151,26 @@ class Scorer {
   }
 
  private:
+  static constexpr bool kScaled = std::is_same_v<C, int8_t>;
+
+  /// The page of a key block: its keys, and behind them its values.
+  const C* page(const ScoreTile& tile, int64_t key) const {
+    const Tensor* const table = inputs_.cache.block_table;
+    const Tensor* const pages = inputs_.cache.pages;
+    const int64_t at = table->data<int32_t>()[tile.sequence * table->shape[1] + key / kPageKeys];
+    return pages->data<C>() + (at * kv_heads_ + tile.kv_head) * pages->shape[2];
+  }
+  const float* scales_of(const C* page) const {
+    return reinterpret_cast<const float*>(page + inputs_.cache.shape.scales_offset());
+  }
+  /// x [rows, kPageKeys] times a scale a key; those not `seen` may be anything.
+  static void apply_scales(int64_t rows, const float* scales, uint64_t seen, float* x) {
+    for (int64_t j = 0; j < kPageKeys; j += Vec::kWidth) {
+      const Vec scale = select(Vec::from_bits(seen >> j), Vec::load(scales + j), Vec::set(0.0f));
+      for (int64_t r = 0; r < rows; ++r) (Vec::load(x + r * kPageKeys + j) * scale).store(x + r * kPageKeys + j);
+    }
+  }
+
   MaskRows mask_rows(const ScoreTile& tile, int64_t r) const {
     return {tile.sequence, head_of(tile, r), first_position(tile.sequence), keys(tile.sequence)};
   }
@@ -168,8 +203,8 @@ class Scorer {
 };
 
 /// Calls body(tile, worker) for every tile of rows.
-template <typename T, typename Body>
-void for_each_tile(const Scorer<T>& scorer, double ns_per_tile, KernelContext& context, const Body& body) {
+template <typename C, typename Body>
+void for_each_tile(const Scorer<C>& scorer, double ns_per_tile, KernelContext& context, const Body& body) {
   const auto tiles_per_head = [&](int64_t b) { return (scorer.rows(b) + kScoreRows - 1) / kScoreRows; };
   int64_t total = 0;
   for (int64_t b = 0; b < scorer.batch(); ++b) total += tiles_per_head(b) * scorer.kv_heads();

@@ -2,7 +2,8 @@
 
 // The vector of the instruction set that this kernel is compiled for: one source, one set of kernels per level.
 // `Vec` holds kWidth floats. Loads and stores of fewer lanes are masked, so that a tail runs through the same code.
-// Halves are widened as they are loaded and rounded as they are stored, to the same bits as core/half.h's functions do.
+// Halves are widened as they are loaded and rounded as they are stored, to the same bits as core/half.h's functions do;
+// bytes are widened, too.
 // `max(a, b)` gives b where either is NaN: with the data second, NaN survives.
 
 #if defined(__AVX512F__)
@@ -26,6 +27,11 @@ inline Vec rounded_to(Vec x) {
 }
 template <>
 inline Vec rounded_to<float>(Vec x) {
+  return x;
+}
+/// What has a scale is left as it is.
+template <>
+inline Vec rounded_to<int8_t>(Vec x) {
   return x;
 }
 

@@ -50,6 +50,9 @@ struct Vec {
     store(all);
     std::memcpy(p, all, static_cast<size_t>(lanes) * sizeof(Half));
   }
+  static Vec load(const int8_t* p) {
+    return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))))};
+  }
   static Vec of_integers(const int32_t* p) {
     return {_mm256_cvtepi32_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
   }

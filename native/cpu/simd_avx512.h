@@ -37,6 +37,9 @@ struct Vec {
   void store(Half* p, int lanes) const {
     _mm256_mask_storeu_epi16(p, first(lanes).bits, narrow(Half{}));
   }
+  static Vec load(const int8_t* p) {
+    return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
+  }
   static Vec of_integers(const int32_t* p) { return {_mm512_cvtepi32_ps(_mm512_loadu_si512(p))}; }
   /// Each to the nearest, of two to the even one; they fit into a byte.
   void store_integers(int8_t* p) const {

@@ -46,6 +46,9 @@ struct Vec {
   void store(Half* p, int lanes) const {
     for (int i = 0; i < lanes && i < kWidth; ++i) p[i] = from_float<Half>(v[i]);
   }
+  static Vec load(const int8_t* p) {
+    return map([&](int i) { return static_cast<float>(p[i]); });
+  }
   static Vec of_integers(const int32_t* p) {
     return map([&](int i) { return static_cast<float>(p[i]); });
   }

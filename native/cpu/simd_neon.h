@@ -42,6 +42,12 @@ struct Vec {
     store(all);
     std::memcpy(p, all, static_cast<size_t>(lanes) * sizeof(T));
   }
+  static Vec load(const int8_t* p) {
+    int32_t four;
+    std::memcpy(&four, p, sizeof(four));
+    const int16x8_t words = vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(four)));
+    return {vcvtq_f32_s32(vmovl_s16(vget_low_s16(words)))};
+  }
   static Vec of_integers(const int32_t* p) { return {vcvtq_f32_s32(vld1q_s32(p))}; }
   /// Each to the nearest, of two to the even one; they fit into a byte.
   void store_integers(int8_t* p) const {

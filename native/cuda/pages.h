@@ -39,7 +39,7 @@ inline Pages pages_of(const PagedKV& cache, const Tensor* cu_seqlens, int64_t to
           shape.value_width,
           shape.padded_value_width(),
           shape.value_offset(),
-          shape.elements(),
+          shape.elements(cache.pages->dtype),
           cross};
 }
 

@@ -78,7 +78,7 @@ AttentionResult attention(Runtime& runtime, const Tensor* q, const Tensor* cu_se
   check_rank(Attention::kName, "q", q, 4, 4);
   const int64_t batch = cache.block_table->shape[0];
   check_cache(Attention::kName, cache, batch);
-  check_same_dtype(Attention::kName, "q", q, "the cache", cache.pages);
+  check_goes_with(Attention::kName, "q", q, cache);
   check_int32_vector(Attention::kName, "cuSeqlens", cu_seqlens, batch + 1);
   const int64_t kv_heads = cache.pages->shape[1];
   check_heads(q->shape[2], kv_heads);
@@ -133,7 +133,7 @@ AttentionResult attention(Runtime& runtime, const Tensor* q, const Tensor* k, co
   if (std::max(batch, int64_t{1}) * std::max({pages, keys, queries, int64_t{1}}) > INT32_MAX) {
     throw_range_error("[attention] q ", q->shape, " and k ", k->shape, " are too long");
   }
-  Tensor* const storage = runtime.make(k, k->dtype, Shape{batch * pages, kv_heads, page.elements()});
+  Tensor* const storage = runtime.make(k, k->dtype, Shape{batch * pages, kv_heads, page.elements(k->dtype)});
   std::vector<int32_t> table = multiples(batch * pages, 1);
   table.pop_back();
   const std::vector<int32_t> none(batch, 0), before(batch, static_cast<int32_t>(keys - queries));

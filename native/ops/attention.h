@@ -69,14 +69,14 @@ struct ScoreInputs {
 ///
 ///   sinks  [H] float32, or null: no such term (OpenAI, 2025, gpt-oss: a learned score that takes weight and gives
 ///          nothing)
-///   out    [Bq, Tq, H, Dv], dense, of q's dtype, as the cache is
+///   out    [Bq, Tq, H, Dv], dense, of q's dtype
 ///   lse    [Bq, Tq, H] float32, dense, or null: ln of the denominator, -∞ where it is 0
 ///
 /// A row that may attend to nothing gives 0.
 ///
-/// Arithmetic: float32; of half dtypes, p is rounded to the dtype before it meets v, and the sum below it is not. The
-/// keys of a row are taken in blocks of kPageKeys within spans of kSpanBlocks blocks, both at fixed positions; an
-/// online softmax runs over the blocks of a span, and spans are merged in order, after the sink. So a row's bytes
+/// Arithmetic: float32; with a cache of a half dtype, p is rounded to it before it meets v, and the sum below it is
+/// not. The keys of a row are taken in blocks of kPageKeys within spans of kSpanBlocks blocks, both at fixed positions;
+/// an online softmax runs over the blocks of a span, and spans are merged in order, after the sink. So a row's bytes
 /// depend on nothing but its own query and keys. The level amx multiplies bfloat16 as it does for Linear.
 struct Attention {
   static constexpr const char* kName = "attention";

@@ -4,12 +4,18 @@
 
 namespace heddle {
 
+void check_pages(const char* function, const Tensor* pages) {
+  check_strided(function, "cache.pages", pages);
+  if (pages->dtype != DType::kInt8) check_float_dtype(function, "cache.pages", pages);
+  check_rank(function, "cache.pages", pages, 3, 3);
+  check_dense(function, "cache.pages", pages);
+}
+
 void check_cache(const char* function, const PagedKV& cache, int64_t batch) {
-  check_floats(function, "cache.pages", cache.pages);
-  check_rank(function, "cache.pages", cache.pages, 3, 3);
-  if (cache.pages->shape[2] != cache.shape.elements() || !cache.pages->is_contiguous()) {
-    throw_range_error("[", function, "] cache.pages must be dense [P, Hkv, ", cache.shape.elements(), "] but got ",
-                      cache.pages->shape);
+  check_pages(function, cache.pages);
+  const int64_t elements = cache.shape.elements(cache.pages->dtype);
+  if (cache.pages->shape[2] != elements) {
+    throw_range_error("[", function, "] cache.pages must be [P, Hkv, ", elements, "] but got ", cache.pages->shape);
   }
   check_int32_vector(function, "cache.lengths", cache.lengths, batch);
   check_strided(function, "cache.block_table", cache.block_table);
@@ -19,6 +25,18 @@ void check_cache(const char* function, const PagedKV& cache, int64_t batch) {
   if (cache.block_table->shape[0] != batch) {
     throw_range_error("[", function, "] the cache holds ", cache.block_table->shape[0], " sequences but got ", batch);
   }
+}
+
+void check_goes_with(const char* function, const char* argument, const Tensor* x, const PagedKV& cache) {
+  check_floats(function, argument, x);
+  const Tensor* const pages = cache.pages;
+  if (x->dtype == pages->dtype) return;
+  const bool is_smaller = pages->dtype == DType::kInt8 || x->dtype == DType::kFloat32;
+  if (!is_smaller) check_same_dtype(function, argument, x, "the cache", pages);
+  const Device device = pages->storage->stream->device();
+  if (device.kind == DeviceKind::kCpu) return;
+  throw_type_error("[", function, "] a cache of ", name_of(pages->dtype), " with ", argument, " of ", name_of(x->dtype),
+                   " is for the CPU as yet, not for ", name_of(device));
 }
 
 void fail_values(const char* function, Fault fault, int64_t index, int64_t value, int64_t tokens,
@@ -71,8 +89,8 @@ void append_kv(Runtime& runtime, AppendKV op) {
   check_int32_vector(AppendKV::kName, "cuSeqlens", op.cu_seqlens, op.cache.block_table->shape[0] + 1);
   check_cache(AppendKV::kName, op.cache, op.cache.block_table->shape[0]);
   const int64_t heads = op.cache.pages->shape[1];
-  check_floats_as(AppendKV::kName, "k", op.k, "the cache", op.cache.pages);
-  check_floats_as(AppendKV::kName, "v", op.v, "the cache", op.cache.pages);
+  check_goes_with(AppendKV::kName, "k", op.k, op.cache);
+  check_floats_as(AppendKV::kName, "v", op.v, "k", op.k);
   check_rank(AppendKV::kName, "k", op.k, 4, 4);
   check_shape(AppendKV::kName, "k", op.k, Shape{op.k->shape[0], op.k->shape[1], heads, op.cache.shape.key_width});
   check_shape(AppendKV::kName, "v", op.v, Shape{op.k->shape[0], op.k->shape[1], heads, op.cache.shape.value_width});

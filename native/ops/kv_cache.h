@@ -19,19 +19,27 @@ constexpr int64_t kValueAlign = 16;
 ///   keys    [Dk][kPageKeys]   transposed, so that a vector holds one coordinate of many keys
 ///   values  [kPageKeys][Dv]   Dv rounded up to kValueAlign
 ///
-/// Both are panels as linear's weights are, so that scores and outputs are products by the same inner kernel.
+/// Both are panels as linear's weights are, so that scores and outputs are products by the same inner kernel. Of int8
+/// each key and each value has a scale of its own, the largest magnitude by 127, and behind them are
+///
+///   float32 [2][kPageKeys]    scales of keys, scales of values
 struct PageShape {
   int64_t key_width;
   int64_t value_width;
 
   int64_t padded_value_width() const { return (value_width + kValueAlign - 1) / kValueAlign * kValueAlign; }
   int64_t value_offset() const { return key_width * kPageKeys; }
-  int64_t elements() const { return kPageKeys * (key_width + padded_value_width()); }
+  /// Of int8.
+  int64_t scales_offset() const { return kPageKeys * (key_width + padded_value_width()); }
+  int64_t elements(DType dtype) const {
+    constexpr int64_t kScaleBytes = 2 * kPageKeys * static_cast<int64_t>(sizeof(float));
+    return scales_offset() + (dtype == DType::kInt8 ? kScaleBytes : 0);
+  }
 };
 
 /// The keys and values of one layer for B sequences. Sequence b has its key j in page block_table[b, j / kPageKeys].
 struct PagedKV {
-  Tensor* pages;              // [P, Hkv, PageShape::elements()] of a float dtype
+  Tensor* pages;              // [P, Hkv, PageShape::elements()] of a float dtype or int8
   const Tensor* block_table;  // [B, pages per sequence] int32
   const Tensor* lengths;      // [B] int32: keys held before this call's queries
   PageShape shape;
@@ -40,7 +48,7 @@ struct PagedKV {
 /// Writes the keys and values of new tokens behind what each sequence holds. Lengths stay (see AdvanceLengths), since
 /// every layer appends at the same place.
 ///
-///   k           [Bq, Tq, Hkv, Dk] of the same dtype, innermost axis dense
+///   k           [Bq, Tq, Hkv, Dk] of a float dtype that goes with the cache's: see check_goes_with
 ///   v           [Bq, Tq, Hkv, Dv]
 ///   cu_seqlens  [B + 1] int32: tokens cu[b] … cu[b + 1] - 1, counted along [Bq · Tq], are those of sequence b
 ///
@@ -73,8 +81,13 @@ struct AdvanceLengths {
   [[noreturn]] void fail(int64_t sequence, int64_t tokens) const;
 };
 
+/// Checks that pages are dense [P, Hkv, elements] of a dtype that a cache may have.
+void check_pages(const char* function, const Tensor* pages);
 /// Checks that the tensors of a cache fit each other and `batch` sequences.
 void check_cache(const char* function, const PagedKV& cache, int64_t batch);
+/// Queries, keys and values x are of the cache's dtype; on the CPU the cache may also be smaller than they are: int8,
+/// or of a half dtype where they are float32.
+void check_goes_with(const char* function, const char* argument, const Tensor* x, const PagedKV& cache);
 /// For kernels, once the values are there (in host memory): `cu_seqlens` divides `tokens` among the sequences, and
 /// every key that a sequence has, with `cross` without them, has a page. Lengths are at least `least`.
 void check_values(const char* function, const Tensor* cu_seqlens, int64_t tokens, const PagedKV& cache, int64_t least,

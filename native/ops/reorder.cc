@@ -51,9 +51,7 @@ void ReorderCache::fail(Fault fault, int64_t row, int64_t value) const {
 void copy_pages(Runtime& runtime, const CopyPages& op) {
   check_int32_matrix(CopyPages::kName, "copies", op.copies);
   check_shape(CopyPages::kName, "copies", op.copies, Shape{op.copies->shape[0], 2});
-  check_floats(CopyPages::kName, "pages", op.pages);
-  check_rank(CopyPages::kName, "pages", op.pages, 3, 3);
-  check_dense(CopyPages::kName, "pages", op.pages);
+  check_pages(CopyPages::kName, op.pages);
   runtime.submit(op);
 }
 

@@ -1,5 +1,5 @@
-import { attention, KVCache, mask, sync, tensor, type FloatDType } from '#lib/index';
-import { FLOATS, rounded } from '../support/dtype';
+import { attention, defaultDevice, KVCache, mask, sync, tensor, type CacheDType, type FloatDType } from '#lib/index';
+import { FLOATS, HALVES, rounded } from '../support/dtype';
 import * as naive from '../support/naive';
 import { Random } from '../support/random';
 
@@ -13,12 +13,26 @@ interface Sizes {
 const int32 = (values: readonly number[]) => tensor(Int32Array.from(values));
 const cumulative = (counts: readonly number[]) => counts.reduce((ends, n) => [...ends, ends.at(-1)! + n], [0]);
 
+/** What a cache makes of a row of whole vectors of `width`. */
+function cached(x: Float32Array, width: number, dtype: CacheDType): Float64Array {
+  if (dtype !== 'int8') return Float64Array.from(rounded(x, dtype));
+  return Float64Array.from(x, (value, i) => {
+    const from = i - (i % width);
+    const magnitude = x.subarray(from, from + width).reduce((most, one) => Math.max(most, Math.abs(one)), 0);
+    const steps = Math.fround(value * Math.fround(127 / magnitude));
+    const floor = Math.floor(steps);
+    const isUp = steps - floor > 0.5 || (steps - floor === 0.5 && floor % 2 !== 0);
+    return (isUp ? floor + 1 : floor) * Math.fround(magnitude / 127);
+  });
+}
+
 /** Sequences whose tokens are run step by step: `steps[s][b]` tokens of sequence b in step s. */
 async function runSteps(
   { heads, kvHeads, keyWidth, valueWidth = keyWidth }: Sizes,
   steps: readonly (readonly number[])[],
   causal: boolean,
   dtype: FloatDType,
+  cacheDtype: CacheDType = dtype,
 ): Promise<void> {
   const batch = steps[0]!.length;
   const random = new Random(steps.length);
@@ -30,10 +44,10 @@ async function runSteps(
     numKvHeads: kvHeads,
     headDim: keyWidth,
     valueDim: valueWidth,
-    dtype,
+    dtype: cacheDtype,
   });
   /** [b][kvHead]: rows so far. */
-  const empty = () => Array.from({ length: batch }, () => Array.from({ length: kvHeads }, (): Float32Array[] => []));
+  const empty = () => Array.from({ length: batch }, () => Array.from({ length: kvHeads }, (): Float64Array[] => []));
   const [keys, values] = [empty(), empty()];
   const lengths = Array.from({ length: batch }, () => 0);
 
@@ -54,8 +68,9 @@ async function runSteps(
     const [actual, sums] = [await output.data(), await lse.data()];
     cache.advance(cuSeqlens);
 
-    const row = (x: Float32Array, n: number, h: number, of: number, width: number) =>
-      x.subarray((n * of + h) * width, (n * of + h + 1) * width);
+    const row = <X extends Float32Array | Float64Array>(x: X, n: number, h: number, of: number, width: number) =>
+      x.subarray((n * of + h) * width, (n * of + h + 1) * width) as X;
+    const [heldKeys, heldValues] = [cached(k, keyWidth, cacheDtype), cached(v, valueWidth, cacheDtype)];
     let token = 0;
     const step: naive.NaiveHead[] = [];
     const found: number[] = [];
@@ -65,8 +80,8 @@ async function runSteps(
       lengths[b]! += count;
       for (let i = 0; i < count; ++i) {
         for (let h = 0; h < kvHeads; ++h) {
-          keys[b]![h]!.push(row(k, token + i, h, kvHeads, keyWidth));
-          values[b]![h]!.push(row(v, token + i, h, kvHeads, valueWidth));
+          keys[b]![h]!.push(row(heldKeys, token + i, h, kvHeads, keyWidth));
+          values[b]![h]!.push(row(heldValues, token + i, h, kvHeads, valueWidth));
         }
       }
       for (let h = 0; h < heads; ++h) {
@@ -81,7 +96,8 @@ async function runSteps(
       token += count;
     }
     const rows: naive.Formula = (f, store) => step.flatMap((head) => naive.attentionHead(head, f, store).flat());
-    naive.expectAsGoodAsPlain(found, rows, undefined, dtype);
+    // Weights are rounded to a half dtype that the cache has.
+    naive.expectAsGoodAsPlain(found, rows, undefined, cacheDtype === 'int8' ? dtype : cacheDtype);
     if (dtype !== 'float32') continue; // lse is float32 of every dtype, and costs the plain formula once more
     naive.expectAsGoodAsPlain(foundSums, (f) => step.flatMap((head) => naive.attentionLseHead(head, f)), 'lse');
   }
@@ -135,6 +151,51 @@ describe.each(FLOATS)('%s: attention over a cache', (dtype) => {
   describe.each([true, false])('causal: %p', (causal) => {
     test.each(runs)('%s', (_, sizes, steps) => runSteps(sizes, steps, causal, dtype));
   });
+});
+
+const smaller: [FloatDType, CacheDType][] = [
+  ...HALVES.map((half): [FloatDType, CacheDType] => ['float32', half]),
+  ...FLOATS.map((dtype): [FloatDType, CacheDType] => [dtype, 'int8']),
+];
+describe.each(smaller)('%s over a cache of %s', (dtype, cacheDtype) => {
+  if (defaultDevice() === 'cpu') {
+    test.each(runs)('%s', (_, sizes, steps) => runSteps(sizes, steps, true, dtype, cacheDtype));
+
+    test('what is not finite stays so', async () => {
+      using cache = new KVCache({ ...options, dtype: cacheDtype });
+      const rows = new Float32Array(48).fill(1);
+      rows[20] = NaN;
+      const cuSeqlens = int32([0, 3]);
+      const x = tensor(rows, [3, 1, 16], { dtype });
+      cache.append(0, x, x, cuSeqlens);
+      const q = tensor(new Float32Array(48).fill(1), [3, 1, 16], { dtype });
+      const out = await attention(q, cache.layer(0), { cuSeqlens, mask: mask.causal() }).data();
+      expect([out[20], out[36]]).toEqual([NaN, NaN]);
+    });
+  } else {
+    test('is refused on another device', () => {
+      using cache = new KVCache({ ...options, dtype: cacheDtype });
+      const x = tensor(new Float32Array(16), [1, 1, 16], { dtype });
+      const wanted = `a cache of ${cacheDtype} with k of ${dtype} is for the CPU as yet, not for ${defaultDevice()}`;
+      expect(() => cache.append(0, x, x, int32([0, 1]))).toThrow(new TypeError(`[append_kv] ${wanted}`));
+    });
+  }
+});
+
+test('a cache is of the dtype of what meets it, or of a smaller one', () => {
+  for (const [dtype, cacheDtype] of [
+    ['float16', 'bfloat16'],
+    ['bfloat16', 'float32'],
+  ] as const) {
+    using cache = new KVCache({ ...options, dtype: cacheDtype });
+    const x = tensor(new Float32Array(16), [1, 1, 16], { dtype });
+    const message = `must be ${cacheDtype} as the cache is but got ${dtype}: see cast`;
+    expect(() => cache.append(0, x, x, int32([0, 1]))).toThrow(new TypeError(`[append_kv] k ${message}`));
+    const attend = () => attention(x, cache.layer(0), { cuSeqlens: int32([0, 1]) });
+    expect(attend).toThrow(new TypeError(`[attention] q ${message}`));
+  }
+  const wrong = { ...options, dtype: 'int4' } as never;
+  expect(() => new KVCache(wrong)).toThrow('dtype must be one of float32, float16, bfloat16, int8 but got "int4"');
 });
 
 const options = { numLayers: 1, batch: 1, capacity: 10, numKvHeads: 1, headDim: 16 };

@@ -23,6 +23,7 @@ import {
   sum,
   tensor,
   topK,
+  type CacheDType,
   type FloatDType,
   type Tensor,
 } from '#lib/index';
@@ -162,10 +163,10 @@ async function denseAttention(length: number, dtype: FloatDType): Promise<void> 
 }
 
 /** The same over a cache: the last of `batch` sequences, which have different lengths, in chunks. */
-async function cachedAttention(length: number, dtype: FloatDType): Promise<void> {
+async function cachedAttention(length: number, dtype: FloatDType, cacheDtype: CacheDType): Promise<void> {
   const inChunks = (batch: number, size: number) => async () => {
     const sizes = { numLayers: 1, batch, capacity: length, numKvHeads: KV_HEADS, headDim: WIDTH };
-    const cache = new KVCache({ ...sizes, dtype });
+    const cache = new KVCache({ ...sizes, dtype: cacheDtype });
     const random = new Random(length); // its first numbers are the last sequence's
     const part = (heads: number) => tensor(random.normals(length * heads * WIDTH), [length, heads, WIDTH], { dtype });
     const [q, k, v] = [part(HEADS), part(KV_HEADS), part(KV_HEADS)] as const;
@@ -187,7 +188,7 @@ async function cachedAttention(length: number, dtype: FloatDType): Promise<void>
     cache.dispose();
     return Buffer.concat([...outputs, ...sums]);
   };
-  await same(`${dtype} attention over a cache of ${length} keys`, {
+  await same(`${dtype} attention over a cache of ${length} keys of ${cacheDtype}`, {
     whole: inChunks(1, length),
     'in a batch': inChunks(BATCH, length),
     ...Object.fromEntries(CHUNKS.map((size) => [`in chunks of ${size}`, inChunks(1, size)])),
@@ -325,7 +326,11 @@ async function main(): Promise<void> {
     await rows(dtype);
     await quantizedRows(dtype);
     for (const length of [1, 65, 200, 600]) await denseAttention(length, dtype);
-    for (const length of [1, 65, 600]) await cachedAttention(length, dtype);
+    const caches = new Set<CacheDType>(defaultDevice() === 'cpu' ? [dtype, 'int8'] : [dtype]);
+    if (dtype === 'float32' && caches.size > 1) caches.add('bfloat16');
+    for (const length of [1, 65, 600]) {
+      for (const cacheDtype of caches) await cachedAttention(length, dtype, cacheDtype);
+    }
     await right(dtype);
   }
   for (const dtype of HALVES) await conversions(dtype);

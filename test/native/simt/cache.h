@@ -13,7 +13,7 @@ class Cache {
       : batch_(batch),
         kv_heads_(kv_heads),
         shape_(shape),
-        pages_(dtype, {batch * pages_per_sequence, kv_heads, shape.elements()}),
+        pages_(dtype, {batch * pages_per_sequence, kv_heads, shape.elements(dtype)}),
         table_(DType::kInt32, {batch, pages_per_sequence}),
         lengths_(Values::of({batch}, Ints(static_cast<size_t>(batch), 0))) {
     for (int64_t i = 0; i < batch * pages_per_sequence; ++i) {
@@ -36,7 +36,7 @@ class Cache {
   void write_as(int64_t b, int64_t j, const float* k, const float* v) {
     const int64_t page = table_.ints()[b * table_->shape[1] + j / kPageKeys], slot = j % kPageKeys;
     for (int64_t h = 0; h < kv_heads_; ++h) {
-      T* const keys = pages_->data<T>() + (page * kv_heads_ + h) * shape_.elements();
+      T* const keys = pages_->data<T>() + (page * kv_heads_ + h) * shape_.elements(DType::kFloat32);
       for (int64_t d = 0; d < shape_.key_width; ++d) {
         keys[d * kPageKeys + slot] = from_float<T>(k[h * shape_.key_width + d]);
       }

@@ -61,7 +61,7 @@ void reorder_wrong() {
 
 void copy(DType dtype) {
   begin_case(name_of(dtype));
-  const Shape shape{5, 2, PageShape{3, 20}.elements()};
+  const Shape shape{5, 2, PageShape{3, 20}.elements(DType::kFloat32)};
   const Floats numbers = normals(shape.numel(), 3, dtype);
   const Values pages = Values::of(shape, numbers, dtype);
   compute(CopyPages{Values::of({4, 2}, Ints{-1, -1, 0, 3, 2, 1, 0, 4}), pages});

@@ -149,8 +149,8 @@ Results decodes(Life& life) {
   const int32_t first = 1 + life.pick(90), second = 1 + life.pick(30);
   Tensor* const table = life.ints({3, 1, 0, 2});  // two sequences of two pages
   Tensor* const lengths = life.ints({0, 0});
-  PagedKV cache{life.floats(Shape{4, 2, page.elements()}, dtype), reshape(life.runtime, table, Shape{2, 2}), lengths,
-                page};
+  PagedKV cache{life.floats(Shape{4, 2, page.elements(dtype)}, dtype), reshape(life.runtime, table, Shape{2, 2}),
+                lengths, page};
   Tensor* const frequencies = dynamic_frequencies(life.runtime, {life.ints({first, second}), 10'000.0, 2.0, 64, width});
   Results results;
   for (const int32_t tokens : {first, second}) {
@@ -298,7 +298,8 @@ Results searches(Life& life) {
   Tensor* const table = reshape(life.runtime, life.ints(own), Shape{rows, pages});
   Tensor* const lengths = life.ints(std::vector<int32_t>(static_cast<size_t>(rows), held));
   Tensor* const copies = reorder_cache(life.runtime, {sources, beams, table, lengths});
-  Tensor* const cache = life.floats(Shape{rows * pages, 2, PageShape{8, 8}.elements()}, life.float_dtype());
+  Tensor* const cache =
+      life.floats(Shape{rows * pages, 2, PageShape{8, 8}.elements(DType::kFloat32)}, life.float_dtype());
   copy_pages(life.runtime, {copies, cache});
   Tensor *const history = life.ints(Shape{rows, 12}, vocabulary), *const said = life.ints(Shape{rows}, 12);
   reorder_rows(life.runtime, {sources, beams, history});

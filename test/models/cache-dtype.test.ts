@@ -1,0 +1,83 @@
+import * as path from 'node:path';
+import { defaultDevice, loadModel, type CacheDType, type Model } from '#lib/index';
+import { fixtureNames, fixtures } from '../support/fixtures';
+
+const SMALLER: CacheDType[] = ['int8', 'bfloat16', 'float16'];
+const TEXT = 'ROMEO:\nBut, soft! what light through yonder window breaks?\nIt is the east, and Juliet is the sun.\n';
+/** Of a key or a value of `width` numbers. */
+const bytesOf = (dtype: CacheDType, width: number) => (dtype === 'int8' ? width + 4 : 2 * width);
+
+if (defaultDevice() !== 'cpu') {
+  test.each(SMALLER)('a cache of %s beside float32 is refused on another device', async (cacheDtype) => {
+    const device = defaultDevice();
+    await expect(loadModel('builtin:shakespeare', { cacheDtype, dtype: 'float32', device })).rejects.toThrow(
+      `[loadModel] cacheDtype ${cacheDtype} beside float32 is for the CPU as yet, not for ${device}: set device to 'cpu'`,
+    );
+  });
+} else {
+  describe.each(SMALLER)('a cache of %s', (cacheDtype) => {
+    let model: Model;
+    beforeAll(async () => {
+      model = await loadModel('builtin:shakespeare', { cacheDtype, device: 'cpu' });
+    });
+    afterAll(() => model.dispose());
+
+    test('info tells its bytes', () => {
+      const { numLayers, numKvHeads, headDim, cacheBytesPerToken, dtype, cacheDtype: told } = model.info();
+      expect([dtype, told]).toEqual(['float32', cacheDtype]);
+      expect(cacheBytesPerToken).toBe(2 * numLayers * numKvHeads * bytesOf(cacheDtype, headDim));
+    });
+
+    test('costs little: perplexity', async () => {
+      await using plain = await loadModel('builtin:shakespeare', { device: 'cpu' });
+      const [before, after] = [await plain.score(TEXT), await model.score(TEXT)];
+      expect(after.perplexity).not.toBe(before.perplexity);
+      expect(Math.abs(after.perplexity / before.perplexity - 1)).toBeLessThan(0.005);
+    });
+
+    test('the same text alone, in a batch, in a session that forks, and with beams', async () => {
+      const greedy = { maxNewTokens: 70, doSample: false };
+      const alone = await model.generate('JULIET:\n', greedy);
+      const [, second] = await model.generate(['ROMEO:\nWhat', 'JULIET:\n'], greedy);
+      expect(second!.text).toBe(alone.text);
+      using session = model.session();
+      const first = await session.generate('JULIET:\n', { ...greedy, maxNewTokens: 40 });
+      using fork = session.fork();
+      const rest = { ...greedy, maxNewTokens: 30 };
+      expect(first.text + (await fork.generate('', rest)).text).toBe(alone.text);
+      expect(first.text + (await session.generate('', rest)).text).toBe(alone.text);
+      const beams = { maxNewTokens: 30, numBeams: 3, doSample: false };
+      const [, twin] = await model.generate(['ROMEO:\nWhat', 'JULIET:\n'], beams);
+      expect(twin!.text).toBe((await model.generate('JULIET:\n', beams)).text);
+    });
+
+    test('keys of a source, too', async () => {
+      await using dates = await loadModel('builtin:dates', { cacheDtype, device: 'cpu' });
+      const written = ['May 3, 1999', '12th of December 2024'];
+      const read = await dates.generate(written, { maxNewTokens: 16 });
+      expect(read.map(({ text }) => text)).toEqual(['1999-05-03', '2024-12-12']);
+    });
+  });
+
+  test('int8 beside halves', async () => {
+    await using model = await loadModel('builtin:shakespeare', { cacheDtype: 'int8', dtype: 'bfloat16', device: 'cpu' });
+    await using plain = await loadModel('builtin:shakespeare', { dtype: 'bfloat16', device: 'cpu' });
+    const [after, before] = [await model.score(TEXT), await plain.score(TEXT)];
+    expect(Math.abs(after.perplexity / before.perplexity - 1)).toBeLessThan(0.01);
+  });
+}
+
+test.each([
+  [{ cacheDtype: 'int4' }, 'cacheDtype must be one of float32, float16, bfloat16, int8 but got "int4"'],
+  [{ cacheDtype: 'bfloat16', dtype: 'float16' }, `cacheDtype must be float16, as activations are, or 'int8' but got "bfloat16"`],
+  [{ cacheDtype: 'float32', dtype: 'bfloat16' }, `cacheDtype must be bfloat16, as activations are, or 'int8' but got "float32"`],
+])('loadModel refuses %j', async (options, message) => {
+  await expect(loadModel('builtin:shakespeare', options as never)).rejects.toThrow(message);
+});
+
+const bertTest = fixtureNames('models').includes('bert') ? test : test.skip;
+bertTest('a model that keeps no keys has no such choice', async () => {
+  const folder = path.join(fixtures, 'models', 'bert');
+  const wanted = '[loadModel] cacheDtype is for models that keep keys and values: BertForMaskedLM keeps none';
+  await expect(loadModel(folder, { cacheDtype: 'int8', device: 'cpu' })).rejects.toThrow(wanted);
+});
