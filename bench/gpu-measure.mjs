@@ -13,8 +13,11 @@ import {
   linear,
   loadModel,
   mask,
+  mul,
   packWeight,
   relu,
+  rmsNorm,
+  sample,
   scope,
   sync,
   tensor,
@@ -91,6 +94,8 @@ function maskOf({ mask: kind, T, window, documents }, own) {
   return mask.causal().and(mask.documents(ids));
 }
 
+const SAMPLING = { temperature: 0.8, topK: 50, topP: 0.9, minP: 0.05 };
+
 /** By kind: makes a row's operands, `own` keeps them until it is measured, and gives what queues the i-th call. */
 const CALLS = {
   copy({ elements }, take) {
@@ -124,10 +129,20 @@ const CALLS = {
     const [weight, bias] = [take([width]), take([width])];
     return (i) => layerNorm(inputs[i % sets], { weight, bias });
   },
-  linear({ m, k, n, sets }, take, own) {
+  linear({ m, k, n, quantize, sets }, take, own) {
     const x = take([m, k]);
-    const weights = list(sets, () => own(packWeight(take([n, k]))));
+    const weights = list(sets, () => own(packWeight(take([n, k]), { quantize })));
     return (i) => linear(x, weights[i % sets]);
+  },
+  rms_norm({ rows, width, sets }, take) {
+    const inputs = list(sets, () => take([rows, width]));
+    const weight = take([width]);
+    return (i) => rmsNorm(inputs[i % sets], { weight });
+  },
+  sample({ rows, vocabulary, processors }, take, own) {
+    const logits = own(scope(() => mul(cast(take([rows, vocabulary]), 'float32'), 8)));
+    const options = Object.fromEntries(processors.map((name) => [name, SAMPLING[name]]));
+    return (step) => sample(logits, { ...options, step });
   },
 };
 
@@ -138,7 +153,11 @@ async function measureOp(row) {
   const owned = [];
   const own = (disposable) => (owned.push(disposable), disposable);
   try {
-    const call = CALLS[row.kind](row, (shape) => own(pool.take(shape)), own);
+    const call = CALLS[row.kind === 'quantized_linear' ? 'linear' : row.kind](
+      row,
+      (shape) => own(pool.take(shape)),
+      own,
+    );
     const us = 1000 * (await timeCall((i) => scope(() => void call(i)), row.sets));
     // Ops whose operands could not be computed do not run, which takes no time: the last word is a result's.
     await own(call(0)).ready();

@@ -1,5 +1,5 @@
 // What `bench/gpu.mjs` measures, as rows that gpu_peers.py reads too: shapes, the operations that a row must do and the
-// fewest bytes that it must move. All of bfloat16.
+// fewest bytes that it must move. All of bfloat16, where a row does not say otherwise.
 
 const BYTES = 2; // of an element
 const H = 32;
@@ -63,6 +63,44 @@ function linear(m, k, n) {
   };
 }
 
+// Of a weight, with int4's multipliers.
+const QUANTIZED_BYTES = { int8: 1, int4: 0.53125 };
+
+function quantizedLinear(quantize, m, k, n) {
+  const bytes = QUANTIZED_BYTES[quantize] * n * k + 4 * n + BYTES * m * (k + n);
+  return {
+    id: `linear ${quantize} ${m}x${k}x${n}`,
+    kind: 'quantized_linear',
+    ...{ quantize, m, k, n, sets: setsFor(bytes) },
+    flops: m * k * n, // half, as it were: matrix units multiply bytes twice as fast as what the roof is of
+    bytes,
+  };
+}
+
+function rmsNorm(rows, width) {
+  const bytes = BYTES * (2 * rows * width + width);
+  return {
+    id: `rms_norm ${rows}x${width}`,
+    kind: 'rms_norm',
+    rows,
+    width,
+    sets: setsFor(bytes),
+    flops: 4 * rows * width,
+    bytes,
+  };
+}
+
+/** A token of each row of float32 logits: temperature, top-k, top-p and the draw, or some of them. */
+function sample(rows, vocabulary, processors) {
+  return {
+    id: `sample ${rows}x${vocabulary} ${processors.join(' ')}`.trim(),
+    kind: 'sample',
+    ...{ rows, vocabulary, processors, sets: 1 },
+    flops: 0,
+    bytes: 4 * rows * vocabulary,
+  };
+}
+
 /** Reads and writes so many elements: what memory gives. */
 const copy = (elements) => ({
   id: `copy ${elements}`,
@@ -71,6 +109,8 @@ const copy = (elements) => ({
   flops: 0,
   bytes: 2 * BYTES * elements,
 });
+
+const SAMPLING = [[], ['topK'], ['topP'], ['minP'], ['temperature', 'topK', 'topP']];
 
 const prefill = (tokens) => ({ id: `prefill ${tokens}`, kind: 'prefill', tokens });
 const generate = (batch, tokens) => ({ id: `generate ${batch}x${tokens}`, kind: 'generate', batch, tokens });
@@ -89,7 +129,12 @@ function* everything() {
   }
   for (const D of [64, 128]) for (const batch of [1, 4, 16, 64]) yield decode(batch, 4096, D, H, 8);
   for (const rows of [1, 512, 8192, 65536]) for (const width of [768, 1024, 4096]) yield layerNorm(rows, width);
+  for (const width of [64, 128, 1024, 4096, 16384]) yield rmsNorm(2 ** 26 / width, width);
   for (const n of [4096, 11008]) for (const m of [1, 4, 16, 64, 256, 1024, 4096, 8192]) yield linear(m, 4096, n);
+  for (const quantize of ['int8', 'int4']) {
+    for (const n of [4096, 11008]) for (const m of [1, 4, 16, 64, 4096]) yield quantizedLinear(quantize, m, 4096, n);
+  }
+  for (const rows of [1, 16]) for (const processors of SAMPLING) yield sample(rows, 128256, processors);
   for (const tokens of [128, 512, 1023]) yield prefill(tokens);
   for (const batch of [1, 16, 64]) yield generate(batch, 64);
 }
@@ -101,7 +146,10 @@ function* little() {
   yield attention('causal', 96, 128, 2, 2, { window: 16, documents: 4 });
   yield { ...decode(2, 64, 64, 2, 1), sets: 2 };
   yield { ...layerNorm(4, 64), sets: 2 };
+  yield { ...rmsNorm(4, 64), sets: 2 };
   yield { ...linear(3, 64, 128), sets: 2 };
+  for (const quantize of ['int8', 'int4']) yield { ...quantizedLinear(quantize, 3, 64, 128), sets: 2 };
+  for (const processors of SAMPLING) yield sample(2, 101, processors);
   yield prefill(7);
   yield generate(2, 2);
 }

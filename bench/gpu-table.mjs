@@ -10,6 +10,13 @@ const KINDS = {
   },
   layer_norm: { title: 'Layer norm', shape: ['width', 'rows'], rate: 'GB/s' },
   linear: { title: 'Linear', shape: ['k', 'n', 'm'], rate: 'TFLOP/s' },
+  quantized_linear: {
+    title: 'Linear by quantized weights; operations count half, since bytes are multiplied twice as fast',
+    shape: ['quantize', 'k', 'n', 'm'],
+    rate: 'GB/s',
+  },
+  rms_norm: { title: 'RMS norm', shape: ['width', 'rows'], rate: 'GB/s' },
+  sample: { title: 'A token of each row of logits', shape: ['processors', 'vocabulary', 'rows'], rate: 'GB/s' },
   copy: { title: 'Reading and writing (heddle: relu; PyTorch: copy_)', shape: ['elements'], rate: 'GB/s' },
   prefill: { title: 'A prompt through a GPT-2 of 124M random parameters', shape: ['tokens'], rate: 'tokens/s' },
   generate: { title: 'A decoding step of the same, in the native loop', shape: ['batch'], rate: 'tokens/s' },

@@ -33,7 +33,7 @@ export interface LoadProgress {
 export interface LoadOptions {
   /** Of weights and activations; logits are float32. Default: 'float32' on the CPU, else the checkpoint's. */
   dtype?: FloatDType | undefined;
-  /** Of the weights of linear layers, tied token tables among them: see packWeight. On the CPU only. Default: none. */
+  /** Of the weights of linear layers, tied token tables among them: see packWeight. Default: none. */
   quantize?: QuantizedDType | undefined;
   /**
    * Of the keys and values that a decoder keeps: 'int8', or a half dtype beside float32 activations, on the CPU only.

@@ -26,8 +26,7 @@ namespace heddle {
 //   int4:                  K is filled up to a multiple of 32 with zeros; of each group of 32 inputs
 //   int8 [64]              m
 //   uint8 [4][64][4]       of each eight inputs k to k + 7, four bytes an output: byte i has q + 8 of input k + i in
-//   its
-//                          low half, that of k + 4 + i in its high one
+//                          its low half, that of k + 4 + i in its high one
 
 constexpr int64_t kGroup = 32;
 constexpr int64_t kScaleBytes = kPanelWidth * 4;

@@ -1,7 +1,7 @@
+#include "core/quantize.h"
 #include "cuda/failure.h"
 #include "cuda/kernels.h"
 #include "cuda/lanes.h"
-#include "core/quantize.h"
 #include "ops/embedding.h"
 
 namespace heddle::cuda {

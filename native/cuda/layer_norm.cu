@@ -4,19 +4,19 @@
 namespace heddle::cuda {
 namespace {
 
-/// A block a row, in two passes over what was read once.
-template <typename T>
-HEDDLE_KERNEL(kNormThreads)
+/// Two passes over what was read once.
+template <typename T, bool Narrow>
+HEDDLE_KERNEL(Narrow ? kNarrowThreads : kNormThreads)
 layer_norm(NormRows<T> rows, const T* weight, const T* bias, float eps, bool unbiased, float* means,
            float* inverse_deviations) {
   HEDDLE_SHARED(WarpSlots<float>, slots);
-  NormRow<T> row(rows);
+  NormRow<T, Narrow> row(rows);
   const float count = static_cast<float>(rows.width);
   const auto add = [](float a, float b) { return a + b; };
 
   LanesOf<T> total{};
   row.read([&](const LanesOf<T>& v, int, int) { total = map_lanes(total, v, add); });
-  const float mean = reduce_lanes(total, slots) / count;
+  const float mean = row.sum(total, slots) / count;
 
   LanesOf<T> squares{};
   row.read_again([&](const LanesOf<T>& v, int left, int) {
@@ -26,12 +26,12 @@ layer_norm(NormRows<T> rows, const T* weight, const T* bias, float eps, bool unb
       squares.at[i] += i < left ? (v.at[i] - mean) * (v.at[i] - mean) : 0.0f;
     }
   });
-  const float total_squares = reduce_lanes(squares, slots);
+  const float total_squares = row.sum(squares, slots);
   const float scale =
       1.0f / (unbiased ? sqrtf(total_squares / (count - 1.0f)) + eps : sqrtf(total_squares / count + eps));
-  if (means && thread_index() == 0) {
-    means[block_x()] = mean;
-    inverse_deviations[block_x()] = scale;
+  if (means && row.is_first()) {
+    means[row.index] = mean;
+    inverse_deviations[row.index] = scale;
   }
 
   row.read_again([&](const LanesOf<T>& v, int left, int i) {
@@ -55,8 +55,8 @@ Status run(const LayerNorm& op, CudaContext& context) {
     const T* weight = op.weight ? op.weight->data<T>() : nullptr;
     const T* bias = op.bias ? op.bias->data<T>() : nullptr;
     const NormRows<T> rows = norm_rows<T>(op, weight, bias);
-    return launch(layer_norm<T>, norm_grid<T>(rows.width, op.x->numel()), context, rows, weight, bias, op.eps,
-                  op.unbiased, op.mean ? op.mean->data<float>() : nullptr,
+    return launch(is_narrow(rows) ? layer_norm<T, true> : layer_norm<T, false>, norm_grid(rows), context, rows, weight,
+                  bias, op.eps, op.unbiased, op.mean ? op.mean->data<float>() : nullptr,
                   op.inverse_deviation ? op.inverse_deviation->data<float>() : nullptr);
   });
 }

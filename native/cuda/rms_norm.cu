@@ -4,17 +4,16 @@
 namespace heddle::cuda {
 namespace {
 
-/// A block a row.
-template <typename T>
-HEDDLE_KERNEL(kNormThreads)
+template <typename T, bool Narrow>
+HEDDLE_KERNEL(Narrow ? kNarrowThreads : kNormThreads)
 rms_norm(NormRows<T> rows, const T* weight, float eps, float offset) {
   HEDDLE_SHARED(WarpSlots<float>, slots);
-  NormRow<T> row(rows);
+  NormRow<T, Narrow> row(rows);
   LanesOf<T> squares{};
   row.read([&](const LanesOf<T>& v, int, int) {
     squares = map_lanes(squares, v, [](float sum, float x) { return sum + x * x; });
   });
-  const float scale = 1.0f / sqrtf(reduce_lanes(squares, slots) / static_cast<float>(rows.width) + eps);
+  const float scale = 1.0f / sqrtf(row.sum(squares, slots) / static_cast<float>(rows.width) + eps);
   row.read_again([&](const LanesOf<T>& v, int left, int i) {
     auto y = map_lanes(v, [=](float x) { return x * scale; });
     if (weight) {
@@ -34,7 +33,8 @@ Status run(const RmsNorm& op, CudaContext& context) {
     using T = decltype(type);
     const T* weight = op.weight ? op.weight->data<T>() : nullptr;
     const NormRows<T> rows = norm_rows<T>(op, weight);
-    return launch(rms_norm<T>, norm_grid<T>(rows.width, op.x->numel()), context, rows, weight, op.eps, op.offset);
+    return launch(is_narrow(rows) ? rms_norm<T, true> : rms_norm<T, false>, norm_grid(rows), context, rows, weight,
+                  op.eps, op.offset);
   });
 }
 

@@ -38,7 +38,7 @@ void check_quantized(const char* function, const Tensor* weight);
 /// Where the weight is quantized, each row of x is, too: with a its largest magnitude, q = x · (127 / a) to the
 /// nearest, of two the even one, and s = a / 127; a row with a < 1e-30 counts as zero. An output is (Σ q · w) · s ·
 /// scale[n] in float32, where the sum is one of whole numbers, exact for K up to 131,072: the same bytes on every
-/// instruction set, before an activation. A row with a NaN or an infinity is NaN.
+/// instruction set and device, before an activation. A row with a NaN or an infinity is NaN.
 struct Linear {
   static constexpr const char* kName = "linear";
   const Tensor* x;
