@@ -18,6 +18,7 @@ using namespace heddle::test;
 
 const Test kTests[] = {
     {"simulator", test_simulator},
+    {"hopper", test_hopper},
     {"copy", test_copy},
     {"binary", test_binary},
     {"where", test_where},

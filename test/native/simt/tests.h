@@ -4,8 +4,9 @@
 
 namespace heddle::test {
 
-// Each covers one op, or those that are read together; the first the simulator itself.
+// Each covers one op, or those that are read together; the first two the simulator itself.
 void test_simulator();
+void test_hopper();
 void test_copy();
 void test_binary();
 void test_where();
