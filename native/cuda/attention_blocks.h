@@ -25,6 +25,7 @@ struct HalfTile {
   HEDDLE_DEVICE static int query_place(int row, int chunk) { return swizzled<Width / kChunk>(row, chunk); }
   /// Times four floats: what a thread has of the weighted values and of their rows' states.
   static constexpr bool kParks = true;
+  static constexpr bool kCalls = true;  // functions that are rarely needed; else they are inlined
   static constexpr int kParked = MTiles * (Width / 8 + 1);
 };
 
@@ -84,7 +85,7 @@ HEDDLE_DEVICE void find_limits(const Problem<T>& p, Work<Tile>& work, int warp) 
 }
 
 template <typename T>
-HEDDLE_DEVICE_CALL Block find_masked_block(const Problem<T>& p, const RowTile& tile, int index, int end) {
+HEDDLE_DEVICE Block find_masked_block_inline(const Problem<T>& p, const RowTile& tile, int index, int end) {
   const MaskRows rows = mask_rows(p, tile);
   const int64_t from = position_of(p, tile, 0), to = position_of(p, tile, tile.rows - 1) + 1;
   for (; index < end; ++index) {
@@ -93,10 +94,16 @@ HEDDLE_DEVICE_CALL Block find_masked_block(const Problem<T>& p, const RowTile& t
   }
   return {end, false};
 }
-/// The first such block from `index` on; `end` if there is none. A warp answers together.
 template <typename T>
+HEDDLE_DEVICE_CALL Block find_masked_block(const Problem<T>& p, const RowTile& tile, int index, int end) {
+  return find_masked_block_inline(p, tile, index, end);
+}
+/// The first such block from `index` on; `end` if there is none. A warp answers together.
+template <typename Tile, typename T>
 HEDDLE_DEVICE Block find_block(const Problem<T>& p, const RowTile& tile, int index, int end) {
-  return p.mask.code ? find_masked_block(p, tile, index, end) : Block(index, false);
+  if (!p.mask.code) return {index, false};
+  if constexpr (Tile::kCalls) return find_masked_block(p, tile, index, end);
+  return find_masked_block_inline(p, tile, index, end);
 }
 
 /// Starts copying the keys of a block, or its values; zeros beyond their width. Shared memory has them as pages do

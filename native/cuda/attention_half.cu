@@ -38,7 +38,7 @@ attend_halves(HEDDLE_PARAMETER Problem<T> p, HEDDLE_PARAMETER Plan plan, unsigne
     const auto memory_at = [&](int on) { return slots + slot_at(on) * Tile::kSlot; };
     const auto page_at = [&](int block) { return page_of<T>(p.pages, tile.b, block, tile.kv_head); };
     {
-      const Block block = find_block(p, tile, first, work.end);
+      const Block block = find_block<Tile>(p, tile, first, work.end);
       if (fresh(thread_index()) == 0) {
         work.blocks[0] = block;
         work.first_span = block.index() / kSpan;
@@ -69,7 +69,7 @@ attend_halves(HEDDLE_PARAMETER Problem<T> p, HEDDLE_PARAMETER Plan plan, unsigne
         // Whether some of the warp's rows sees a key of the block. Asked twice: even one register more is too many.
         const auto concerns_warp = [&] { return block.index() * kKeys < work.most[fresh(warp_index())]; };
         {
-          const Block next = find_block(p, tile, block.index() + 1, work.end);
+          const Block next = find_block<Tile>(p, tile, block.index() + 1, work.end);
           if (next.index() < work.end) start_keys<Tile>(p, page_at(next.index()), memory_at(2));
           commit_copies();
           if (fresh(thread_index()) == 0) {

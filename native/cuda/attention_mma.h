@@ -23,7 +23,7 @@ HEDDLE_DEVICE int chunk_at(int lane_chunk, int chunk) {
 
 /// The lane's keys of a block that row r of the tile may attend to: bit 2 j + i for key 8 j + lane_column() + i.
 template <typename T>
-HEDDLE_DEVICE_CALL uint32_t kept_keys(const Problem<T>& p, const RowTile& tile, int r, Block block) {
+HEDDLE_DEVICE uint32_t kept_keys_inline(const Problem<T>& p, const RowTile& tile, int r, Block block) {
   if (r >= tile.rows) return 0;
   const int start = block.index() * kKeys + lane_column(), left = static_cast<int>(limit_of(p, tile, r)) - start;
   const int count = left < 0 ? 0 : left < kKeys ? left : kKeys;
@@ -37,6 +37,11 @@ HEDDLE_DEVICE_CALL uint32_t kept_keys(const Problem<T>& p, const RowTile& tile, 
     if (!keeps_inline(p.mask, rows, position, start + bit / 2 * 8 + bit % 2)) kept &= ~(1u << bit);
   }
   return kept;
+}
+
+template <typename T>
+HEDDLE_DEVICE_CALL uint32_t kept_keys(const Problem<T>& p, const RowTile& tile, int r, Block block) {
+  return kept_keys_inline(p, tile, r, block);
 }
 
 /// The rows of one warp.
@@ -114,7 +119,15 @@ struct HalfRows {
     HEDDLE_UNROLL
     for (int i = 0; i < kMTiles; ++i) {
       const int r = first() + i * 16 + lane_row();
-      kept[i] = kept_keys(p, work.tile, r, block) | kept_keys(p, work.tile, r + 8, block) << 16;
+      if constexpr (Tile::kCalls) {
+        kept[i] = kept_keys(p, work.tile, r, block) | kept_keys(p, work.tile, r + 8, block) << 16;
+      } else {
+        kept[i] = 0;
+        HEDDLE_NO_UNROLL
+        for (int half = 0; half < 2; ++half) {
+          kept[i] |= kept_keys_inline(p, work.tile, r + half * 8, block) << half * 16;
+        }
+      }
     }
   }
 
@@ -134,7 +147,11 @@ struct HalfRows {
         if ((left >> bit & 1) == 0) continue;
         const int r = first() + i * 16 + lane_row() + e / 2 * 8;
         const int64_t key = int64_t{block.index()} * kKeys + j * 8 + lane_column() + e % 2;
-        places[at] = score_of(p, work.tile, r, key, places[at], ScoreStage::kMasked);
+        if constexpr (Tile::kCalls) {
+          places[at] = score_of(p, work.tile, r, key, places[at], ScoreStage::kMasked);
+        } else {
+          places[at] = score_inline(p, work.tile, r, key, places[at], ScoreStage::kMasked);
+        }
         if (places[at] == -kInfinity) left &= ~(1u << bit);
       }
       kept[i] = left;

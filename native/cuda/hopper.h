@@ -7,7 +7,7 @@
 // asynchronous. PTX ISA, 9.7.9.25 (cp.async.bulk), 9.7.13.15 (mbarrier) and 9.7.15 (wgmma).
 //
 // A kernel of this header has a body where HEDDLE_HOPPER is defined, and none elsewhere: machine code of sm_90a runs on
-// 9.0 alone, so the host asks for the capability before it launches one (CudaContext::is_hopper).
+// 9.0 alone, so the host asks for the capability before it launches one (is_hopper).
 
 #if defined(HEDDLE_SIMULATOR) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
 #define HEDDLE_HOPPER

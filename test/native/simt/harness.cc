@@ -17,6 +17,7 @@
 namespace heddle::test {
 
 int num_multiprocessors = 1;
+int compute_capability = 80;
 bool stop_at_failure = false;
 
 namespace {
@@ -182,7 +183,7 @@ unsigned long long run_schedules(const char* name, const Launch& launch, const s
       return blocks.emplace_back(bytes, static_cast<char>(0xff)).data();
     };
     const auto record = std::make_unique<unsigned long long>(cuda::kNoFailure);
-    cuda::CudaContext context{nullptr, record.get(), allocate, &scratch, num_multiprocessors};
+    cuda::CudaContext context{nullptr, record.get(), allocate, &scratch, num_multiprocessors, compute_capability};
     simt::set_name(name);
     simt::set_seed(seed);
     if (launch(context) != cuda::kSuccess) fail("the launch was refused");

@@ -65,6 +65,7 @@ class Values {
 
 /// What kernels believe of the device.
 extern int num_multiprocessors;
+extern int compute_capability;
 
 using Launch = std::function<cuda::Status(cuda::CudaContext& context)>;
 /// Runs what an op launches under several schedules, which must give the same bytes. Returns what it found wrong with

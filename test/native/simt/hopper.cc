@@ -121,6 +121,12 @@ bool land_copy(uint32_t choice) {
   return true;
 }
 
+void show_writes() {
+  Arrivals all;
+  for (int thread = 0; thread < extent().threads; ++thread) count_arrival(all, thread);
+  finish(all);
+}
+
 void describe_barriers() {
   for (const auto& [barrier, phases] : state.barriers) {
     if (phases.arrivals.threads == 0 && phases.bytes == 0) continue;

@@ -18,7 +18,8 @@ namespace heddle::simt {
 //   between was not there yet, or given away too early. Until the wait its sums are NaN. Sums and a in registers that
 //   somebody touched in between, warps of a warpgroup with different products, a missing fence before a product and
 //   groups that nobody waits for end the process.
-// - What threads write to shared memory, products see only after a barrier (named, or of a phase) at which every
+// - What threads write to shared memory, products see only after a barrier (of the block, named, or of a phase) at
+// which every
 //   thread that arrives has called fence_async since it arrived last. A GPU asks this only of those that wrote.
 //
 // Layouts of descriptors are those of the PTX ISA and of the comments in CUTLASS (mma_sm90_desc.hpp,
@@ -64,6 +65,8 @@ void begin_hopper();
 void end_hopper();
 /// Lands one of the copies under way, if there is one.
 bool land_copy(uint32_t choice);
+/// All threads of the block meet.
+void show_writes();
 /// On stderr, what barriers lack.
 void describe_barriers();
 

@@ -46,6 +46,7 @@ const Test kTests[] = {
     {"mask", test_mask},
     {"attention", test_attention},
     {"attention_half", test_attention_half},
+    {"attention_hopper", test_attention_hopper},
     {"process_logits", test_process_logits},
     {"token_report", test_token_report},
     {"sample", test_sample},

@@ -154,6 +154,7 @@ bool open_barrier() {
     block.any = block.any || thread->flag;
   }
   if (first.wait == Wait::kDone) return false;
+  show_writes();
   for (const auto& thread : block.threads) thread->wait = Wait::kNothing;
   return true;
 }

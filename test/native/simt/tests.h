@@ -34,6 +34,7 @@ void test_reorder();
 void test_beam();
 void test_attention();
 void test_attention_half();
+void test_attention_hopper();
 void test_process_logits();
 void test_token_report();
 void test_sample();
