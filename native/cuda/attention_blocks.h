@@ -24,6 +24,7 @@ struct HalfTile {
   /// Of a chunk of queries.
   HEDDLE_DEVICE static int query_place(int row, int chunk) { return swizzled<Width / kChunk>(row, chunk); }
   /// Times four floats: what a thread has of the weighted values and of their rows' states.
+  static constexpr bool kMasked = true;  // there may be a mask
   static constexpr bool kParks = true;
   static constexpr bool kCalls = true;  // functions that are rarely needed; else they are inlined
   static constexpr int kParked = MTiles * (Width / 8 + 1);
@@ -101,7 +102,7 @@ HEDDLE_DEVICE_CALL Block find_masked_block(const Problem<T>& p, const RowTile& t
 /// The first such block from `index` on; `end` if there is none. A warp answers together.
 template <typename Tile, typename T>
 HEDDLE_DEVICE Block find_block(const Problem<T>& p, const RowTile& tile, int index, int end) {
-  if (!p.mask.code) return {index, false};
+  if (!Tile::kMasked || !p.mask.code) return {index, false};
   if constexpr (Tile::kCalls) return find_masked_block(p, tile, index, end);
   return find_masked_block_inline(p, tile, index, end);
 }

@@ -166,10 +166,10 @@ attend_hopper(HEDDLE_PARAMETER Problem<T> p, HEDDLE_PARAMETER Plan plan, unsigne
   fence_async();
   sync_block();
   if (thread_index() < Tile::kThreads) {
-    if constexpr (Tile::kGroups == 2) take_registers<216>();
+    if constexpr (Tile::kGroups == 2) take_registers<Tile::kRegisters>();
     attend_tiles<Plain>(p, plan, exchange, queries, keys, values);
   } else {
-    if constexpr (Tile::kGroups == 2) leave_registers<72>();
+    if constexpr (Tile::kGroups == 2) leave_registers<Tile::kCopyRegisters>();
     if (thread_index() < Tile::kThreads + kWarp) copy_blocks(p, exchange, keys, values);
   }
 #endif
@@ -183,12 +183,16 @@ Status run_tile(const Problem<T>& p, const Plan& plan, CudaContext& context) {
 
 template <int Width, typename T>
 Status run_width(const Problem<T>& p, CudaContext& context) {
-  using Small = HopperTile<Width, 1>;
-  using Large = HopperTile<Width, 2>;
   const Plan plan = plan_of(p);
-  const bool small = p.pages.tokens * p.group <= Small::kRows * p.pages.batch;
-  if (is_plain(p)) return small ? run_tile<Small, true>(p, plan, context) : run_tile<Large, true>(p, plan, context);
-  return small ? run_tile<Small, false>(p, plan, context) : run_tile<Large, false>(p, plan, context);
+  const bool small = p.pages.tokens * p.group <= HopperTile<Width, 1, false>::kRows * p.pages.batch;
+  const auto run = [&](auto masked, auto plain) {
+    constexpr bool kMasked = decltype(masked)::value, kPlain = decltype(plain)::value;
+    return small ? run_tile<HopperTile<Width, 1, kMasked>, kPlain>(p, plan, context)
+                 : run_tile<HopperTile<Width, 2, kMasked>, kPlain>(p, plan, context);
+  };
+  using std::false_type, std::true_type;
+  if (!is_plain(p)) return run(true_type{}, false_type{});
+  return p.mask.code ? run(true_type{}, true_type{}) : run(false_type{}, true_type{});
 }
 
 template <typename T>

@@ -7,10 +7,12 @@ namespace heddle::cuda {
 
 /// What a block of the Hopper kernel works on: 64 rows a warpgroup, heads up to `Width` wide. One more warp copies, or
 /// where there are two groups one more warpgroup, since registers are dealt out by warpgroups.
-template <int Width, int Groups>
+template <int Width, int Groups, bool Masked>
 struct HopperTile {
   static constexpr int kWidth = Width;
   static constexpr int kMTiles = 1;
+  /// Kernels for masks are others: to ask one takes more registers than the copying warp should have.
+  static constexpr bool kMasked = Masked;
   static constexpr int kGroups = Groups;
   static constexpr int kThreads = Groups * kWarpgroup;  // that multiply
   static constexpr int kBlockThreads = kThreads + (Groups == 1 ? kWarp : kWarpgroup);
@@ -32,6 +34,10 @@ struct HopperTile {
   static constexpr int kParked = Width / 8 + 1;
   /// Registers are dealt out anew when a block has started, which ptxas cannot do around calls.
   static constexpr bool kCalls = false;
+  /// With two groups: of a thread that multiplies, and of the warpgroup that copies. 168 each is what a block starts
+  /// with.
+  static constexpr int kRegisters = Masked ? 216 : 232;
+  static constexpr int kCopyRegisters = Masked ? 72 : 40;
 
   HEDDLE_DEVICE static int query_place(int row, int chunk) {
     return row / kGroupRows * kGroupRows * Width + chunk / 8 * kGroupRows * kLine +
@@ -202,7 +208,7 @@ HEDDLE_DEVICE void copy_blocks(const Problem<T>& p, Exchange<Tile>& exchange, T*
 template <bool Plain, typename Tile, typename T>
 HEDDLE_DEVICE void clear_hidden(const Problem<T>& p, Exchange<Tile>& exchange, const HopperRows<Tile, T>& rows,
                                 const Block& block, int keys, T* values, int& asked) {
-  const bool asks = block.masked() || (!Plain && p.bias.code);
+  const bool asks = Tile::kMasked && (block.masked() || (!Plain && p.bias.code));
   if (!asks && (block.index() + 1) * kKeys <= keys) return;
   const int thread = fresh(thread_index()), group = thread / kWarpgroup, key = thread % kKeys;
   bool hidden = block.index() * kKeys + key >= keys;

@@ -22,13 +22,13 @@ HEDDLE_DEVICE int chunk_at(int lane_chunk, int chunk) {
 }
 
 /// The lane's keys of a block that row r of the tile may attend to: bit 2 j + i for key 8 j + lane_column() + i.
-template <typename T>
+template <bool Masked = true, typename T>
 HEDDLE_DEVICE uint32_t kept_keys_inline(const Problem<T>& p, const RowTile& tile, int r, Block block) {
   if (r >= tile.rows) return 0;
   const int start = block.index() * kKeys + lane_column(), left = static_cast<int>(limit_of(p, tile, r)) - start;
   const int count = left < 0 ? 0 : left < kKeys ? left : kKeys;
   uint32_t kept = (1u << (count / 8 * 2 + (count % 8 < 2 ? count % 8 : 2))) - 1;
-  if (!block.masked()) return kept;
+  if (!Masked || !block.masked()) return kept;
   const MaskRows rows = mask_rows(p, tile, r);
   const int64_t position = position_of(p, tile, r);
   HEDDLE_NO_UNROLL
@@ -125,7 +125,7 @@ struct HalfRows {
         kept[i] = 0;
         HEDDLE_NO_UNROLL
         for (int half = 0; half < 2; ++half) {
-          kept[i] |= kept_keys_inline(p, work.tile, r + half * 8, block) << half * 16;
+          kept[i] |= kept_keys_inline<Tile::kMasked>(p, work.tile, r + half * 8, block) << half * 16;
         }
       }
     }

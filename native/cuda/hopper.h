@@ -1,6 +1,6 @@
 #pragma once
 
-#include "cuda/device.h"
+#include "cuda/launch.h"
 
 // What compute capability 9.0 (Hopper) adds to device.h, with the same two faces: barriers of shared memory that count
 // bytes as well as arrivals, copies in bulk, and products of matrices by four warps together, which are all
@@ -22,6 +22,16 @@ constexpr int kWarpgroup = 128;
 /// its rows (of the right factor its columns).
 enum class Major { kSteps, kRows };
 
+/// A tensor of halves in global memory as copies of boxes see it: [z, y, x], with steps in elements from one y and one
+/// z to the next, which are multiples of eight as `data` is of 16 bytes. A box has 64 of x, `lines` (at most 256) of y
+/// and one of z.
+struct Box {
+  const void* data;
+  int64_t x, y, z;
+  int64_t y_step, z_step;
+  int lines;
+};
+
 /// Of memory that products read: what swizzling repeats after.
 constexpr int kSwizzleBytes = 1024;
 
@@ -33,9 +43,16 @@ constexpr int kSwizzleBytes = 1024;
 
 #else
 
+#include <cuda.h>
+
 #include "cuda/wgmma.h"
 
 namespace heddle::cuda {
+
+/// See Box.
+struct TensorMap {
+  CUtensorMap map;
+};
 
 HEDDLE_DEVICE uint32_t shared_address(const void* p) { return static_cast<uint32_t>(__cvta_generic_to_shared(p)); }
 
@@ -82,6 +99,16 @@ HEDDLE_DEVICE void copy_bulk(void* to, const void* from, int bytes, Barrier& bar
                "l"(from), "r"(bytes), "r"(shared_address(&barrier))
                : "memory");
 }
+/// Starts copying the box at (x, y, z) of a tensor, whose lines lie as products read them; `to` is aligned to
+/// kSwizzleBytes. Where it is outside of the tensor it is zero, which counts as bytes, too.
+HEDDLE_DEVICE void copy_box(void* to, const TensorMap& tensor, int64_t x, int64_t y, int64_t z, Barrier& barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], "
+      "[%2];" ::"r"(shared_address(to)),
+      "l"(&tensor.map), "r"(shared_address(&barrier)), "r"(static_cast<int>(x)), "r"(static_cast<int>(y)),
+      "r"(static_cast<int>(z))
+      : "memory");
+}
 /// What this thread has written to shared memory, products and copies in bulk see after the next barrier.
 HEDDLE_DEVICE void fence_async() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
@@ -117,10 +144,15 @@ HEDDLE_DEVICE void hold(float (&sums)[Tiles][4]) {
     asm volatile("" : "+f"(sums[j][0]), "+f"(sums[j][1]), "+f"(sums[j][2]), "+f"(sums[j][3])::"memory");
   }
 }
-/// Waits until at most `Pending` groups, the latest, are under way. `sums` are those of the groups before.
+/// Waits until at most `Pending` groups, the latest, are under way. `sums` are those of the groups before, if anybody
+/// is to touch them.
+template <int Pending>
+HEDDLE_DEVICE void wait_products() {
+  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(Pending) : "memory");
+}
 template <int Pending, int Tiles>
 HEDDLE_DEVICE void wait_products(float (&sums)[Tiles][4]) {
-  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(Pending) : "memory");
+  wait_products<Pending>();
   hold(sums);
 }
 

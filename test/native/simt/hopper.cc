@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <functional>
 #include <map>
-#include <string>
+#include <utility>
 #include <vector>
 
 // Barriers, copies in bulk and what products see of shared memory.
@@ -34,9 +35,9 @@ struct Phases {
 
 struct Copy {
   char* to;
-  const char* from;
   size_t bytes;
   void* barrier;
+  std::function<void(char*)> read;  // what is to be there
 };
 
 struct Named {
@@ -88,6 +89,14 @@ bool is_dynamic(const void* to, size_t bytes, size_t& at) {
   return true;
 }
 
+void start_copy(Copy copy) {
+  if (!phases_of(copy.barrier).fenced) stop("a copy in bulk to a barrier that was started without a fence");
+  size_t at;
+  std::memset(copy.to, kPoison, copy.bytes);
+  if (is_dynamic(copy.to, copy.bytes, at)) std::memset(&state.view[at], kPoison, copy.bytes);
+  state.copies.push_back(std::move(copy));
+}
+
 }  // namespace
 
 void begin_hopper() {
@@ -111,9 +120,9 @@ bool land_copy(uint32_t choice) {
   const size_t chosen = choice % state.copies.size();
   const Copy copy = state.copies[chosen];
   state.copies.erase(state.copies.begin() + static_cast<int64_t>(chosen));
-  std::memcpy(copy.to, copy.from, copy.bytes);
+  copy.read(copy.to);
   size_t at;
-  if (is_dynamic(copy.to, copy.bytes, at)) std::memcpy(&state.view[at], copy.from, copy.bytes);
+  if (is_dynamic(copy.to, copy.bytes, at)) std::memcpy(&state.view[at], copy.to, copy.bytes);
   Phases& phases = phases_of(copy.barrier);
   phases.bytes -= static_cast<int64_t>(copy.bytes);
   phases.copied = phases.ended + 1;
@@ -172,12 +181,31 @@ void copy_bulk(void* to, const void* from, int bytes, void* barrier) {
   aligned(to, 16);
   aligned(from, 16);
   if (bytes <= 0 || bytes % 16 != 0) stop("a copy in bulk that is not a multiple of 16 bytes");
-  if (!phases_of(barrier).fenced) stop("a copy in bulk to a barrier that was started without a fence");
   const auto count = static_cast<size_t>(bytes);
-  size_t at;
-  std::memset(to, kPoison, count);
-  if (is_dynamic(to, count, at)) std::memset(&state.view[at], kPoison, count);
-  state.copies.push_back({static_cast<char*>(to), static_cast<const char*>(from), count, barrier});
+  start_copy({static_cast<char*>(to), count, barrier, [=](char* there) { std::memcpy(there, from, count); }});
+}
+
+void copy_box(void* to, const BoxSource& source, const BoxPlace& place, void* barrier) {
+  aligned(source.data, 16);
+  if (shared_address(to) % 1024 != 0) stop("a copy of a box to where swizzling does not begin");
+  if ((source.steps[1] | source.steps[2]) % 8 != 0) stop("a copy of boxes whose steps are not multiples of 16 bytes");
+  const auto read = [=](char* there) {
+    auto* const halves = reinterpret_cast<uint16_t*>(there);
+    const auto* const data = static_cast<const uint16_t*>(source.data);
+    for (int64_t line = 0; line < source.lines; ++line) {
+      for (int64_t i = 0; i < 64; ++i) {
+        const int64_t at[] = {place.at[0] + i, place.at[1] + line, place.at[2]};
+        bool inside = true;
+        int64_t from = 0;
+        for (int axis = 0; axis < 3; ++axis) {
+          inside = inside && at[axis] >= 0 && at[axis] < source.sizes[axis];
+          from += at[axis] * source.steps[axis];
+        }
+        halves[line * 64 + ((i / 8) ^ (line % 8)) * 8 + i % 8] = inside ? data[from] : uint16_t{0};
+      }
+    }
+  };
+  start_copy({static_cast<char*>(to), static_cast<size_t>(source.lines) * 128, barrier, read});
 }
 
 void fence_async() { state.fenced[thread_index()] = true; }

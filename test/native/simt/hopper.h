@@ -29,6 +29,8 @@ namespace heddle::simt {
 // - the meaning of leading and stride offsets with Major::kRows (N = 64: `leading` is not used)
 // - that one 16-step link of sums is as good as added one by one in float32: the order within, and how it is rounded,
 //   are the hardware's own
+// - that a box copied with 128-byte swizzling lies as products with it read it, and that what is outside counts as
+// bytes
 // - the limits of a barrier's bytes (2^20 - 1), which nothing here comes near
 
 void start_barrier(void* barrier, int arrivals);
@@ -37,6 +39,16 @@ void fence_barriers();
 void arrive(void* barrier, int bytes);
 void wait_phase(void* barrier, int parity, Site site);
 void copy_bulk(void* to, const void* from, int bytes, void* barrier);
+/// A tensor of halves, and which box of it: see Box in native/cuda/hopper.h.
+struct BoxSource {
+  const void* data;
+  int64_t sizes[3], steps[3];
+  int lines;
+};
+struct BoxPlace {
+  int64_t at[3];
+};
+void copy_box(void* to, const BoxSource& source, const BoxPlace& place, void* barrier);
 void fence_async();
 void meet_named(int id, int threads, bool waits, Site site);
 void change_registers(int count, Site site);

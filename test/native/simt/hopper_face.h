@@ -10,6 +10,10 @@ namespace heddle::cuda {
 
 inline uint32_t shared_address(const void* p) { return simt::shared_address(p); }
 
+struct TensorMap {
+  Box box;
+};
+
 struct alignas(8) Barrier {
   uint64_t bits;
 };
@@ -21,6 +25,10 @@ inline void arrive_expecting(Barrier& barrier, int bytes) { simt::arrive(&barrie
 inline void wait(Barrier& barrier, int parity, HEDDLE_SITE) { simt::wait_phase(&barrier, parity, {file, line}); }
 inline void copy_bulk(void* to, const void* from, int bytes, Barrier& barrier) {
   simt::copy_bulk(to, from, bytes, &barrier);
+}
+inline void copy_box(void* to, const TensorMap& tensor, int64_t x, int64_t y, int64_t z, Barrier& barrier) {
+  const Box& b = tensor.box;
+  simt::copy_box(to, {b.data, {b.x, b.y, b.z}, {1, b.y_step, b.z_step}, b.lines}, {x, y, z}, &barrier);
 }
 inline void fence_async() { simt::fence_async(); }
 
@@ -38,6 +46,10 @@ inline void leave_registers(HEDDLE_SITE) {
 
 inline void fence_products(HEDDLE_SITE) { simt::fence_products({file, line}); }
 inline void commit_products(HEDDLE_SITE) { simt::commit_products({file, line}); }
+template <int Pending>
+inline void wait_products(HEDDLE_SITE) {
+  simt::wait_products(Pending, {file, line});
+}
 template <int Pending, int Tiles>
 inline void wait_products(float (&)[Tiles][4], HEDDLE_SITE) {
   simt::wait_products(Pending, {file, line});

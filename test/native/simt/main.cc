@@ -26,6 +26,7 @@ const Test kTests[] = {
     {"cast", test_cast},
     {"gated", test_gated},
     {"linear", test_linear},
+    {"linear_hopper", test_linear_hopper},
     {"linear_attention", test_linear_attention},
     {"matmul", test_matmul},
     {"layer_norm", test_layer_norm},

@@ -12,6 +12,7 @@ void test_binary();
 void test_where();
 void test_activate();
 void test_linear();
+void test_linear_hopper();
 void test_linear_attention();
 void test_matmul();
 void test_cast();
