@@ -22,10 +22,6 @@ HEDDLE_DEVICE void attend_tiles(const Problem<T>& p, const Plan& plan, Exchange<
   const auto pass_turn = [&] {
     if constexpr (Tile::kGroups == 2) arrive_named(kTurnBarrier + 1 - group, Tile::kThreads);
   };
-  const auto give_back = [&](Barrier& barrier) {
-    sync_warp();
-    if (lane_index() == 0) arrive(barrier);
-  };
   if (group == 1) pass_turn();
 
   Turn<Tile::kSlots> turn;
@@ -81,7 +77,7 @@ HEDDLE_DEVICE void attend_tiles(const Problem<T>& p, const Plan& plan, Exchange<
       rows.start_scores(queries, keys + turn.slot * Tile::kSlot);
       pass_turn();
       wait_products<0>(rows.scores[0]);
-      give_back(exchange.keys_free[turn.slot]);
+      arrive_together(exchange.keys_free[turn.slot]);
       find_powers(step.block, rows, shrinks);
       rows.round_scores();
       clear_values(step.block, rows);
@@ -98,10 +94,10 @@ HEDDLE_DEVICE void attend_tiles(const Problem<T>& p, const Plan& plan, Exchange<
         rows.start_values(values + before.slot * Tile::kSlot);
         pass_turn();
         wait_products<Plain ? 1 : 0>(rows.scores[0]);
-        give_back(exchange.keys_free[turn.slot]);
+        arrive_together(exchange.keys_free[turn.slot]);
         const bool rises = find_powers(step.block, rows, shrinks);
         wait_products<0>(rows.values[0]);
-        give_back(exchange.values_free[before.slot]);
+        arrive_together(exchange.values_free[before.slot]);
         rows.shrink_values(rises, shrinks);
         rows.round_scores();
         clear_values(step.block, rows);
@@ -109,7 +105,7 @@ HEDDLE_DEVICE void attend_tiles(const Problem<T>& p, const Plan& plan, Exchange<
       fence_products();
       rows.start_values(values + turn.slot * Tile::kSlot);
       wait_products<0>(rows.values[0]);
-      give_back(exchange.values_free[turn.slot]);
+      arrive_together(exchange.values_free[turn.slot]);
       turn.go_on();
       rows.close();
       more = step.next < work.end;
@@ -122,7 +118,7 @@ HEDDLE_DEVICE void attend_tiles(const Problem<T>& p, const Plan& plan, Exchange<
       write_span(p, tile, rows);
     }
     sync_group();
-    give_back(exchange.tile_free[tile_turn.slot]);
+    arrive_together(exchange.tile_free[tile_turn.slot]);
     tile_turn.go_on();
   }
   if (group == 0) take_turn();

@@ -24,7 +24,7 @@ struct HopperTile {
   /// keys [Width][kKeys] as for values [Width / kLine][kKeys][kLine]. All in lines as products read them.
   static constexpr int kQueries = kRows * Width;
   static constexpr int kSlot = Width * kKeys;
-  static constexpr int kSlots = Width == 256 || Groups == 1 ? 2 : 4;
+  static constexpr int kSlots = Width == 256 || (Width == 128 && Groups == 1) ? 2 : 4;
   static constexpr size_t kSharedBytes = 2 * (kQueries + 2 * kSlots * kSlot) + kSwizzleBytes;
   /// Blocks that a multiprocessor holds: 64 KiB of keys and values under way in each are enough for all of the memory's
   /// speed, and while one block computes the other's copies go on.
@@ -102,17 +102,6 @@ struct Exchange {
   /// Keys that rows of a warp may attend to (see kept_keys), of lanes 0 … 3; of one block and of the next that is
   /// asked.
   uint32_t seen[2][Tile::kWarps][4];
-};
-
-/// A place in a ring of slots, and the parity of the phase that fills it.
-template <int Slots>
-struct Turn {
-  int slot = 0;
-  int parity = 0;
-  HEDDLE_DEVICE void go_on() {
-    slot = slot == Slots - 1 ? 0 : slot + 1;
-    parity ^= slot == 0 ? 1 : 0;
-  }
 };
 
 // Named barriers.

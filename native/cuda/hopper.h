@@ -1,6 +1,6 @@
 #pragma once
 
-#include "cuda/launch.h"
+#include "cuda/device.h"
 
 // What compute capability 9.0 (Hopper) adds to device.h, with the same two faces: barriers of shared memory that count
 // bytes as well as arrivals, copies in bulk, and products of matrices by four warps together, which are all
@@ -189,6 +189,24 @@ HEDDLE_DEVICE uint64_t describe_lines(const void* first, int leading, int stride
 }
 /// The same matrix `bytes` on.
 HEDDLE_DEVICE uint64_t advance(uint64_t description, int bytes) { return description + (bytes >> 4); }
+
+/// One arrival for the warp, when all its lanes are here.
+HEDDLE_DEVICE void arrive_together(Barrier& barrier) {
+  sync_warp();
+  if (lane_index() == 0) arrive(barrier);
+}
+
+/// A place in a ring of slots, and the parity of the phase that fills it. Who waits for the slot to be free waits for
+/// the other parity: the first time it does not wait.
+template <int Slots>
+struct Turn {
+  int slot = 0;
+  int parity = 0;
+  HEDDLE_DEVICE void go_on() {
+    slot = slot == Slots - 1 ? 0 : slot + 1;
+    parity ^= slot == 0 ? 1 : 0;
+  }
+};
 
 /// Dynamic shared memory from where swizzling begins anew: a launch asks for kSwizzleBytes more than it needs.
 HEDDLE_DEVICE char* swizzled_shared() {

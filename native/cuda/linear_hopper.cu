@@ -44,36 +44,25 @@ struct Ring {
 
 #if defined(HEDDLE_HOPPER)
 
-/// A place in the ring, and the parity of the phase that fills it.
-template <typename Tile>
-struct Stage {
-  int slot = 0;
-  int parity = 0;
-  HEDDLE_DEVICE void go_on() {
-    slot = slot == Tile::kStages - 1 ? 0 : slot + 1;
-    parity ^= slot == 0 ? 1 : 0;
-  }
-};
-
 /// By one thread.
 template <typename Tile, typename T>
 HEDDLE_DEVICE void copy_tiles(const Product<T>& p, const TensorMap& weight, const TensorMap& x, Ring<Tile>& ring,
                               T* stages, int64_t tiles) {
-  Stage<Tile> stage;
+  Turn<Tile::kStages> turn;
   HEDDLE_NO_UNROLL
   for (int64_t tile = block_x(); tile < tiles; tile += num_blocks_x()) {
     const Place first = place_of_tile<Tile>(tile, p.rows, p.n);
     HEDDLE_NO_UNROLL
     for (int64_t k = 0; k < p.k; k += kDepth) {
-      Barrier& full = ring.full[stage.slot];
-      T* const to = stages + stage.slot * Tile::kStage;
-      wait(ring.free[stage.slot], stage.parity ^ 1);
+      Barrier& full = ring.full[turn.slot];
+      T* const to = stages + turn.slot * Tile::kStage;
+      wait(ring.free[turn.slot], turn.parity ^ 1);
       arrive_expecting(full, Tile::kStage * static_cast<int>(sizeof(T)));
       for (int panel = 0; panel < Tile::kColumns / kPanel; ++panel) {
         copy_box(to + panel * kDepth * kPanel, weight, 0, k, first.column / kPanel + panel, full);
       }
       copy_box(to + Tile::kStagedX, x, k, first.row, 0, full);
-      stage.go_on();
+      turn.go_on();
     }
   }
 }
@@ -118,19 +107,15 @@ HEDDLE_DEVICE void multiply_tiles(const Product<T>& p, Ring<Tile>& ring, const T
                                   int64_t tiles) {
   constexpr int kLineBytes = kDepth * sizeof(T);
   const int group = warp_index() / (kWarpgroup / kWarp);
-  const auto give_back = [&](int slot) {
-    sync_warp();
-    if (lane_index() == 0) arrive(ring.free[slot]);
-  };
-  Stage<Tile> stage;
+  Turn<Tile::kStages> turn;
   HEDDLE_NO_UNROLL
   for (int64_t tile = block_x(); tile < tiles; tile += num_blocks_x()) {
     float sums[Tile::kRows / 8][4];
     int before = -1;  // the slot that is being multiplied
     HEDDLE_NO_UNROLL
     for (int64_t k = 0; k < p.k; k += kDepth) {
-      wait(ring.full[stage.slot], stage.parity);
-      const T* const staged = stages + stage.slot * Tile::kStage;
+      wait(ring.full[turn.slot], turn.parity);
+      const T* const staged = stages + turn.slot * Tile::kStage;
       const uint64_t weight = describe_lines(staged + group * kDepth * kPanel, 0, 8 * kLineBytes);
       const uint64_t x = describe_lines(staged + Tile::kStagedX, 0, 8 * kLineBytes);
       fence_products();
@@ -142,12 +127,12 @@ HEDDLE_DEVICE void multiply_tiles(const Product<T>& p, Ring<Tile>& ring, const T
       }
       commit_products();
       wait_products<1>();
-      if (before >= 0) give_back(before);
-      before = stage.slot;
-      stage.go_on();
+      if (before >= 0) arrive_together(ring.free[before]);
+      before = turn.slot;
+      turn.go_on();
     }
     wait_products<0>(sums);
-    give_back(before);
+    arrive_together(ring.free[before]);
     write_sums<Tile>(p, place_of_tile<Tile>(tile, p.rows, p.n), group, sums,
                      all_sums + group * Tile::kSumsRows * Tile::kSumsRow);
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cuda/hopper.h"
+#include "cuda/launch.h"
 
 namespace heddle::cuda {
 
