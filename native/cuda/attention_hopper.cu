@@ -6,6 +6,18 @@ namespace {
 
 #if defined(HEDDLE_HOPPER)
 
+/// The end of those key blocks that some row of a warpgroup sees.
+template <typename Tile>
+HEDDLE_DEVICE int blocks_of_group(const Work<Tile>& work, int group) {
+  constexpr int kWarps = kWarpgroup / kWarp;
+  int keys = 0;
+  for (int warp = group * kWarps; warp < (group + 1) * kWarps; ++warp) {
+    keys = keys > work.most[warp] ? keys : work.most[warp];
+  }
+  const int end = (keys + kKeys - 1) / kKeys;
+  return end < work.end ? end : work.end;
+}
+
 /// Results of one tile after another, by the warpgroups that multiply: FlashAttention-3 (Shah et al., 2024, section 3).
 /// While one group finds its probabilities the other multiplies, and while a group finds those of a block its values of
 /// the block before are multiplied.
@@ -66,9 +78,11 @@ HEDDLE_DEVICE void attend_tiles(const Problem<T>& p, const Plan& plan, Exchange<
                           asked);
     };
     const int first_span = work.blocks[0].index() / kSpan;
-    bool more = work.blocks[0].index() < work.end;
+    // Blocks that rows of this group see are the first ones: limits rise with the rows.
+    const int own_end = blocks_of_group(work, group);
+    int next = work.blocks[0].index();
     HEDDLE_NO_UNROLL
-    while (more) {  // a span
+    while (next < own_end) {  // a span
       rows.reset();
       float shrinks[1][2];
       Step step = next_step(rows);
@@ -82,7 +96,7 @@ HEDDLE_DEVICE void attend_tiles(const Problem<T>& p, const Plan& plan, Exchange<
       rows.round_scores();
       clear_values(step.block, rows);
       const int span = step.block.index() / kSpan;
-      const auto goes_on = [&] { return step.next < work.end && step.next / kSpan == span; };
+      const auto goes_on = [&] { return step.next < own_end && step.next / kSpan == span; };
       HEDDLE_NO_UNROLL
       while (goes_on()) {
         const Turn<Tile::kSlots> before = turn;
@@ -108,8 +122,22 @@ HEDDLE_DEVICE void attend_tiles(const Problem<T>& p, const Plan& plan, Exchange<
       arrive_together(exchange.values_free[turn.slot]);
       turn.go_on();
       rows.close();
-      more = step.next < work.end;
-      if (!p.split) merge_span<Plain>(p, tile, rows, totals, span == first_span, !more);
+      next = step.next;
+      if (!p.split) merge_span<Plain>(p, tile, rows, totals, span == first_span, next >= own_end);
+    }
+    HEDDLE_NO_UNROLL
+    while (next < work.end) {  // not this group's
+      wait(exchange.keys_full[turn.slot], turn.parity);
+      const Step step = exchange.steps[turn.slot];
+      take_turn();
+      pass_turn();
+      arrive_together(exchange.keys_free[turn.slot]);
+      rows.partial = true;
+      rows.kept[0] = 0;
+      clear_values(step.block, rows);
+      arrive_together(exchange.values_free[turn.slot]);
+      turn.go_on();
+      next = step.next;
     }
     sync_group();  // nobody multiplies its queries any more
     if (!p.split) {

@@ -164,7 +164,9 @@ void arrive(void* barrier, int bytes) {
   if (phases.arrivals.threads == phases.count) stop("more arrivals at a barrier than it was started with");
   phases.bytes += bytes;
   count_arrival(phases.arrivals, thread_index());
+  const int64_t before = phases.ended;
   end_phase_if_due(phases);
+  if (phases.ended > before) pause();  // whoever waited may go on before this thread does
 }
 
 void wait_phase(void* barrier, int parity, Site site) {

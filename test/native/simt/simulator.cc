@@ -253,6 +253,16 @@ bool any_of_block(bool value, Site site) {
 
 void stop(const char* what) { stop(what, current ? current->index / kWarp : 0); }
 
+void pause() {
+  static const int64_t passed = 0;
+  current->counter = &passed;
+  current->least = 0;
+  ++block.counting;
+  meet(Wait::kCount, "pause", {"", 0});
+  --block.counting;
+  current->wait = Wait::kNothing;
+}
+
 void wait_until(const char* operation, Site site, const int64_t* counter, int64_t least) {
   if (*counter >= least) return;
   current->counter = counter;
