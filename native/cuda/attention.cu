@@ -153,7 +153,8 @@ Status run(const Attention& op, CudaContext& context) {
     if constexpr (std::is_same_v<T, float>) {
       return attend_float(problem_of<T>(op), context);
     } else {
-      return attend_half(problem_of<T>(op), context);
+      const Problem<T> problem = problem_of<T>(op);
+      return is_hopper(context) ? attend_hopper(problem, context) : attend_half(problem, context);
     }
   });
 }

@@ -15,12 +15,18 @@ struct HalfTile {
   static constexpr int kThreads = Warps * kWarp;
   static constexpr int kWarpRows = 16 * MTiles;
   static constexpr int kRows = Warps * kWarpRows;
-  /// Shared memory, in halves: the queries [kRows][Width], then slots for keys [Width][kKeys] or values [kKeys][Width].
+  /// Shared memory, in halves: the queries [kRows][Width], then slots for keys [Width][kKeys] or values
+  /// [Width / kLine][kKeys][kLine].
   static constexpr int kQueries = kRows * Width;
   static constexpr int kSlot = Width * kKeys;
   static constexpr int kSlots = 3;
   static constexpr size_t kSharedBytes = 2 * (kQueries + kSlots * kSlot);
+  /// Of a chunk of queries.
+  HEDDLE_DEVICE static int query_place(int row, int chunk) { return swizzled<Width / kChunk>(row, chunk); }
   /// Times four floats: what a thread has of the weighted values and of their rows' states.
+  static constexpr bool kMasked = true;  // there may be a mask
+  static constexpr bool kParks = true;
+  static constexpr bool kCalls = true;  // functions that are rarely needed; else they are inlined
   static constexpr int kParked = MTiles * (Width / 8 + 1);
 };
 
@@ -32,7 +38,7 @@ HEDDLE_DEVICE void stage_queries(const Problem<T>& p, const RowTile& tile, T* to
   const T* const q = row < tile.rows ? query_at(p, tile, row) : nullptr;
   HEDDLE_NO_UNROLL
   for (int chunk = thread % kSharers; chunk < kChunks; chunk += kSharers) {
-    T* const place = to + swizzled<kChunks>(row, chunk);
+    T* const place = to + Tile::query_place(row, chunk);
     if (p.q_aligned) {
       const bool wanted = q && chunk * kChunk < width;
       copy_async<16>(place, wanted ? q + chunk * kChunk : p.q, wanted);
@@ -69,18 +75,18 @@ struct Work {
   int most[Tile::kThreads / kWarp];
 };
 
-/// By one lane of each warp.
+/// Of a warp.
 template <typename Tile, typename T>
-HEDDLE_DEVICE void find_limits(const Problem<T>& p, Work<Tile>& work) {
+HEDDLE_DEVICE void find_limits(const Problem<T>& p, Work<Tile>& work, int warp) {
   const RowTile& tile = work.tile;
-  const int warp = fresh(warp_index()), first = warp * Tile::kWarpRows, last = first + Tile::kWarpRows - 1;
+  const int first = warp * Tile::kWarpRows, last = first + Tile::kWarpRows - 1;
   const bool some = first < tile.rows;  // limits rise with the queries
   work.least[warp] = some ? static_cast<int>(limit_of(p, tile, first)) : 0;
   work.most[warp] = some ? static_cast<int>(limit_of(p, tile, last < tile.rows ? last : tile.rows - 1)) : 0;
 }
 
 template <typename T>
-HEDDLE_DEVICE_CALL Block find_masked_block(const Problem<T>& p, const RowTile& tile, int index, int end) {
+HEDDLE_DEVICE Block find_masked_block_inline(const Problem<T>& p, const RowTile& tile, int index, int end) {
   const MaskRows rows = mask_rows(p, tile);
   const int64_t from = position_of(p, tile, 0), to = position_of(p, tile, tile.rows - 1) + 1;
   for (; index < end; ++index) {
@@ -89,38 +95,47 @@ HEDDLE_DEVICE_CALL Block find_masked_block(const Problem<T>& p, const RowTile& t
   }
   return {end, false};
 }
-/// The first such block from `index` on; `end` if there is none. A warp answers together.
 template <typename T>
+HEDDLE_DEVICE_CALL Block find_masked_block(const Problem<T>& p, const RowTile& tile, int index, int end) {
+  return find_masked_block_inline(p, tile, index, end);
+}
+/// The first such block from `index` on; `end` if there is none. A warp answers together.
+template <typename Tile, typename T>
 HEDDLE_DEVICE Block find_block(const Problem<T>& p, const RowTile& tile, int index, int end) {
-  return p.mask.code ? find_masked_block(p, tile, index, end) : Block(index, false);
+  if (!Tile::kMasked || !p.mask.code) return {index, false};
+  if constexpr (Tile::kCalls) return find_masked_block(p, tile, index, end);
+  return find_masked_block_inline(p, tile, index, end);
 }
 
-/// Starts copying `num_rows` rows of `width` elements into a slot that has rows of `Chunks`; the rest is zeros.
-template <typename Tile, int Chunks, typename T>
-HEDDLE_DEVICE void start_rows(T* slot, const T* from, int num_rows, int width) {
-  constexpr int kRowsAtOnce = Tile::kThreads / Chunks, kTurns = Tile::kSlot / kChunk / Tile::kThreads;
-  static_assert(Tile::kThreads % Chunks == 0);
-  const int thread = fresh(thread_index()), row = thread / Chunks, chunk = thread % Chunks;
-  const int left = chunk * kChunk < width ? num_rows - row : 0;  // rows that are there, from this one on
-  const T* at = from + row * width + chunk * kChunk;
-  HEDDLE_UNROLL
-  for (int turn = 0; turn < kTurns; ++turn) {
-    const bool wanted = turn * kRowsAtOnce < left;
-    copy_async<16>(slot + swizzled<Chunks>(row + turn * kRowsAtOnce, chunk), wanted ? at : from, wanted);
-    at += kRowsAtOnce * width;
-  }
-}
-
-/// Starts copying the keys of a block, or its values.
+/// Starts copying the keys of a block, or its values; zeros beyond their width. Shared memory has them as pages do
+/// (see key_place), with whole panels.
 template <typename Tile, typename T>
 HEDDLE_DEVICE void start_keys(const Problem<T>& p, const T* page, T* slot) {
-  const int width = static_cast<int>(p.pages.key_width);
-  start_rows<Tile, kKeys / kChunk>(slot, page ? page : p.q, page ? width : 0, kKeys);
+  const int elements = page ? static_cast<int>(p.pages.key_width) * kKeys : 0;
+  const int first = fresh(thread_index()) * kChunk;
+  HEDDLE_UNROLL
+  for (int turn = 0; turn < Tile::kSlot / kChunk / Tile::kThreads; ++turn) {
+    const int at = first + turn * Tile::kThreads * kChunk;
+    copy_async<16>(slot + at, at < elements ? page + at : p.q, at < elements);
+  }
 }
 template <typename Tile, typename T>
 HEDDLE_DEVICE void start_values(const Problem<T>& p, const T* page, T* slot) {
-  const int width = static_cast<int>(p.pages.padded_value_width);
-  start_rows<Tile, Tile::kWidth / kChunk>(slot, page ? page + p.pages.value_offset : p.q, page ? kKeys : 0, width);
+  constexpr int kPanel = kKeys * kLine;
+  const int width = page ? static_cast<int>(p.pages.padded_value_width) : 0, first = fresh(thread_index()) * kChunk;
+  const T* const from = page ? page + p.pages.value_offset : p.q;
+  HEDDLE_UNROLL
+  for (int turn = 0; turn < Tile::kSlot / kChunk / Tile::kThreads; ++turn) {
+    const int at = first + turn * Tile::kThreads * kChunk, panel = at / kPanel, left = width - panel * kLine;
+    int source = at;
+    bool wanted = left >= kLine;
+    if (!wanted && left > 0) {
+      const int key = at % kPanel / kLine, chunk = at / kChunk % 8 ^ (key & 7);
+      wanted = chunk * kChunk < left;
+      source = panel * kPanel + key * left + (chunk ^ (key & swizzle_mask(left, chunk))) * kChunk;
+    }
+    copy_async<16>(slot + at, wanted ? from + source : p.q, wanted);
+  }
 }
 
 }  // namespace heddle::cuda

@@ -22,13 +22,13 @@ HEDDLE_DEVICE int chunk_at(int lane_chunk, int chunk) {
 }
 
 /// The lane's keys of a block that row r of the tile may attend to: bit 2 j + i for key 8 j + lane_column() + i.
-template <typename T>
-HEDDLE_DEVICE_CALL uint32_t kept_keys(const Problem<T>& p, const RowTile& tile, int r, Block block) {
+template <bool Masked = true, typename T>
+HEDDLE_DEVICE uint32_t kept_keys_inline(const Problem<T>& p, const RowTile& tile, int r, Block block) {
   if (r >= tile.rows) return 0;
   const int start = block.index() * kKeys + lane_column(), left = static_cast<int>(limit_of(p, tile, r)) - start;
   const int count = left < 0 ? 0 : left < kKeys ? left : kKeys;
   uint32_t kept = (1u << (count / 8 * 2 + (count % 8 < 2 ? count % 8 : 2))) - 1;
-  if (!block.masked()) return kept;
+  if (!Masked || !block.masked()) return kept;
   const MaskRows rows = mask_rows(p, tile, r);
   const int64_t position = position_of(p, tile, r);
   HEDDLE_NO_UNROLL
@@ -37,6 +37,11 @@ HEDDLE_DEVICE_CALL uint32_t kept_keys(const Problem<T>& p, const RowTile& tile, 
     if (!keeps_inline(p.mask, rows, position, start + bit / 2 * 8 + bit % 2)) kept &= ~(1u << bit);
   }
   return kept;
+}
+
+template <typename T>
+HEDDLE_DEVICE_CALL uint32_t kept_keys(const Problem<T>& p, const RowTile& tile, int r, Block block) {
+  return kept_keys_inline(p, tile, r, block);
 }
 
 /// The rows of one warp.
@@ -114,7 +119,15 @@ struct HalfRows {
     HEDDLE_UNROLL
     for (int i = 0; i < kMTiles; ++i) {
       const int r = first() + i * 16 + lane_row();
-      kept[i] = kept_keys(p, work.tile, r, block) | kept_keys(p, work.tile, r + 8, block) << 16;
+      if constexpr (Tile::kCalls) {
+        kept[i] = kept_keys(p, work.tile, r, block) | kept_keys(p, work.tile, r + 8, block) << 16;
+      } else {
+        kept[i] = 0;
+        HEDDLE_NO_UNROLL
+        for (int half = 0; half < 2; ++half) {
+          kept[i] |= kept_keys_inline<Tile::kMasked>(p, work.tile, r + half * 8, block) << half * 16;
+        }
+      }
     }
   }
 
@@ -134,7 +147,11 @@ struct HalfRows {
         if ((left >> bit & 1) == 0) continue;
         const int r = first() + i * 16 + lane_row() + e / 2 * 8;
         const int64_t key = int64_t{block.index()} * kKeys + j * 8 + lane_column() + e % 2;
-        places[at] = score_of(p, work.tile, r, key, places[at], ScoreStage::kMasked);
+        if constexpr (Tile::kCalls) {
+          places[at] = score_of(p, work.tile, r, key, places[at], ScoreStage::kMasked);
+        } else {
+          places[at] = score_inline(p, work.tile, r, key, places[at], ScoreStage::kMasked);
+        }
         if (places[at] == -kInfinity) left &= ~(1u << bit);
       }
       kept[i] = left;
@@ -156,10 +173,10 @@ struct HalfRows {
     }
   }
 
-  /// scores → probabilities relative to the row's new maximum; what the rows hold is rescaled to it. `factor` is above
-  /// 0, and turns scores into powers of 2.
-  HEDDLE_DEVICE void absorb_scores(float factor) {
-    float shrinks[kMTiles][2];
+  /// scores → powers of 2 relative to the row's new maximum, which join its sum; what the row's values must be
+  /// multiplied by goes to `shrinks`. `factor` is above 0, and turns scores into powers of 2. Whether a lane's maximum
+  /// rose.
+  HEDDLE_DEVICE bool exponentiate(float factor, float (&shrinks)[kMTiles][2]) {
     bool rises = false;
     HEDDLE_UNROLL
     for (int i = 0; i < kMTiles; ++i) {
@@ -181,14 +198,33 @@ struct HalfRows {
         float sum = 0.0f;
         HEDDLE_UNROLL
         for (int j = 0; j < kKeyTiles; ++j) {
-          const float a = exp2_fast(fmaf(scores[i][j][half * 2], factor, -shift));
-          const float b = exp2_fast(fmaf(scores[i][j][half * 2 + 1], factor, -shift));
-          sum += a + b;
-          probabilities[i][j / 2][j % 2 * 2 + half] = narrow_two<T>(a, b);
+          float* const two = &scores[i][j][half * 2];
+          two[0] = exp2_fast(fmaf(two[0], factor, -shift));
+          two[1] = exp2_fast(fmaf(two[1], factor, -shift));
+          sum += two[0] + two[1];
         }
         row.sum = fmaf(row.sum, shrinks[i][half], sum);
       }
     }
+    return rises;
+  }
+
+  /// Powers → probabilities.
+  HEDDLE_DEVICE void round_scores() {
+    HEDDLE_UNROLL
+    for (int i = 0; i < kMTiles; ++i) {
+      HEDDLE_UNROLL
+      for (int j = 0; j < kKeyTiles; ++j) {
+        HEDDLE_UNROLL
+        for (int half = 0; half < 2; ++half) {
+          const float* const two = &scores[i][j][half * 2];
+          probabilities[i][j / 2][j % 2 * 2 + half] = narrow_two<T>(two[0], two[1]);
+        }
+      }
+    }
+  }
+
+  HEDDLE_DEVICE void shrink_values(bool rises, const float (&shrinks)[kMTiles][2]) {
     if (ballot(rises) == 0) return;  // times 1: the usual case, once some blocks were seen
     HEDDLE_UNROLL
     for (int i = 0; i < kMTiles; ++i) {
@@ -200,15 +236,28 @@ struct HalfRows {
     }
   }
 
+  HEDDLE_DEVICE void absorb_scores(float factor) {
+    float shrinks[kMTiles][2];
+    const bool rises = exponentiate(factor, shrinks);
+    round_scores();
+    shrink_values(rises, shrinks);
+  }
+
+  /// The lane's keys, as in kept_keys, that some row of the warp may attend to.
+  HEDDLE_DEVICE uint32_t seen_keys() const {
+    if (!partial) return kAllKeys;
+    uint32_t seen = 0;
+    HEDDLE_UNROLL
+    for (int i = 0; i < kMTiles; ++i) seen |= (kept[i] | kept[i] >> 16) & kAllKeys;
+    HEDDLE_UNROLL
+    for (int mask = 4; mask < kWarp; mask *= 2) seen |= shuffle_xor(seen, mask);
+    return seen;
+  }
+
   /// values += probabilities · v. Keys that no row may attend to count as zero: what is there may be NaN.
   HEDDLE_DEVICE void multiply_values(const T* v) {
     if (!partial) return multiply_seen_values<true>(v, kAllKeys);
-    uint32_t seen = 0;
-    HEDDLE_UNROLL
-    for (int i = 0; i < kMTiles; ++i) seen |= kept[i] | kept[i] >> 16;
-    HEDDLE_UNROLL
-    for (int mask = 4; mask < kWarp; mask *= 2) seen |= shuffle_xor(seen, mask);
-    multiply_seen_values<false>(v, seen);
+    multiply_seen_values<false>(v, seen_keys());
   }
 
   /// The sums, of all keys now.
@@ -226,7 +275,7 @@ struct HalfRows {
  private:
   template <bool AllSeen>
   HEDDLE_DEVICE void multiply_seen_values(const T* v, uint32_t seen) {
-    const int of_values = lane_chunk<kWidth / kChunk>();
+    const int of_values = lane_chunk<kLine / kChunk>();
     HEDDLE_UNROLL
     for (int step = 0; step < kKeys / 16; ++step) {
       const uint32_t bits = seen >> 4 * step;
@@ -235,7 +284,7 @@ struct HalfRows {
       HEDDLE_UNROLL
       for (int j = 0; j < kWidth / 8; j += 2) {
         uint32_t two[4];
-        ldmatrix_transposed(two, v + step * 16 * kWidth + chunk_at(of_values, j));
+        ldmatrix_transposed(two, v + j / 8 * kKeys * kLine + step * 16 * kLine + chunk_at(of_values, j % 8));
         if constexpr (!AllSeen) {
           two[0] &= low;
           two[1] &= high;

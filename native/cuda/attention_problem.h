@@ -136,8 +136,8 @@ HEDDLE_DEVICE int64_t position_of(const Problem<T>& p, const RowTile& tile, int6
 
 /// q · k of a row and a key → its score, before the mask; -∞ where the bias masks it, whatever the product is.
 template <typename T>
-HEDDLE_DEVICE_CALL float score_of(const Problem<T>& p, const RowTile& tile, int64_t row, int64_t key, float product,
-                                  ScoreStage stage) {
+HEDDLE_DEVICE float score_inline(const Problem<T>& p, const RowTile& tile, int64_t row, int64_t key, float product,
+                                 ScoreStage stage) {
   const int64_t token = query_of(p, tile, row);
   const BiasRow at{tile.b, head_of(p, tile, row),    tile.kv_head, token - tile.sequence.first,
                    token,  position_of(p, tile, row)};
@@ -148,6 +148,12 @@ HEDDLE_DEVICE_CALL float score_of(const Problem<T>& p, const RowTile& tile, int6
   if (stage == ScoreStage::kCapped || !p.bias.code) return score;
   const float added = bias_at(p.bias, false, at, key);
   return added == -kInfinity ? added : score + added;
+}
+
+template <typename T>
+HEDDLE_DEVICE_CALL float score_of(const Problem<T>& p, const RowTile& tile, int64_t row, int64_t key, float product,
+                                  ScoreStage stage) {
+  return score_inline(p, tile, row, key, product, stage);
 }
 
 /// Whether scores need more than a scale.

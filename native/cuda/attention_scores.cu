@@ -30,9 +30,9 @@ HEDDLE_DEVICE float masked_score(const Problem<T>& p, const RowTile& tile, Score
   const T* const page = page_of<T>(p.pages, tile.b, key / kKeys, tile.kv_head);
   if (!page) return -kInfinity;
   const T* const q = query_at(p, tile, 0);
-  const T* const k = page + key % kKeys;
   float product = 0.0f;
-  for (int64_t d = 0; d < p.pages.key_width; ++d) product = fmaf(widen(q[d]), widen(k[d * kKeys]), product);
+  for (int64_t d = 0; d < p.pages.key_width; ++d)
+    product = fmaf(widen(q[d]), widen(page[key_place<T>(key % kKeys, d)]), product);
   return score_of(p, tile, 0, key, product, stage);
 }
 

@@ -31,6 +31,7 @@ void CudaBackend::start() {
     DeviceInfo info{};
     check(library_.describe_device(device().index, &info), "device");
     multiprocessors_ = info.multiprocessors;
+    compute_capability_ = 10 * info.major + info.minor;
     check(library_.create_stream(&stream_), "device");
     void* memory = take(kOutcomeBytes);
     if (!memory) throw Error(ErrorKind::kRuntime, "OUT_OF_MEMORY", "no memory is left on it");

@@ -27,7 +27,8 @@ class CudaBackend final : private MemorySource, public Backend {
   template <typename Op>
   void launch(const Op& op, int (*run)(const Op* op, CudaContext* context)) {
     check_usable();
-    CudaContext context{stream_, failures_ + launched_, &CudaBackend::allocate_scratch, this, multiprocessors_};
+    CudaContext context{stream_, failures_ + launched_, &CudaBackend::allocate_scratch,
+                        this,    multiprocessors_,      compute_capability_};
     const int status = run(&op, &context);
     free_scratch();
     check(status, Op::kName);
@@ -67,6 +68,7 @@ class CudaBackend final : private MemorySource, public Backend {
   unsigned long long* failures_ = nullptr;  // on the device, one an op: kNoFailure until it finds its data wrong
   unsigned long long* outcomes_ = nullptr;  // the same, pinned
   int multiprocessors_ = 1;
+  int compute_capability_ = 0;
   size_t launched_ = 0;
   std::vector<void*> scratch_;
   Staging in_;

@@ -35,6 +35,10 @@ struct CudaContext {
   void* (*allocate)(void* owner, size_t bytes);
   void* owner;
   int multiprocessors;
+  int compute_capability;  // 10 · major + minor
 };
+
+/// Whether kernels of hopper.h can run: machine code of sm_90a is for 9.0 alone.
+inline bool is_hopper(const CudaContext& context) { return context.compute_capability == 90; }
 
 }  // namespace heddle::cuda

@@ -11,6 +11,7 @@
 // names: nvcc's below, and the simulator's, which runs a block's threads as fibers on the host.
 //
 //   HEDDLE_KERNEL(threads)      before a kernel's name: at most that many threads a block
+//   HEDDLE_KERNEL_BESIDE(threads, blocks)  the same, with registers for that many blocks a multiprocessor
 //   HEDDLE_PARAMETER            before a parameter of a kernel that is a large struct: it is read where it lies
 //   HEDDLE_DEVICE               before a function of the device, inlined
 //   HEDDLE_DEVICE_CALL          before one that is called: long, used in several places, and not in an inner loop
@@ -32,6 +33,7 @@
 
 // One block a multiprocessor will do: without the 1, ptxas spills registers to make two fit.
 #define HEDDLE_KERNEL(threads) __global__ __launch_bounds__(threads, 1) void
+#define HEDDLE_KERNEL_BESIDE(threads, blocks) __global__ __launch_bounds__(threads, blocks) void
 #define HEDDLE_DEVICE __device__ __forceinline__
 #define HEDDLE_DEVICE_CALL static __device__ __noinline__
 #define HEDDLE_PARAMETER const __grid_constant__

@@ -43,11 +43,12 @@ append(Pages p, Tokens<T> k, Tokens<T> v, unsigned long long* failure) {
   if (!keys) return;
   const int64_t slot = at % kPageKeys;
   const T* const from_k = token(k, n, head);
-  for (int64_t d = thread_index(); d < p.key_width; d += kThreads) keys[d * kPageKeys + slot] = from_k[d * k.step];
+  for (int64_t d = thread_index(); d < p.key_width; d += kThreads) {
+    keys[key_place<T>(slot, d)] = from_k[d * k.step];
+  }
   const T* const from_v = token(v, n, head);
-  T* const to = keys + p.value_offset + slot * p.padded_value_width;
   for (int64_t d = thread_index(); d < p.padded_value_width; d += kThreads) {
-    to[d] = d < p.value_width ? from_v[d * v.step] : T{};
+    keys[value_place<T>(p.value_offset, p.padded_value_width, slot, d)] = d < p.value_width ? from_v[d * v.step] : T{};
   }
 }
 

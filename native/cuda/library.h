@@ -18,7 +18,7 @@ struct DeviceInfo {
 };
 
 struct Library {
-  static constexpr int kVersion = 5;
+  static constexpr int kVersion = 6;
   static constexpr const char* kEntry = "heddle_cuda_library";
   /// Null for another version.
   using Entry = const Library* (*)(int version);

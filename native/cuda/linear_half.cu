@@ -1,8 +1,7 @@
 #include <algorithm>
 
-#include "cuda/activation.h"
 #include "cuda/linear_half.h"
-#include "cuda/linear_tile.h"
+#include "cuda/linear_product.h"
 #include "cuda/swizzle.h"
 
 namespace heddle::cuda {
@@ -41,19 +40,6 @@ using LargeTile = Tile<4, 8, 2, 2, 32, 4>;
 /// What cannot be read 16 bytes at a time goes through registers.
 using UnalignedTile = Tile<2, 4, 2, 2, 64, 3, false>;
 
-template <typename T>
-struct Product {
-  int64_t rows, n, k;
-  bool float32_out;
-  bool aligned_out;  // rows of out and residual may be accessed four elements at a time
-  Activation activation;
-  const T* x;
-  const T* weight;
-  const T* bias;
-  const void* residual;
-  void* out;
-};
-
 /// Starts copying x[first row …, k …] and weight[k …, first column …] into a stage; zeros beyond their ends.
 template <typename Tile, typename T>
 HEDDLE_DEVICE void stage_slice(const Product<T>& p, T* stage, const Place& first, int64_t k) {
@@ -85,26 +71,13 @@ HEDDLE_DEVICE void stage_slice(const Product<T>& p, T* stage, const Place& first
   }
 }
 
-/// Four sums of a row → activation(sums + bias) + residual.
-template <typename Out, typename T>
-HEDDLE_DEVICE void finish_four(const Product<T>& p, float4 sums, int64_t row, int64_t column) {
-  const auto add = [](float a, float b) { return a + b; };
-  const int64_t at = row * p.n + column, count = p.n - column;
-  if (p.bias) sums = map_four(sums, read_four(p.bias + column, count, false), add);
-  sums = map_four(sums, [&](float x) { return activate(x, p.activation); });
-  if (p.residual) {
-    sums = map_four(sums, read_four(static_cast<const Out*>(p.residual) + at, count, p.aligned_out), add);
-  }
-  write_four(static_cast<Out*>(p.out) + at, sums, count, p.aligned_out);
-}
-
 /// out [rows, n]: a block a tile.
 template <typename T, typename Tile>
 HEDDLE_KERNEL(Tile::kThreads)
 multiply_halves(HEDDLE_PARAMETER Product<T> p) {
   constexpr int kMTiles = Tile::kMTiles, kNTiles = Tile::kNTiles, kStages = Tile::kStages;
   T* const stages = reinterpret_cast<T*>(dynamic_shared());
-  const Place first = place_of_block<Tile>(p.rows, p.n);
+  const Place first = place_of_tile<Tile>(block_x(), p.rows, p.n);
   const int row = warp_index() / Tile::kWarpsN * 16 * kMTiles, column = warp_index() % Tile::kWarpsN * 8 * kNTiles;
   float sums[kMTiles][kNTiles][4] = {};
 
@@ -215,6 +188,7 @@ Status linear_half(const Linear& op, CudaContext& context) {
         using Tile = decltype(tile);
         return ceil_div(rows, Tile::kRows) * ceil_div(n, Tile::kColumns);
       };
+      if (is_hopper(context) && k > 0) return linear_hopper(p, context);
       if (k % kChunk != 0 || !is_aligned(x)) return run_tile<T, UnalignedTile>(p, context);
       if (rows <= SmallTile::kRows) {
         return tiles(SmallTile{}) >= 2 * context.multiprocessors ? run_tile<T, SmallTile>(p, context)

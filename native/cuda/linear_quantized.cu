@@ -243,7 +243,7 @@ multiply_bytes(HEDDLE_PARAMETER Product p) {
   using S = Stage<Tile, Weight>;
   constexpr int kMTiles = Tile::kMTiles, kBlocks = Tile::kBlocks, kStages = Tile::kStages;
   auto* const stages = reinterpret_cast<uint8_t*>(dynamic_shared());
-  const Place first = place_of_block<Tile>(p.rows, p.finish.n);
+  const Place first = place_of_tile<Tile>(block_x(), p.rows, p.finish.n);
   const int row = warp_index() / Tile::kWarpsN * 16 * kMTiles;
   const int column = warp_index() % Tile::kWarpsN * kColumns * kBlocks;
   const int steps = p.filled / kStepInputs;

@@ -11,10 +11,10 @@ struct Place {
   int64_t row, column;
 };
 template <typename Tile>
-HEDDLE_DEVICE Place place_of_block(int64_t rows, int64_t n) {
+HEDDLE_DEVICE Place place_of_tile(int64_t index, int64_t rows, int64_t n) {
   constexpr int64_t kTogether = 8;
   const int64_t tiles_m = (rows + Tile::kRows - 1) / Tile::kRows, tiles_n = (n + Tile::kColumns - 1) / Tile::kColumns;
-  const int64_t first = block_x() / (kTogether * tiles_n) * kTogether, at = block_x() % (kTogether * tiles_n);
+  const int64_t first = index / (kTogether * tiles_n) * kTogether, at = index % (kTogether * tiles_n);
   const int64_t together = tiles_m - first < kTogether ? tiles_m - first : kTogether;
   return {(first + at % together) * Tile::kRows, at / together * Tile::kColumns};
 }

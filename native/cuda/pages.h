@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cuda/failure.h"
+#include "cuda/swizzle.h"
 #include "ops/kv_cache.h"
 
 namespace heddle::cuda {
@@ -75,6 +76,36 @@ HEDDLE_DEVICE T* page_of(const Pages& p, int64_t b, int64_t index, int64_t kv_he
   const int64_t page = p.table[b * p.pages_per_sequence + index];
   if (page < 0 || page >= p.num_pages) return nullptr;
   return static_cast<T*>(p.data) + (page * p.kv_heads + kv_head) * p.page_elements;
+}
+
+// Pages of halves lie as shared memory is to have them, so that they can be copied whole: lines of 64, swizzled. A line
+// of keys is one coordinate of all of them. Values are in panels of 64 columns, where a line is one key; the last panel
+// is as wide as is left. Swizzling exchanges chunks of a line with each other, in a narrow one those of its 32 and then
+// of its 16 columns, as far as it has them.
+
+constexpr int kLine = 64;
+
+/// What the number of a chunk is changed by, which bits of the key's number.
+HEDDLE_DEVICE int swizzle_mask(int64_t panel_width, int64_t chunk) {
+  if (panel_width >= kLine) return 7;
+  return chunk < (panel_width & 32) / kChunk ? 3 : 1;
+}
+
+/// Where coordinate d of a page's key is, in elements.
+template <typename T>
+HEDDLE_DEVICE int64_t key_place(int64_t key, int64_t d) {
+  if constexpr (sizeof(T) == 4) return d * kPageKeys + key;
+  return d * kPageKeys + swizzled<8>(static_cast<int>(d % 8), static_cast<int>(key / kChunk)) % kLine + key % kChunk;
+}
+
+/// The same of a value.
+template <typename T>
+HEDDLE_DEVICE int64_t value_place(int64_t value_offset, int64_t padded_value_width, int64_t key, int64_t d) {
+  if constexpr (sizeof(T) == 4) return value_offset + key * padded_value_width + d;
+  const int64_t left = padded_value_width - d / kLine * kLine, width = left < kLine ? left : kLine;
+  const int64_t chunk = d % kLine / kChunk;
+  return value_offset + d / kLine * kLine * kPageKeys + key * width +
+         (chunk ^ (key & swizzle_mask(width, chunk))) * kChunk + d % kChunk;
 }
 
 /// What heddle::check_values asks of the values, by one block. Lengths are at least `least`.

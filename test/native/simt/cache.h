@@ -2,6 +2,7 @@
 
 #include <numeric>
 
+#include "cuda/pages.h"
 #include "simt/harness.h"
 
 namespace heddle::test {
@@ -38,11 +39,11 @@ class Cache {
     for (int64_t h = 0; h < kv_heads_; ++h) {
       T* const keys = pages_->data<T>() + (page * kv_heads_ + h) * shape_.elements(DType::kFloat32);
       for (int64_t d = 0; d < shape_.key_width; ++d) {
-        keys[d * kPageKeys + slot] = from_float<T>(k[h * shape_.key_width + d]);
+        keys[cuda::key_place<T>(slot, d)] = from_float<T>(k[h * shape_.key_width + d]);
       }
-      T* const values = keys + shape_.value_offset() + slot * shape_.padded_value_width();
       for (int64_t d = 0; d < shape_.padded_value_width(); ++d) {
-        values[d] = from_float<T>(d < shape_.value_width ? v[h * shape_.value_width + d] : 0.0f);
+        keys[cuda::value_place<T>(shape_.value_offset(), shape_.padded_value_width(), slot, d)] =
+            from_float<T>(d < shape_.value_width ? v[h * shape_.value_width + d] : 0.0f);
       }
     }
   }

@@ -8,6 +8,7 @@
 // The simulator's face of native/cuda/device.h.
 
 #define HEDDLE_KERNEL(threads) void
+#define HEDDLE_KERNEL_BESIDE(threads, blocks) void
 #define HEDDLE_DEVICE inline
 #define HEDDLE_DEVICE_CALL inline
 #define HEDDLE_PARAMETER const

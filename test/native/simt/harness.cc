@@ -1,5 +1,8 @@
 #include "simt/harness.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -14,6 +17,7 @@
 namespace heddle::test {
 
 int num_multiprocessors = 1;
+int compute_capability = 80;
 bool stop_at_failure = false;
 
 namespace {
@@ -53,6 +57,26 @@ void end_op() {
 std::vector<char> bytes_of(const Tensor* tensor) {
   const auto* data = static_cast<const char*>(tensor->storage->data);
   return {data, data + tensor->storage->bytes};
+}
+
+/// What a kernel that is wrong says before it ends its process.
+std::string last_words(const simt::Extent& extent, const std::function<void()>& kernel) {
+  int ends[2];
+  if (pipe(ends) != 0) return "no pipe";
+  const pid_t child = fork();
+  if (child == 0) {
+    dup2(ends[1], STDERR_FILENO);
+    simt::set_name("kernel");
+    simt::launch(extent, kernel);
+    _exit(0);
+  }
+  close(ends[1]);
+  std::string words;
+  char buffer[512];
+  for (ssize_t count; (count = read(ends[0], buffer, sizeof buffer)) > 0;) words.append(buffer, count);
+  close(ends[0]);
+  waitpid(child, nullptr, 0);
+  return words;
 }
 
 }  // namespace
@@ -159,7 +183,7 @@ unsigned long long run_schedules(const char* name, const Launch& launch, const s
       return blocks.emplace_back(bytes, static_cast<char>(0xff)).data();
     };
     const auto record = std::make_unique<unsigned long long>(cuda::kNoFailure);
-    cuda::CudaContext context{nullptr, record.get(), allocate, &scratch, num_multiprocessors};
+    cuda::CudaContext context{nullptr, record.get(), allocate, &scratch, num_multiprocessors, compute_capability};
     simt::set_name(name);
     simt::set_seed(seed);
     if (launch(context) != cuda::kSuccess) fail("the launch was refused");
@@ -172,6 +196,15 @@ unsigned long long run_schedules(const char* name, const Launch& launch, const s
     if (first != after || failure != *record) fail(concat("other bytes under the schedule of seed ", seed));
   }
   return failure;
+}
+
+void expect_stop(const char* name, int threads, const std::vector<std::string>& words,
+                 const std::function<void()>& kernel, size_t shared_bytes) {
+  begin_case(name);
+  const std::string said = last_words({1, 1, threads, shared_bytes}, kernel);
+  for (const std::string& word : words) {
+    expect(said.find(word) != std::string::npos, concat("does not say \"", word, "\" but \"", said, "\""));
+  }
 }
 
 void expect_failure(unsigned long long record, Fault fault, int64_t index, int32_t value) {

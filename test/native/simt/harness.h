@@ -65,6 +65,7 @@ class Values {
 
 /// What kernels believe of the device.
 extern int num_multiprocessors;
+extern int compute_capability;
 
 using Launch = std::function<cuda::Status(cuda::CudaContext& context)>;
 /// Runs what an op launches under several schedules, which must give the same bytes. Returns what it found wrong with
@@ -86,6 +87,10 @@ template <typename Op>
 void compute(const Op& op) {
   expect(run(op) == cuda::kNoFailure, "the op failed");
 }
+
+/// A case of a kernel that is wrong: the simulator must end its process with these words.
+void expect_stop(const char* name, int threads, const std::vector<std::string>& words,
+                 const std::function<void()>& kernel, size_t shared_bytes = 0);
 
 void expect_failure(unsigned long long record, Fault fault, int64_t index, int32_t value);
 

@@ -18,6 +18,7 @@ using namespace heddle::test;
 
 const Test kTests[] = {
     {"simulator", test_simulator},
+    {"hopper", test_hopper},
     {"copy", test_copy},
     {"binary", test_binary},
     {"where", test_where},
@@ -26,6 +27,7 @@ const Test kTests[] = {
     {"gated", test_gated},
     {"linear", test_linear},
     {"quantized", test_quantized},
+    {"linear_hopper", test_linear_hopper},
     {"linear_attention", test_linear_attention},
     {"matmul", test_matmul},
     {"layer_norm", test_layer_norm},
@@ -46,6 +48,7 @@ const Test kTests[] = {
     {"mask", test_mask},
     {"attention", test_attention},
     {"attention_half", test_attention_half},
+    {"attention_hopper", test_attention_hopper},
     {"process_logits", test_process_logits},
     {"token_report", test_token_report},
     {"sample", test_sample},

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "simt/fiber.h"
+#include "simt/hopper.h"
 
 namespace heddle::simt {
 namespace {
@@ -19,7 +20,7 @@ namespace {
 constexpr int kWarp = 32;
 constexpr int kPoison = 0xff;  // as float: NaN
 
-enum class Wait { kNothing, kBlock, kWarp, kDone };
+enum class Wait { kNothing, kBlock, kWarp, kCount, kDone };
 
 struct Copy {
   void* to;
@@ -38,6 +39,9 @@ struct Thread {
   Exchange exchange = nullptr;
   void* own = nullptr;
   bool flag = false;
+  // What it waits for: that a counter gets that far.
+  const int64_t* counter = nullptr;
+  int64_t least = 0;
   std::vector<Copy> open;
   std::deque<std::vector<Copy>> groups;
 };
@@ -51,6 +55,7 @@ struct Block {
   std::map<const void*, std::vector<char>> shared;
   std::vector<char> dynamic;
   bool any = false;
+  int counting = 0;  // threads that wait for a counter
 };
 
 Block& block = *new Block;  // never destroyed: a stream may run until the process has ended
@@ -69,6 +74,7 @@ const char* name = "?";
     if (told->wait != Wait::kDone) std::fprintf(stderr, " at %s:%d", told->site.file, told->site.line);
     std::fprintf(stderr, "\n");
   }
+  describe_barriers();
   std::abort();
 }
 
@@ -91,9 +97,24 @@ void meet(Wait wait, const char* operation, Site site) {
 
 Thread& lane(int warp, int index) { return *block.threads[warp * kWarp + index]; }
 
-/// All lanes of the warp wait: does what they wait for, unless that is the block.
+bool can_go_on(const Thread& thread) {
+  return thread.wait == Wait::kNothing || (thread.wait == Wait::kCount && *thread.counter >= thread.least);
+}
+bool can_go_on(int warp) {
+  if (lane(warp, 0).wait == Wait::kNothing) return true;
+  if (block.counting == 0) return false;
+  for (int i = 0; i < kWarp; ++i) {
+    if (can_go_on(lane(warp, i))) return true;
+  }
+  return false;
+}
+
+/// All lanes of the warp wait: does what they wait for together, unless that is the block.
 void settle(int warp) {
   const Thread& first = lane(warp, 0);
+  for (int i = 0; i < kWarp && block.counting > 0; ++i) {
+    if (lane(warp, i).wait == Wait::kCount) return;
+  }
   for (int i = 1; i < kWarp; ++i) {
     const Thread& other = lane(warp, i);
     if (other.wait != first.wait) stop("lanes of a warp in different operations", warp);
@@ -115,7 +136,7 @@ void run_warp(int warp) {
   std::shuffle(lanes, lanes + kWarp, order);
   for (int i : lanes) {
     current = &lane(warp, i);
-    current->fiber->resume();
+    if (can_go_on(*current)) current->fiber->resume();
   }
   current = nullptr;
   settle(warp);
@@ -126,12 +147,14 @@ bool open_barrier() {
   const Thread& first = *block.threads[0];
   block.any = false;
   for (const auto& thread : block.threads) {
+    if (thread->wait == Wait::kCount) stop("a deadlock", thread->index / kWarp);
     if (thread->wait != first.wait || (thread->wait != Wait::kDone && !(thread->site == first.site))) {
       stop("a barrier that not all threads reach", thread->index / kWarp);
     }
     block.any = block.any || thread->flag;
   }
   if (first.wait == Wait::kDone) return false;
+  show_writes();
   for (const auto& thread : block.threads) thread->wait = Wait::kNothing;
   return true;
 }
@@ -146,8 +169,10 @@ void run_block() {
     thread->open.clear();
     thread->groups.clear();
   }
-  // Either every warp is as likely to be next, or the first of a list runs as far as it can.
-  const bool even = order() % 2;
+  begin_hopper();
+  // Either every warp is as likely to be next, or the first of a list runs as far as it can. Copies in bulk land in
+  // between, or only when nobody can go on.
+  const bool even = order() % 2, early = order() % 2;
   std::vector<int> list(warps);
   for (int i = 0; i < warps; ++i) list[i] = i;
   do {
@@ -155,12 +180,14 @@ void run_block() {
     for (;;) {
       std::vector<int> ready;
       for (int warp : list) {
-        if (lane(warp, 0).wait == Wait::kNothing) ready.push_back(warp);
+        if (can_go_on(warp)) ready.push_back(warp);
       }
+      if ((ready.empty() || (early && order() % 4 == 0)) && land_copy(order())) continue;
       if (ready.empty()) break;
       run_warp(even ? ready[order() % ready.size()] : ready[0]);
     }
   } while (open_barrier());
+  end_hopper();
 }
 
 }  // namespace
@@ -222,6 +249,28 @@ bool any_of_block(bool value, Site site) {
   meet(Wait::kBlock, "any_of_block", site);
   current->flag = false;
   return block.any;
+}
+
+void stop(const char* what) { stop(what, current ? current->index / kWarp : 0); }
+
+void pause() {
+  static const int64_t passed = 0;
+  current->counter = &passed;
+  current->least = 0;
+  ++block.counting;
+  meet(Wait::kCount, "pause", {"", 0});
+  --block.counting;
+  current->wait = Wait::kNothing;
+}
+
+void wait_until(const char* operation, Site site, const int64_t* counter, int64_t least) {
+  if (*counter >= least) return;
+  current->counter = counter;
+  current->least = least;
+  ++block.counting;
+  meet(Wait::kCount, operation, site);
+  --block.counting;
+  current->wait = Wait::kNothing;
 }
 
 void collective(const char* operation, Exchange exchange, void* own, Site site) {

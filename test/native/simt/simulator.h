@@ -87,6 +87,13 @@ template <typename T>
 void multiply_matrices(float* sums, const uint32_t* a, uint32_t b0, uint32_t b1, Site site);
 void multiply_bytes(int32_t* sums, const uint32_t* a, uint32_t b0, uint32_t b1, Site site);
 
+/// Waits until *counter is at least that large. By itself, whatever the warp's other lanes do.
+void wait_until(const char* operation, Site site, const int64_t* counter, int64_t least);
+/// Lets other warps run first, perhaps.
+void pause();
+/// Ends the process with a message.
+[[noreturn]] void stop(const char* what);
+
 /// p; ends the process if it is not aligned to `bytes`.
 const void* aligned(const void* p, size_t bytes);
 

@@ -450,14 +450,25 @@ void test_attention() {
   attend_cross(DType::kFloat32);
 }
 
-void test_attention_half() {
-  begin_op("attention (half)");
+static void attend_as_halves() {
   attend_wrong(DType::kFloat16);
   attend_halves(DType::kBFloat16);
   for (const MaskCase& masked : kMaskCases) attend_masked(masked, DType::kBFloat16);
   attend_halves(DType::kFloat16);
   attend_biased(DType::kBFloat16);
   attend_cross(DType::kBFloat16);
+}
+
+void test_attention_half() {
+  begin_op("attention (half)");
+  attend_as_halves();
+}
+
+void test_attention_hopper() {
+  begin_op("attention (Hopper)");
+  compute_capability = 90;
+  attend_as_halves();
+  compute_capability = 80;
 }
 
 }  // namespace heddle::test

@@ -62,19 +62,7 @@ void check(DType dtype, bool float32_out, const Given& g) {
   num_multiprocessors = 1;
 }
 
-}  // namespace
-
-void test_linear() {
-  begin_op(Linear::kName);
-  for (const int64_t rows : {1, 3, 16, 17, 33, 40}) {
-    check(DType::kFloat32, true, {rows, 64, 64});
-    check(DType::kFloat32, true, {rows, 37, 70, Activation::kGelu, true});
-    check(DType::kFloat32, true, {rows, 20, 1, Activation::kSilu, true});
-  }
-  check(DType::kFloat32, true, {5, 1, 5, Activation::kNone, true});
-  check(DType::kFloat32, true, {2, 300, 130, Activation::kNone, true, 1});  // not aligned
-  check(DType::kFloat32, true, {131, 20, 65, Activation::kNone, true});
-  check(DType::kFloat32, true, {130, 16, 64, Activation::kGelu, true, 1});
+void multiply_halves() {
   for (const DType dtype : {DType::kFloat16, DType::kBFloat16}) {
     for (const bool float32_out : {false, true}) {
       check(dtype, float32_out, {1, 8, 2});
@@ -88,6 +76,31 @@ void test_linear() {
     check(dtype, false, {70, 48, 65, Activation::kNone, true});
     check(dtype, false, {150, 136, 200, Activation::kGelu, true});
   }
+}
+
+}  // namespace
+
+void test_linear() {
+  begin_op(Linear::kName);
+  for (const int64_t rows : {1, 3, 16, 17, 33, 40}) {
+    check(DType::kFloat32, true, {rows, 64, 64});
+    check(DType::kFloat32, true, {rows, 37, 70, Activation::kGelu, true});
+    check(DType::kFloat32, true, {rows, 20, 1, Activation::kSilu, true});
+  }
+  check(DType::kFloat32, true, {5, 1, 5, Activation::kNone, true});
+  check(DType::kFloat32, true, {2, 300, 130, Activation::kNone, true, 1});  // not aligned
+  check(DType::kFloat32, true, {131, 20, 65, Activation::kNone, true});
+  check(DType::kFloat32, true, {130, 16, 64, Activation::kGelu, true, 1});
+  multiply_halves();
+}
+
+void test_linear_hopper() {
+  begin_op("linear (Hopper)");
+  compute_capability = 90;
+  multiply_halves();
+  for (const int64_t rows : {8, 9, 33, 64, 129, 260}) check(DType::kBFloat16, false, {rows, 72, 130});
+  check(DType::kFloat16, false, {300, 200, 260, Activation::kGelu, true});
+  compute_capability = 80;
 }
 
 }  // namespace heddle::test

@@ -1,6 +1,3 @@
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <cmath>
 
 #include "simt/harness.h"
@@ -11,35 +8,6 @@ namespace heddle::test {
 namespace {
 
 using namespace cuda;
-
-/// What a kernel that is wrong says before it ends its process.
-std::string last_words(int threads, const std::function<void()>& kernel) {
-  int ends[2];
-  if (pipe(ends) != 0) return "no pipe";
-  const pid_t child = fork();
-  if (child == 0) {
-    dup2(ends[1], STDERR_FILENO);
-    simt::set_name("kernel");
-    simt::launch({1, 1, threads, 0}, kernel);
-    _exit(0);
-  }
-  close(ends[1]);
-  std::string words;
-  char buffer[512];
-  for (ssize_t count; (count = read(ends[0], buffer, sizeof buffer)) > 0;) words.append(buffer, count);
-  close(ends[0]);
-  waitpid(child, nullptr, 0);
-  return words;
-}
-
-void expect_stop(const char* name, int threads, const std::vector<std::string>& words,
-                 const std::function<void()>& kernel) {
-  begin_case(name);
-  const std::string said = last_words(threads, kernel);
-  for (const std::string& word : words) {
-    expect(said.find(word) != std::string::npos, concat("does not say \"", word, "\" but \"", said, "\""));
-  }
-}
 
 using Two = float[2 * kWarp];
 

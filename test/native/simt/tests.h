@@ -4,14 +4,16 @@
 
 namespace heddle::test {
 
-// Each covers one op, or those that are read together; the first the simulator itself.
+// Each covers one op, or those that are read together; the first two the simulator itself.
 void test_simulator();
+void test_hopper();
 void test_copy();
 void test_binary();
 void test_where();
 void test_activate();
 void test_linear();
 void test_quantized();
+void test_linear_hopper();
 void test_linear_attention();
 void test_matmul();
 void test_cast();
@@ -34,6 +36,7 @@ void test_reorder();
 void test_beam();
 void test_attention();
 void test_attention_half();
+void test_attention_hopper();
 void test_process_logits();
 void test_token_report();
 void test_sample();

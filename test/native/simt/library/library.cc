@@ -15,6 +15,7 @@
 //
 //   HEDDLE_SIMULATOR_DEVICES      how many there are (2)
 //   HEDDLE_SIMULATOR_MEMORY       bytes of memory of each (2^33)
+//   HEDDLE_SIMULATOR_CAPABILITY   compute capability: 80, or 90, which has kernels of its own (80)
 //   HEDDLE_SIMULATOR_LOSE_AFTER   launches that a device survives: the next one ends it, which later calls tell
 
 namespace heddle::cuda {
@@ -71,8 +72,9 @@ int describe_device(int index, DeviceInfo* info) {
   if (index < 0 || index >= num_devices()) return kBadDevice;
   std::strcpy(info->name, "SIMT simulator");
   info->memory_bytes = memory_bytes();
-  info->major = 8;
-  info->minor = 0;
+  const auto capability = static_cast<int>(setting("HEDDLE_SIMULATOR_CAPABILITY", 80));
+  info->major = capability / 10;
+  info->minor = capability % 10;
   info->multiprocessors = 8;
   return 0;
 }
