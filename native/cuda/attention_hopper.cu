@@ -56,7 +56,8 @@ HEDDLE_DEVICE void attend_tiles(const Problem<T>& p, const Plan& plan, Exchange<
     if constexpr (!Plain) {
       if (!p.split) start_states(p, tile, rows);  // of rows that see nothing
     }
-    /// Waits for the keys of the slot. What is kept of them is found before anything multiplies: calls want registers.
+    // Waits for the keys of the slot. What is kept of them is found before anything multiplies: then there are
+    // registers.
     const auto next_step = [&](HopperRows<Tile, T>& rows) {
       wait(exchange.keys_full[turn.slot], turn.parity);
       const Step step = exchange.steps[turn.slot];

@@ -250,7 +250,11 @@ uint32_t shared_address(const void* p) {
 const char* async_view(uint32_t address, size_t bytes) {
   const size_t at = address - size_t{kFirstAddress};
   if (address < kFirstAddress || at + bytes > state.view.size()) stop("a product beyond dynamic shared memory");
-  return &state.view[at];
+  const char* const seen = &state.view[at];
+  if (std::memcmp(seen, static_cast<const char*>(dynamic_shared()) + at, bytes) != 0) {
+    stop("a product of shared memory that was written and not fenced");
+  }
+  return seen;
 }
 
 }  // namespace heddle::simt

@@ -18,7 +18,7 @@ namespace heddle::simt {
 //   between was not there yet, or given away too early. Until the wait its sums are NaN. Sums and a in registers that
 //   somebody touched in between, warps of a warpgroup with different products, a missing fence before a product and
 //   groups that nobody waits for end the process.
-// - What threads write to shared memory, products see only after a barrier (of the block, named, or of a phase) at
+// - What threads write to shared memory, products may read only after a barrier (of the block, named, or of a phase) at
 // which every
 //   thread that arrives has called fence_async since it arrived last. A GPU asks this only of those that wrote.
 //
@@ -82,7 +82,7 @@ void show_writes();
 /// On stderr, what barriers lack.
 void describe_barriers();
 
-/// What products see of dynamic shared memory, and from where on they see what threads have written.
+/// What products see of dynamic shared memory; ends the process where threads have written something else since.
 const char* async_view(uint32_t address, size_t bytes);
 void begin_products();
 void end_products();
