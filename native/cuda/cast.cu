@@ -22,7 +22,7 @@ HEDDLE_DEVICE Value read_value(DType dtype, const void* x, int64_t i) {
       return {false, 0, widen(static_cast<const BFloat16*>(x)[i])};
     case DType::kInt32:
       return {true, static_cast<const int32_t*>(x)[i], 0.0f};
-    case DType::kBool:
+    default:  // bool: quantized weights are not cast
       break;
   }
   return {true, static_cast<const uint8_t*>(x)[i], 0.0f};
@@ -58,7 +58,7 @@ HEDDLE_DEVICE void write_value(DType dtype, void* out, int64_t i, const Value& v
     case DType::kInt32:
       static_cast<int32_t*>(out)[i] = value.is_whole ? value.whole : cut(value.real);
       return;
-    case DType::kBool:
+    default:
       static_cast<uint8_t*>(out)[i] = value.is_whole ? value.whole != 0 : value.real != 0.0f;
       return;
   }

@@ -25,7 +25,7 @@ struct Selection {
 /// Bits that indices below `count` have.
 HEDDLE_DEVICE int index_bits(int64_t count) {
   int bits = 1;
-  while (count - 1 >> bits > 0) ++bits;
+  while ((count - 1) >> bits > 0) ++bits;
   return bits;
 }
 
