@@ -1,14 +1,21 @@
 // Do the simulator's tests bite? Each row takes one wait, one barrier or one bounds test out of a scratch copy of a
-// kernel's source; the tests named must then fail. Usage: node test/native/simt/mutations.cjs [build tree]
+// kernel's source; the tests named must then fail.
+//
+// Usage: node test/native/simt/mutations.cjs [build tree] [--minutes <count>]
+//   --minutes  as many as are begun in that time, drawn anew each day; else all
 'use strict';
 
 const { spawn } = require('node:child_process');
+const { createHash } = require('node:crypto');
 const { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } = require('node:fs');
 const { availableParallelism, tmpdir } = require('node:os');
 const { basename, dirname, join, resolve } = require('node:path');
+const { parseArgs } = require('node:util');
 
 const root = resolve(__dirname, '../../..');
-const build = resolve(process.argv[2] ?? join(root, 'build/simt'));
+const { values: flags, positionals } = parseArgs({ options: { minutes: { type: 'string' } }, allowPositionals: true });
+const build = resolve(positionals[0] ?? join(root, 'build/simt'));
+const end = flags.minutes === undefined ? Infinity : Date.now() + Number(flags.minutes) * 60_000;
 const SECONDS = 120; // of a run: one that hangs bites too
 
 // [file, what is taken out, what stands there instead, source that is compiled, tests]
@@ -474,10 +481,17 @@ async function bites(scratch, [file, find, replacement, source, tests]) {
   return (await run(program, ['--stop', ...tests.split(' ')], { stdio: 'ignore' })) !== 0;
 }
 
+/** In an order of the day's own. */
+function shuffled(rows) {
+  const day = new Date().toISOString().slice(0, 10);
+  const place = new Map(rows.map((row, i) => [row, createHash('sha256').update(`${day} ${i}`).digest('hex')]));
+  return [...rows].sort((a, b) => (place.get(a) < place.get(b) ? -1 : 1));
+}
+
 let survivors = 0;
-const waiting = [...mutations];
+const waiting = end === Infinity ? [...mutations] : shuffled(mutations);
 async function work() {
-  for (let mutation; (mutation = waiting.shift());) {
+  for (let mutation; Date.now() < end && (mutation = waiting.shift());) {
     const scratch = mkdtempSync(join(tmpdir(), 'heddle-mutation-'));
     try {
       if (await bites(scratch, mutation)) continue;
@@ -489,6 +503,7 @@ async function work() {
   }
 }
 void Promise.all(Array.from({ length: availableParallelism() }, work)).then(() => {
-  console.log(`${mutations.length - survivors} bite, ${survivors} survive`);
+  const left = waiting.length > 0 ? `, ${waiting.length} for another day` : '';
+  console.log(`${mutations.length - waiting.length - survivors} bite, ${survivors} survive${left}`);
   process.exitCode = survivors > 0 ? 1 : 0;
 });
