@@ -76,13 +76,6 @@ const mutations = [
     'attention_hopper.cu',
     'attention_hopper',
   ],
-  [
-    'attention_hopper.cu',
-    'sync_group();  // nobody multiplies',
-    '// nobody multiplies',
-    'attention_hopper.cu',
-    'attention_hopper',
-  ],
   ['attention_hopper.cu', '  if (group == 1) pass_turn();\n', '', 'attention_hopper.cu', 'attention_hopper'],
   ['attention_hopper.cu', 'at < Tile::kSlot; at +=', 'at < 0; at +=', 'attention_hopper.cu', 'attention_hopper'],
   [
@@ -113,7 +106,6 @@ const mutations = [
     'attention_hopper.cu',
     'attention_hopper',
   ],
-  ['attention_hopper.h', 'asked ^= 1;', '', 'attention_hopper.cu', 'attention_hopper'],
   ['attention_hopper.h', 'sync_named(kAllBarrier, Tile::kThreads);', '', 'attention_hopper.cu', 'attention_hopper'],
   [
     'attention_hopper.h',
@@ -137,13 +129,6 @@ const mutations = [
     'attention_hopper',
   ],
   ['hopper.h', 'parity ^= slot == 0 ? 1 : 0;', '', 'attention_hopper.cu', 'attention_hopper'],
-  [
-    'pages.h',
-    'if (panel_width >= kLine) return 7;',
-    'if (panel_width >= kLine) return 3;',
-    'attention_hopper.cu',
-    'attention_hopper',
-  ],
   ['linear_hopper.cu', '      wait(ring.free[turn.slot], turn.parity ^ 1);\n', '', 'linear_hopper.cu', 'linear_hopper'],
   ['linear_hopper.cu', '      wait(ring.full[turn.slot], turn.parity);\n', '', 'linear_hopper.cu', 'linear_hopper'],
   [
