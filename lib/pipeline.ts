@@ -232,11 +232,11 @@ export class Model implements AsyncDisposable {
     const { text, signal } = options;
     checkSignal(name, signal);
     if (text !== undefined && typeof text !== 'string') throw typeError(name, 'text', 'a string', text);
-    if (text !== undefined) this.#decoder(name);
+    const cacheDtype = text === undefined ? undefined : this.#decoder(name).cacheDtype;
     const after = text === undefined ? undefined : (await this.score(text, { signal })).perplexity;
     const report = await describeQuantization(this.folder, this.#config, this.#network.parameters, signal);
     if (text === undefined || after === undefined) return report;
-    await using plain = await loadModel(this.folder, { device: this.device, dtype: this.dtype, signal });
+    await using plain = await loadModel(this.folder, { device: this.device, dtype: this.dtype, cacheDtype, signal });
     const { perplexity: before } = await plain.score(text, { signal });
     return { ...report, perplexity: { before, after } };
   }

@@ -111,14 +111,14 @@ export function addGeneration(program: Command): void {
       await using model = await openModel(folder, flags);
       const speed = await measure(model, promptTokens, newTokens, batch);
       const { device, dtype } = model;
-      const { quantize } = flags;
+      const { quantize, cacheDtype } = flags;
       if (flags.json) {
-        const result = { device, dtype, quantize, promptTokens, newTokens, batch, tokensPerSecond: speed };
+        const result = { device, dtype, quantize, cacheDtype, promptTokens, newTokens, batch, tokensPerSecond: speed };
         process.stdout.write(`${JSON.stringify(result)}\n`);
         return;
       }
       process.stdout.write(
-        `${[device, dtype, quantize].filter(Boolean).join(', ')}, ${batch} × ${promptTokens} + ${newTokens} tokens\n`,
+        `${[device, dtype, quantize, cacheDtype && `cache of ${cacheDtype}`].filter(Boolean).join(', ')}, ${batch} × ${promptTokens} + ${newTokens} tokens\n`,
       );
       process.stdout.write(`prefill  ${Math.round(speed.prefill)} tokens/s\n`);
       process.stdout.write(`decode   ${Math.round(speed.decode)} tokens/s\n`);

@@ -34,6 +34,11 @@ async function withConfig(name: string, changes: object, body: (folder: string) 
 
 const bertTest = names.includes('bert') && names.includes('bert-base-pooler') ? test : test.skip;
 
+bertTest('an encoder keeps no keys, so it has no choice of their dtype', async () => {
+  const wanted = '[loadModel] cacheDtype is for models that keep keys and values: BertForMaskedLM keeps none';
+  await expect(loadModel(folderOf('bert'), { cacheDtype: 'int8', device: 'cpu' })).rejects.toThrow(wanted);
+});
+
 bertTest('an encoder cannot generate, and says so', async () => {
   await using model = await loadModel(folderOf('bert'));
   const wanted = /BertForMaskedLM is an encoder/;
