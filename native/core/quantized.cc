@@ -5,7 +5,7 @@
 #include <cstring>
 #include <limits>
 
-#include "core/quantize.h"
+#include "core/quantize_numbers.h"
 
 namespace heddle {
 namespace {

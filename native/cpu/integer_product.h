@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "core/quantize.h"
+#include "core/quantized.h"
 #include "cpu/dot4.h"
 #include "cpu/product.h"
 #include "cpu/to_integers.h"

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <limits>
 
-#include "core/quantize.h"
+#include "core/quantize_numbers.h"
 #include "cpu/math.h"
 #include "cpu/runs.h"
 

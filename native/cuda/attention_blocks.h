@@ -23,10 +23,10 @@ struct HalfTile {
   static constexpr size_t kSharedBytes = 2 * (kQueries + kSlots * kSlot);
   /// Of a chunk of queries.
   HEDDLE_DEVICE static int query_place(int row, int chunk) { return swizzled<Width / kChunk>(row, chunk); }
-  /// Times four floats: what a thread has of the weighted values and of their rows' states.
   static constexpr bool kMasked = true;  // there may be a mask
-  static constexpr bool kParks = true;
-  static constexpr bool kCalls = true;  // functions that are rarely needed; else they are inlined
+  static constexpr bool kParks = true;   // totals of the spans before: see ParkedTotals
+  static constexpr bool kCalls = true;   // functions that are rarely needed; else they are inlined
+  /// Times four floats: what a thread has of the weighted values and of their rows' states.
   static constexpr int kParked = MTiles * (Width / 8 + 1);
 };
 

@@ -1,4 +1,4 @@
-#include "core/quantize.h"
+#include "core/quantize_numbers.h"
 #include "cuda/failure.h"
 #include "cuda/kernels.h"
 #include "cuda/lanes.h"

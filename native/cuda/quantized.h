@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core/quantize.h"
+#include "core/quantize_numbers.h"
 #include "cuda/activation.h"
 #include "cuda/linear_quantized.h"
 #include "cuda/linear_tile.h"

@@ -3,7 +3,7 @@
 #include <cstring>
 #include <limits>
 
-#include "core/quantize.h"
+#include "core/quantize_numbers.h"
 #include "simt/harness.h"
 #include "simt/tests.h"
 
@@ -175,7 +175,7 @@ void test_quantized() {
     check(weight, DType::kFloat32, true, {130, 330, 200, true});
     check_special(weight);
     check_largest(weight, 65536);
-    check_largest(weight, 65600);  // by tiles, where the weight is int4
+    check_largest(weight, 71168);  // more than a warp's sums of int4 hold: by tiles
   }
 }
 
