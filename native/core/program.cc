@@ -1,6 +1,7 @@
 #include "core/program.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace heddle {
 
@@ -9,11 +10,14 @@ void Loop::run(Stream& stream) const {
   const auto turn_ends = std::chrono::steady_clock::now() + kTurn;
   int64_t steps = 0;
   channel->looping = true;
+  if (!program->graph) program->graph = Graph::of(stream, *program);
+  Graph* const graph = program->graph.get();
   while (steps < max_steps && !channel->stopped() && !stream.stopping()) {
-    program->run(stream);
+    graph ? graph->step(max_steps - steps) : program->run(stream);
     ++steps;
     if (std::chrono::steady_clock::now() > turn_ends) break;
   }
+  if (graph) graph->finish();
   channel->looping = false;
   stream.set_abort_source(nullptr);
   channel->tell([&](ChannelNews& news) {
@@ -22,42 +26,56 @@ void Loop::run(Stream& stream) const {
   });
 }
 
-void Emit::run(Stream& stream) const {
+template <typename Read>
+void Emit::send(Stream& stream, const Read& read) const {
   std::vector<int32_t> ids, ends;
   try {
-    send(stream, ids, ends);
+    ids.resize(static_cast<size_t>(tokens->numel()));
+    ends.resize(static_cast<size_t>(finished->numel()));
+    read(ids, ends);
+    for (const Tensor* tensor : reads()) {
+      if (const auto poison = stream.error_of(*tensor->storage)) return fail(stream, poison);
+    }
+    channel->tell(
+        [&](ChannelNews& news) {
+          news.tokens.insert(news.tokens.end(), ids.begin(), ids.end());
+          news.done = std::all_of(ends.begin(), ends.end(), [](int32_t end) { return end != 0; });
+        },
+        channel->looping);
+  } catch (const Error& error) {
+    fail(stream, stream.share(error));
   } catch (const std::bad_alloc&) {
     stream.settle();  // what was to be copied here has come
     fail(stream, stream.out_of_memory(kName));
   }
 }
 
+void Emit::run(Stream& stream) const {
+  if (stream.post(*tokens) && stream.post(*finished)) return;
+  send(stream, [&](std::vector<int32_t>& ids, std::vector<int32_t>& ends) {
+    const auto copy = [&](const Tensor* from, std::vector<int32_t>& to) {
+      if (from->storage->data) stream.copy_out(to.data(), from->data<int32_t>(), to.size() * sizeof(int32_t));
+      return from->storage->data != nullptr;
+    };
+    const bool has_values = copy(tokens, ids) & copy(finished, ends);
+    stream.settle();
+    if (has_values || stream.error_of(*tokens->storage) || stream.error_of(*finished->storage)) return;
+    throw Error(ErrorKind::kRuntime, "NO_VALUE", "[emit] the tokens have no value yet");
+  });
+}
+
+void Emit::send_posted(Stream& stream, const char* posted) const {
+  send(stream, [&](std::vector<int32_t>& ids, std::vector<int32_t>& ends) {
+    const size_t bytes = ids.size() * sizeof(int32_t);
+    std::memcpy(ids.data(), posted, bytes);
+    std::memcpy(ends.data(), posted + bytes, ends.size() * sizeof(int32_t));
+  });
+}
+
 void Emit::fail(Stream& stream, const std::shared_ptr<const Error>& error) const {
   stream.observe(error);
   channel->stop();
   channel->tell([&](ChannelNews& news) { news.error = error; });
-}
-
-void Emit::send(Stream& stream, std::vector<int32_t>& ids, std::vector<int32_t>& ends) const {
-  const auto copy = [&](const Tensor* tensor, std::vector<int32_t>& values) {
-    values.resize(static_cast<size_t>(tensor->numel()));
-    if (tensor->storage->data) stream.copy_out(values.data(), tensor->data<int32_t>(), values.size() * sizeof(int32_t));
-  };
-  copy(tokens, ids);
-  copy(finished, ends);
-  stream.settle();
-  for (const Tensor* tensor : reads()) {
-    auto poison = stream.error_of(*tensor->storage);
-    if (!poison && !tensor->storage->data) {
-      poison = std::make_shared<Error>(ErrorKind::kRuntime, "NO_VALUE", "[emit] the tokens have no value yet");
-    }
-    if (poison) return fail(stream, poison);
-  }
-  const auto add = [&](ChannelNews& news) {
-    news.tokens.insert(news.tokens.end(), ids.begin(), ids.end());
-    news.done = std::all_of(ends.begin(), ends.end(), [](int32_t end) { return end != 0; });
-  };
-  channel->tell(add, channel->looping);
 }
 
 }  // namespace heddle

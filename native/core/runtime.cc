@@ -199,6 +199,7 @@ void Runtime::submit(const Emit& op) {
       channels.push_back(op.channel);
       ++op.channel->owners;
     }
+    recording_->emits.push_back(op);
     return record(stream, Record::of(op), reads.data(), reads.size(), nullptr, 0);
   }
   check_depth(Emit::kName, stream);

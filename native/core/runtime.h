@@ -69,7 +69,10 @@ class Runtime {
     const auto writes = op.writes();
     Stream& stream = common_stream(function, reads.data(), reads.size(), writes.data(), writes.size());
     const Record record = Record::of(RunOp<Op>{op});
-    if (recording_) return this->record(stream, record, reads.data(), reads.size(), writes.data(), writes.size());
+    if (recording_) {
+      recording_->emits_last = recording_->emits.empty();
+      return this->record(stream, record, reads.data(), reads.size(), writes.data(), writes.size());
+    }
     check_depth(function, stream);
     stream.push(record);
   }

@@ -99,6 +99,13 @@ void Stream::settle() {
   backend_->forget_outcomes();
 }
 
+bool Stream::post(const Tensor& numbers) {
+  if (!capture_) return false;
+  if (!capture_->is_whole) return true;
+  capture_->parts.push_back({numbers.data<int32_t>(), static_cast<size_t>(numbers.numel()) * sizeof(int32_t)});
+  return true;
+}
+
 void Stream::copy_out(void* to, const void* from, size_t bytes) {
   if (lost_) return;
   try {
@@ -160,7 +167,7 @@ void Stream::prepare(Tensor* const* writes, size_t num_writes, const Tensor* con
   for (size_t i = 0; i < num_writes; ++i) {
     if (!writes[i]) continue;
     Storage& storage = *writes[i]->storage;
-    if (!storage.data) storage.data = allocator().allocate(storage.bytes);
+    give_memory(storage);
     if (storage.poison) settle();
     if (lost_) throw Error(*lost_);
   }
@@ -195,7 +202,7 @@ void Stream::observe(const std::shared_ptr<const Error>& error) {
 }
 
 void Stream::drop(Storage& storage) {
-  if (!storage.shared) allocator().free(storage.data);
+  if (!storage.shared) backend_->memory().free(storage.data);
   storage.shared.reset();
   storage.data = nullptr;
 }

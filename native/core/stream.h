@@ -18,6 +18,7 @@
 namespace heddle {
 
 class Channel;
+class Graph;
 class Stream;
 
 /// One entry of a queue or a program: a trivially copyable command and the function that runs it.
@@ -52,7 +53,7 @@ struct Record {
 class Stream {
  public:
   /// Ops that a device may run behind.
-  static constexpr size_t kMaxLaunched = 1024;
+  static constexpr size_t kMaxLaunched = 2048;
 
   /// Records that wait in the queue are bounded by the caller: see Runtime::submit.
   explicit Stream(std::unique_ptr<Backend> backend);
@@ -89,12 +90,13 @@ class Stream {
   // ---- stream thread (or the JavaScript thread while idle)
   template <typename Op>
   void run(const Op& op) {
+    if (capture_) return capture(op);
     const bool launched = attempt(op, [&] {
       const Stopwatch stopwatch(*this);
       dispatch(*backend_, op);
     });
     if (!launched || !backend_->runs_behind()) return;
-    new (launched_.emplace_back(Launched{&conclude<Op>, {}}).op) Op(op);
+    remember_op(launched_, op);
     if (launched_.size() == kMaxLaunched) settle();
   }
 
@@ -145,6 +147,8 @@ class Stream {
   void count_freed(size_t bytes) { freed_bytes_.fetch_add(bytes, std::memory_order_relaxed); }
   /// Ops between run only while `channel` is not aborted; null ends that.
   void set_abort_source(Channel* channel) { abort_source_ = channel; }
+  /// Int32 numbers [count] that a program emits: true where it is captured, and the graph posts them.
+  bool post(const Tensor& numbers);
   bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
 
   /// The oldest failure that no read has reported, or null; forgets the others too.
@@ -157,6 +161,7 @@ class Stream {
   void observe(const std::shared_ptr<const Error>& error);
 
  private:
+  friend class Graph;
   static constexpr size_t kMaxUnobserved = 16;
   static constexpr size_t kBlockRecords = 128;
   struct Block {
@@ -204,8 +209,38 @@ class Stream {
     }
   }
 
+  template <typename Op>
+  static void remember_op(std::vector<Launched>& ops, const Op& op) {
+    new (ops.emplace_back(Launched{&conclude<Op>, {}}).op) Op(op);
+  }
+
+  /// What becomes a graph instead of running.
+  struct Capture {
+    std::vector<Launched> ops;
+    std::vector<GraphDevice::Part> parts;  // of what is emitted
+    bool is_whole = true;
+  };
+
+  /// What cannot be captured says why when it runs.
+  template <typename Op>
+  void capture(const Op& op) {
+    if (!capture_->is_whole || capture_->ops.size() == kMaxLaunched) return void(capture_->is_whole = false);
+    try {
+      for (Tensor* written : op.writes()) {
+        if (written) give_memory(*written->storage);
+      }
+      dispatch(*backend_, op);
+      remember_op(capture_->ops, op);
+    } catch (const std::exception&) {
+      capture_->is_whole = false;
+    }
+  }
+
   void work(Block* head);
   void run(const Record& record);
+  void give_memory(Storage& storage) {
+    if (!storage.data) storage.data = backend_->memory().allocate(storage.bytes);
+  }
   static std::shared_ptr<const Error> first_poison(const Tensor* const* reads, size_t count);
   static void spread(const std::shared_ptr<const Error>& poison, Tensor* const* writes, size_t count);
   void fail(const std::shared_ptr<const Error>& error, Tensor* const* writes, size_t count);
@@ -229,6 +264,7 @@ class Stream {
   Waiter waiter_;
 
   Channel* abort_source_ = nullptr;
+  Capture* capture_ = nullptr;
   const std::shared_ptr<const Error> out_of_memory_;      // for when there is none to say so
   std::vector<std::shared_ptr<const Error>> unobserved_;  // oldest first
   std::shared_ptr<const Error> lost_;                     // why the device is no more

@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "core/dispatch.h"
-#include "core/stream.h"
 #include "cuda/devices.h"
 
 namespace heddle {
@@ -13,7 +12,6 @@ namespace {
 
 constexpr size_t kHalf = size_t{4} << 20;  // of the memory that is staged
 constexpr size_t kOutBytes = size_t{4} << 20;
-constexpr size_t kOutcomeBytes = Stream::kMaxLaunched * sizeof(unsigned long long);
 constexpr int kOutOfMemoryStatus = 2;  // cudaErrorMemoryAllocation
 
 }  // namespace
@@ -45,6 +43,7 @@ void CudaBackend::start() {
     for (void*& event : in_.passed) check(library_.create_event(&event), "device");
     check(library_.fill(failures_, 0xff, kOutcomeBytes, stream_), "device");
     std::fill_n(outcomes_, Stream::kMaxLaunched, kNoFailure);
+    graphs_.start();
   } catch (const Error& error) {
     lost_ = concat("cannot be used: ", error.what());
   }
@@ -52,6 +51,7 @@ void CudaBackend::start() {
 
 void CudaBackend::finish() {
   if (stream_) library_.synchronize(stream_);
+  graphs_.finish();
   allocator().trim();
   if (failures_) give_back(failures_);
   for (void* memory : {static_cast<void*>(outcomes_), static_cast<void*>(in_.memory), static_cast<void*>(out_)}) {
@@ -74,7 +74,8 @@ void CudaBackend::check(int status, const char* function) {
   if (status == kOutOfMemoryStatus) {
     throw Error(ErrorKind::kRuntime, "OUT_OF_MEMORY", concat("[", function, "] no memory is left on ", name_));
   }
-  // A failure that ends the device is told by every call after it.
+  // A failure that ends the device is told by every call after it, but none may wait while a graph is captured.
+  if (captures_) throw Error(ErrorKind::kRuntime, "CUDA_ERROR", concat("[", function, "] ", reason));
   if (!stream_ || library_.synchronize(stream_) != 0) {
     lost_ = concat("was lost: ", reason);
     check_usable();
@@ -95,7 +96,7 @@ void* CudaBackend::allocate_scratch(void* owner, size_t bytes) {
   auto& self = *static_cast<CudaBackend*>(owner);
   try {
     self.scratch_.emplace_back(nullptr);  // its place first: what is taken must not be lost
-    return self.scratch_.back() = self.allocator().allocate(bytes);
+    return self.scratch_.back() = self.memory().allocate(bytes);
   } catch (const std::exception&) {
     return nullptr;  // the kernel's launch says so
   }
@@ -103,7 +104,7 @@ void* CudaBackend::allocate_scratch(void* owner, size_t bytes) {
 
 /// What is launched next on the stream comes after the op that used it.
 void CudaBackend::free_scratch() {
-  for (void* block : scratch_) allocator().free(block);
+  for (void* block : scratch_) memory().free(block);
   scratch_.clear();
 }
 

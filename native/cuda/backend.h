@@ -4,6 +4,8 @@
 
 #include "core/backend.h"
 #include "core/error.h"
+#include "core/stream.h"
+#include "cuda/graphs.h"
 #include "cuda/library.h"
 
 namespace heddle::cuda {
@@ -23,6 +25,7 @@ class CudaBackend final : private MemorySource, public Backend {
   void wait() override;
   uint64_t outcome(size_t n) const override { return outcomes_[n]; }
   void forget_outcomes() override;
+  GraphDevice* graphs() override { return &graphs_; }
 
   template <typename Op>
   void launch(const Op& op, int (*run)(const Op* op, CudaContext* context)) {
@@ -36,6 +39,8 @@ class CudaBackend final : private MemorySource, public Backend {
   }
 
  private:
+  friend class CudaGraphs;
+  static constexpr size_t kOutcomeBytes = Stream::kMaxLaunched * sizeof(unsigned long long);
   /// Pinned memory in two halves: one is filled and copied from while the other's copies run.
   struct Staging {
     char* memory = nullptr;
@@ -70,6 +75,8 @@ class CudaBackend final : private MemorySource, public Backend {
   int multiprocessors_ = 1;
   int compute_capability_ = 0;
   size_t launched_ = 0;
+  bool captures_ = false;
+  CudaGraphs graphs_{*this};
   std::vector<void*> scratch_;
   Staging in_;
   char* out_ = nullptr;  // pinned

@@ -216,6 +216,8 @@ void launch(const Extent& extent, const std::function<void()>& body) {
 
 void Queue::push(std::function<void()> work) { items_.push_back({name, std::move(work)}); }
 
+void Queue::push(const Queue& other) { items_.insert(items_.end(), other.items_.begin(), other.items_.end()); }
+
 void Queue::run() {
   const char* const outer = name;
   for (const Item& item : std::exchange(items_, {})) {

@@ -47,7 +47,10 @@ void launch(const Extent& extent, const std::function<void()>& thread);
 class Queue {
  public:
   void push(std::function<void()> work);
+  /// All that the other holds, again.
+  void push(const Queue& other);
   void run();
+  size_t size() const { return items_.size(); }
 
  private:
   struct Item {

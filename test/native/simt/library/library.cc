@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <mutex>
 #include <unordered_map>
 #include <vector>
@@ -17,11 +19,18 @@
 //   HEDDLE_SIMULATOR_MEMORY       bytes of memory of each (2^33)
 //   HEDDLE_SIMULATOR_CAPABILITY   compute capability: 80, or 90, which has kernels of its own (80)
 //   HEDDLE_SIMULATOR_LOSE_AFTER   launches that a device survives: the next one ends it, which later calls tell
+//   HEDDLE_SIMULATOR_REPORT       a file that is told, in the end, how many graphs were launched
 
 namespace heddle::cuda {
 namespace {
 
-enum : int { kDeviceOutOfMemory = 2, kBadDevice = 101, kNotSupported = 801, kLaunchFailure = 719 };
+enum : int {
+  kDeviceOutOfMemory = 2,
+  kBadDevice = 101,
+  kLaunchFailure = 719,
+  kCaptureUnsupported = 900,  // a call that no stream may be given while it is captured; it ends the capture
+  kCaptureInvalidated = 901,
+};
 
 int64_t setting(const char* name, int64_t otherwise) {
   const char* const text = std::getenv(name);
@@ -40,10 +49,23 @@ struct World {
   std::vector<size_t> used = std::vector<size_t>(num_devices());
   std::vector<int64_t> launches = std::vector<int64_t>(num_devices());
   std::unordered_map<void*, std::pair<int, size_t>> blocks;
+  int64_t graphs = 0;  // launched
 };
 
+World& world();
+
+void report() {
+  if (std::FILE* const file = std::fopen(std::getenv("HEDDLE_SIMULATOR_REPORT"), "w")) {
+    std::fprintf(file, "%lld", static_cast<long long>(world().graphs));
+    std::fclose(file);
+  }
+}
+
 World& world() {
-  static World* const one = new World;
+  static World* const one = [] {
+    if (std::getenv("HEDDLE_SIMULATOR_REPORT")) std::atexit(report);
+    return new World;
+  }();
   return *one;
 }
 
@@ -52,7 +74,14 @@ thread_local int device = 0;
 struct Stream {
   simt::Queue queue;
   int device;
+  std::unique_ptr<simt::Queue> captured;  // what is queued while a graph is captured
+  bool is_invalid = false;                // it was asked for what cannot be captured
 };
+Stream& stream_of(void* stream) { return *static_cast<Stream*>(stream); }
+
+simt::Queue& queue_of(Stream& stream) { return stream.captured ? *stream.captured : stream.queue; }
+/// Whether a call must be refused: it waits, or takes memory.
+bool is_captured(Stream& stream) { return stream.is_invalid = stream.captured != nullptr; }
 
 struct Event {
   Stream* recorded = nullptr;
@@ -85,19 +114,21 @@ int use_device(int index) {
 }
 
 int create_stream(void** stream) {
-  *stream = new Stream{{}, device};
+  *stream = new Stream{{}, device, {}};
   return 0;
 }
 
 int synchronize(void* stream) {
-  Stream& self = *static_cast<Stream*>(stream);
+  Stream& self = stream_of(stream);
   const std::lock_guard<std::recursive_mutex> lock(world().mutex);
+  if (is_captured(self)) return kCaptureUnsupported;
   if (is_lost(self.device)) return kLaunchFailure;
   self.queue.run();
   return 0;
 }
 
 int record(void* event, void* stream) {
+  if (is_captured(stream_of(stream))) return kCaptureUnsupported;
   static_cast<Event*>(event)->recorded = static_cast<Stream*>(stream);
   return 0;
 }
@@ -108,7 +139,8 @@ int wait(void* event) {
 }
 
 int allocate(void** memory, size_t bytes, void* stream) {
-  const int index = static_cast<Stream*>(stream)->device;
+  if (is_captured(stream_of(stream))) return kCaptureUnsupported;
+  const int index = stream_of(stream).device;
   const std::lock_guard<std::recursive_mutex> lock(world().mutex);
   if (is_lost(index)) return kLaunchFailure;
   if (world().used[index] + bytes > memory_bytes()) return kDeviceOutOfMemory;
@@ -121,12 +153,13 @@ int allocate(void** memory, size_t bytes, void* stream) {
 }
 
 int free_block(void* memory, void* stream) {
+  if (is_captured(stream_of(stream))) return kCaptureUnsupported;
   const std::lock_guard<std::recursive_mutex> lock(world().mutex);
   const auto found = world().blocks.find(memory);
   const auto [index, bytes] = found->second;
   world().used[index] -= bytes;  // what is allocated next on the stream may have it
   world().blocks.erase(found);
-  static_cast<Stream*>(stream)->queue.push([memory, bytes = bytes] {
+  stream_of(stream).queue.push([memory, bytes = bytes] {
     std::memset(memory, 0xff, bytes);
     std::free(memory);
   });
@@ -139,12 +172,12 @@ int allocate_pinned(void** memory, size_t bytes) {
 }
 
 int copy(void* to, const void* from, size_t bytes, void* stream) {
-  static_cast<Stream*>(stream)->queue.push([=] { std::memcpy(to, from, bytes); });
+  queue_of(stream_of(stream)).push([=] { std::memcpy(to, from, bytes); });
   return 0;
 }
 
 int fill(void* to, int byte, size_t bytes, void* stream) {
-  static_cast<Stream*>(stream)->queue.push([=] { std::memset(to, byte, bytes); });
+  queue_of(stream_of(stream)).push([=] { std::memset(to, byte, bytes); });
   return 0;
 }
 
@@ -154,8 +187,10 @@ const char* describe_status(int status) {
       return "out of memory";
     case kBadDevice:
       return "invalid device ordinal";
-    case kNotSupported:
-      return "operation not supported";
+    case kCaptureUnsupported:
+      return "operation not permitted when stream is capturing";
+    case kCaptureInvalidated:
+      return "operation failed due to a previous error during capture";
     case kLaunchFailure:
       return "unspecified launch failure";
     default:
@@ -163,15 +198,40 @@ const char* describe_status(int status) {
   }
 }
 
+int begin_capture(void* stream) {
+  stream_of(stream).captured = std::make_unique<simt::Queue>();
+  stream_of(stream).is_invalid = false;
+  return 0;
+}
+
+int end_capture(void* stream, void** graph) {
+  Stream& self = stream_of(stream);
+  auto captured = std::move(self.captured);
+  if (self.is_invalid) return kCaptureInvalidated;
+  *graph = captured.release();
+  return 0;
+}
+
+int launch_graph(void* graph, void* stream) {
+  Stream& self = stream_of(stream);
+  const std::lock_guard<std::recursive_mutex> lock(world().mutex);
+  if (is_lost(self.device)) return kLaunchFailure;
+  const simt::Queue& work = *static_cast<simt::Queue*>(graph);
+  world().launches[self.device] += static_cast<int64_t>(work.size());
+  ++world().graphs;
+  self.queue.push(work);
+  return 0;
+}
+
 template <typename Op>
 int run_op(const Op* op, CudaContext* context) {
-  Stream& stream = *static_cast<Stream*>(context->stream);
+  Stream& stream = stream_of(context->stream);
   const std::lock_guard<std::recursive_mutex> lock(world().mutex);
   if (is_lost(stream.device)) return kLaunchFailure;
-  ++world().launches[stream.device];
+  if (!stream.captured) ++world().launches[stream.device];
   simt::set_name(Op::kName);
   CudaContext inner = *context;
-  inner.stream = &stream.queue;
+  inner.stream = &queue_of(stream);
   return run(*op, inner);
 }
 
@@ -210,10 +270,13 @@ const Library kLibrary = [] {
   };
   table.copy = copy;
   table.fill = fill;
-  table.begin_capture = [](void*) -> int { return kNotSupported; };
-  table.end_capture = [](void*, void**) -> int { return kNotSupported; };
-  table.launch_graph = [](void*, void*) -> int { return kNotSupported; };
-  table.destroy_graph = [](void*) -> int { return kNotSupported; };
+  table.begin_capture = begin_capture;
+  table.end_capture = end_capture;
+  table.launch_graph = launch_graph;
+  table.destroy_graph = [](void* graph) -> int {
+    delete static_cast<simt::Queue*>(graph);
+    return 0;
+  };
 #define HEDDLE_FILL_ENTRY(Op) table.run_##Op = run_op<Op>;
   HEDDLE_OPS(HEDDLE_FILL_ENTRY)
 #undef HEDDLE_FILL_ENTRY

@@ -1,0 +1,188 @@
+import { readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import * as path from 'node:path';
+import { add, argmax, defaultDevice, embedding, KVCache, linear, memory, sync, tensor } from '#lib/index';
+import { endOfSequence } from '#lib/ops/sample';
+import { Channel, Program } from '#lib/tensor/program';
+import { runScript } from '../support/child';
+import { Random } from '../support/random';
+
+// Loops long enough that a device which has graphs makes one of the program.
+
+const int32 = (values: number[]) => tensor(values, undefined, { dtype: 'int32' });
+const VOCABULARY = 24;
+const PAD = -1;
+
+interface Loop extends Disposable {
+  readonly program: Program;
+  readonly channel: Channel;
+  /** Loops until so many steps have run, or it ends. */
+  run(steps: number): Promise<{ tokens: number[]; done: boolean; error: Error | undefined }>;
+}
+
+function loop(body: (channel: Channel) => void): Loop {
+  const channel = new Channel();
+  const program = Program.record(() => {
+    body(channel);
+  });
+  return {
+    program,
+    channel,
+    async run(steps) {
+      const tokens: number[] = [];
+      for (let left = steps; left > 0;) {
+        program.loop(channel, left);
+        for (let running = true; running;) {
+          for (const news of await channel.take()) {
+            tokens.push(...news.tokens);
+            left -= news.steps;
+            running &&= news.finishedLoops === 0;
+            if (news.error ?? news.done) return { tokens, done: news.done, error: news.error };
+          }
+        }
+      }
+      return { tokens, done: false, error: undefined };
+    },
+    [Symbol.dispose]() {
+      program[Symbol.dispose]();
+      channel[Symbol.dispose]();
+    },
+  };
+}
+
+/** A tiny language model of random weights: each token follows from the one before. */
+function randomWalk(seed: number) {
+  const random = new Random(seed);
+  const table = tensor(random.normals(VOCABULARY * 16), [VOCABULARY, 16]);
+  const weight = tensor(random.normals(VOCABULARY * 16), [VOCABULARY, 16]);
+  const [tokens, finished, ends] = [int32([1, 2]), int32([0, 0]), int32([])];
+  const step = () => {
+    const hidden = embedding(table, tokens);
+    endOfSequence(argmax(linear(add(hidden, hidden), weight)), ends, PAD, tokens, finished);
+  };
+  return { tokens, finished, step };
+}
+
+async function oneByOne(seed: number, steps: number): Promise<number[]> {
+  const walk = randomWalk(seed);
+  using program = Program.record(walk.step);
+  const all: number[] = [];
+  for (let i = 0; i < steps; ++i) {
+    program.run();
+    all.push(...(await walk.tokens.data()));
+  }
+  return all;
+}
+
+const walkLoop = (walk: ReturnType<typeof randomWalk>) =>
+  loop((channel) => {
+    walk.step();
+    channel.emit(walk.tokens, walk.finished);
+  });
+
+test('computes what single steps compute', async () => {
+  using walk = walkLoop(randomWalk(7));
+  const { tokens } = await walk.run(40);
+  expect(tokens).toEqual(await oneByOne(7, 40));
+});
+
+test('goes on where the loop before ended, also beside another', async () => {
+  using one = walkLoop(randomWalk(8));
+  using other = walkLoop(randomWalk(9));
+  const tokens: number[][] = [[], []];
+  for (const steps of [3, 20, 1, 16]) {
+    tokens[0]!.push(...(await one.run(steps)).tokens);
+    tokens[1]!.push(...(await other.run(steps)).tokens);
+  }
+  expect(tokens).toEqual([await oneByOne(8, 40), await oneByOne(9, 40)]);
+});
+
+test('tells numbers that are gone after the step', async () => {
+  const walk = randomWalk(10);
+  using sums = loop((channel) => {
+    walk.step();
+    channel.emit(argmax(add(tensor([1, 2, 3]), tensor([3, 2, 0])).reshape([1, 3])), walk.finished);
+  });
+  expect((await sums.run(20)).tokens).toEqual(Array.from({ length: 20 }, () => 0));
+});
+
+/** Step i tells i, from row i of a table that has `rows`; `end` is an end token. */
+function counting(rows: number, end: number) {
+  const cache = new KVCache({ numLayers: 1, batch: 1, capacity: 100, numKvHeads: 1, headDim: 4 });
+  const values = Float32Array.from({ length: rows * rows }, (_, i) => (i % rows === Math.floor(i / rows) ? 1 : 0));
+  const table = tensor(values, [rows, rows]);
+  const [tokens, finished, ends, one] = [int32([0]), int32([0]), int32([end]), int32([0, 1])];
+  const counter = loop((channel) => {
+    endOfSequence(argmax(embedding(table, cache.lengths)), ends, PAD, tokens, finished);
+    cache.advance(one);
+    channel.emit(tokens, finished);
+  });
+  return { counter, tokens, cache };
+}
+
+test.each([0, 1, 2, 3, 17])('ends after step %i, all rows of which have ended', async (end) => {
+  const { counter, cache } = counting(60, end);
+  const { tokens, done } = await counter.run(50);
+  expect(done).toBe(true);
+  expect(tokens.slice(0, end + 1)).toEqual(Array.from({ length: end + 1 }, (_, i) => i));
+  expect([[], [PAD]]).toContainEqual(tokens.slice(end + 1)); // of a step that had begun
+  counter[Symbol.dispose]();
+  cache.dispose();
+});
+
+test.each([1, 2, 3, 12, 25])(
+  'an op that fails in step %i ends it with the reason, and no token is lost',
+  async (rows) => {
+    const { counter, tokens, cache } = counting(rows, 99);
+    const result = await counter.run(60);
+    expect(result.error).toMatchObject({ code: 'INDEX_OUT_OF_RANGE' });
+    expect(result.error!.message).toContain(`${rows}`);
+    expect(result.tokens).toEqual(Array.from({ length: rows }, (_, i) => i));
+    await expect(tokens.data()).rejects.toMatchObject({ code: 'INDEX_OUT_OF_RANGE' });
+    counter[Symbol.dispose]();
+    cache.dispose();
+
+    using walk = walkLoop(randomWalk(7)); // what failed is forgotten
+    expect((await walk.run(20)).tokens).toEqual(await oneByOne(7, 20));
+    await sync();
+  },
+);
+
+test('an abort ends it', async () => {
+  using walk = walkLoop(randomWalk(11));
+  await walk.run(12);
+  walk.channel.abort();
+  walk.program.loop(walk.channel, 20);
+  const news = (await walk.channel.take()).at(-1)!;
+  expect([news.finishedLoops, news.steps]).toEqual([1, 0]);
+});
+
+test('gives its memory back', async () => {
+  const used = async () => {
+    await sync();
+    return memory().used;
+  };
+  const walks = [12, 13].map((seed) => randomWalk(seed));
+  await sync();
+  const before = await used();
+  for (const walk of walks) {
+    using looped = walkLoop(walk);
+    await looped.run(20);
+  }
+  expect(await used()).toBe(before);
+});
+
+const simulated = process.env['HEDDLE_CUDA'] === 'simulator' && defaultDevice() !== 'cpu';
+(simulated ? test : test.skip)('a device that has graphs launches one a step', async () => {
+  const file = path.join(tmpdir(), `heddle-graphs-${process.pid}`);
+  const script = `
+    const model = await heddle.loadModel('builtin:dates');
+    const { tokens } = await model.generate('3 May 1999', { maxNewTokens: 12, eosTokenId: null });
+    console.log(tokens.length);`;
+  expect(runScript(script, { env: { HEDDLE_SIMULATOR_REPORT: file }, timeoutMs: 60_000 })).toMatchObject({
+    stdout: '12\n',
+    stderr: '',
+  });
+  expect(Number(readFileSync(file, 'utf8'))).toBe(9); // after the prompt, two steps run op by op
+  rmSync(file);
+});
