@@ -1,5 +1,6 @@
 #include "core/error.h"
 
+#include <cstdio>
 #include <utility>
 
 namespace heddle {
@@ -10,5 +11,11 @@ Error::Error(ErrorKind kind, std::string code, const std::string& message)
 Error::Error(const Error& other) : std::runtime_error(other), kind_(other.kind_), code_(other.code_) {}
 
 Error::~Error() = default;
+
+void append(std::string& text, double part) {
+  char digits[32];
+  std::snprintf(digits, sizeof digits, "%g", part);
+  text.append(digits);
+}
 
 }  // namespace heddle

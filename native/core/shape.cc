@@ -4,10 +4,9 @@
 
 namespace heddle {
 
-std::ostream& operator<<(std::ostream& out, const Shape& shape) {
-  out << '[';
-  for (int axis = 0; axis < shape.rank(); ++axis) out << (axis ? ", " : "") << shape[axis];
-  return out << ']';
+void append(std::string& text, const Shape& shape) {
+  for (int axis = 0; axis < shape.rank(); ++axis) text += (axis ? ", " : "[") + std::to_string(shape[axis]);
+  text += shape.rank() > 0 ? "]" : "[]";
 }
 
 void check_size(const Shape& shape) {

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <initializer_list>
-#include <ostream>
 #include <string>
 
 namespace heddle {
@@ -46,7 +45,8 @@ class Shape {
   int64_t dims_[kMaxRank] = {};
 };
 
-std::ostream& operator<<(std::ostream& out, const Shape& shape);
+/// `[2, 3]`, in messages.
+void append(std::string& text, const Shape& shape);
 
 /// Throws RangeError where sizes multiply to more than any memory holds (2^44), zeros left out: beyond, products and
 /// strides could overflow.

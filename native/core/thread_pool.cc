@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <string>
 #include <system_error>
 
@@ -28,10 +28,12 @@ int available_cpus() {
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof set, &set) == 0) cpus = CPU_COUNT(&set);
   // cgroup v2: "<quota µs> <period µs>", or "max <period>".
-  std::ifstream file("/sys/fs/cgroup/cpu.max");
-  double quota = 0, period = 0;
-  if (file >> quota >> period && quota > 0 && period > 0) {
-    cpus = std::min(cpus, std::max(1, static_cast<int>(std::ceil(quota / period))));
+  if (std::FILE* const file = std::fopen("/sys/fs/cgroup/cpu.max", "r")) {
+    double quota = 0, period = 0;
+    if (std::fscanf(file, "%lf %lf", &quota, &period) == 2 && quota > 0 && period > 0) {
+      cpus = std::min(cpus, std::max(1, static_cast<int>(std::ceil(quota / period))));
+    }
+    std::fclose(file);
   }
 #endif
   return std::max(1, cpus);
