@@ -100,6 +100,23 @@ struct HalfRows {
     }
   }
 
+  /// scores, or what became of them, times the scale of their key; 0 for keys that are not `wanted`, as in kept_keys.
+  HEDDLE_DEVICE void scale_scores(const float* scales, uint32_t wanted) {
+    scales += lane_column();
+    HEDDLE_UNROLL
+    for (int j = 0; j < kKeyTiles; ++j) {
+      HEDDLE_UNROLL
+      for (int e = 0; e < 2; ++e) {
+        const float scale = (wanted >> (2 * j + e) & 1) != 0 ? scales[j * 8 + e] * (1 / kWholeUnit) : 0.0f;
+        HEDDLE_UNROLL
+        for (int i = 0; i < kMTiles; ++i) {
+          scores[i][j][e] *= scale;
+          scores[i][j][e + 2] *= scale;
+        }
+      }
+    }
+  }
+
   HEDDLE_DEVICE void negate_scores() {
     HEDDLE_UNROLL
     for (int i = 0; i < kMTiles; ++i) {
@@ -236,11 +253,14 @@ struct HalfRows {
     }
   }
 
-  HEDDLE_DEVICE void absorb_scores(float factor) {
+  /// scale(): what is done to the powers before they become probabilities.
+  template <typename Scale>
+  HEDDLE_DEVICE void absorb_scores(float factor, const Scale& scale) {
     float shrinks[kMTiles][2];
     const bool rises = exponentiate(factor, shrinks);
-    round_scores();
     shrink_values(rises, shrinks);
+    scale();
+    round_scores();
   }
 
   /// The lane's keys, as in kept_keys, that some row of the warp may attend to.
