@@ -142,28 +142,24 @@ HEDDLE_DEVICE void start_values(const Problem<T>& p, const C* page, T* slot) {
   }
 }
 
-/// Of int8, a half is this part of a whole number, and scales are as much larger: then a weight times a scale, which is
-/// made a half, is neither infinite nor as small as a denormal where the value itself would not be.
-constexpr float kWholeUnit = 0x1p-6f;
-
-/// Widens the bytes that this thread had copied to a slot, before other threads read it.
+/// Widens the bytes that this thread had copied to a slot, before other threads read it: those of keys as they are,
+/// which is exact, those of values times the scale of their line (`scales`, else null).
 template <typename Tile, typename T>
-HEDDLE_DEVICE void widen_slot(T* slot) {
+HEDDLE_DEVICE void widen_slot(const float* scales, T* slot) {
   constexpr int kTurns = Tile::kSlot / kChunk / Tile::kThreads, kTogether = kTurns < 4 ? kTurns : 4;
-  T* const own = slot + fresh(thread_index()) * kChunk;
+  const int own = fresh(thread_index()) * kChunk;
   HEDDLE_NO_UNROLL
   for (int first = 0; first < kTurns; first += kTogether) {
     HEDDLE_UNROLL
     for (int turn = 0; turn < kTogether; ++turn) {
-      T* const place = own + (first + turn) * Tile::kThreads * kChunk;
-      const Words bytes = read_words(place);
-      const auto whole = [&](int i) {
-        return widen(static_cast<int8_t>(bytes.at[i / 4] >> i % 4 * 8)) * kWholeUnit;
-      };
+      const int at = own + (first + turn) * Tile::kThreads * kChunk;
+      const float scale = scales ? scales[at / kLine % kKeys] : 1.0f;
+      const Words bytes = read_words(slot + at);
+      const auto number = [&](int i) { return widen(static_cast<int8_t>(bytes.at[i / 4] >> i % 4 * 8)) * scale; };
       Words halves;
       HEDDLE_UNROLL
-      for (int i = 0; i < 4; ++i) halves.at[i] = narrow_two<T>(whole(2 * i), whole(2 * i + 1));
-      write_words(place, halves);
+      for (int i = 0; i < 4; ++i) halves.at[i] = narrow_two<T>(number(2 * i), number(2 * i + 1));
+      write_words(slot + at, halves);
     }
   }
 }

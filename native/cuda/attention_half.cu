@@ -50,9 +50,9 @@ attend_halves(HEDDLE_PARAMETER Problem<T> p, HEDDLE_PARAMETER Plan plan, unsigne
       if (!is_scaled()) return start_values<Tile>(p, reinterpret_cast<const T*>(page), memory_at(on));
       start_values<Tile>(p, reinterpret_cast<const int8_t*>(page), memory_at(on));
     };
-    const auto wait_for = [&](int on) {
+    const auto wait_for = [&](int on, const float* value_scales) {
       wait_copies<1>();
-      if (is_scaled()) widen_slot<Tile>(memory_at(on));
+      if (is_scaled()) widen_slot<Tile>(value_scales, memory_at(on));
       sync_block();
     };
     {
@@ -80,7 +80,7 @@ attend_halves(HEDDLE_PARAMETER Problem<T> p, HEDDLE_PARAMETER Plan plan, unsigne
       bool more;
       HEDDLE_NO_UNROLL
       do {
-        wait_for(0);  // the keys are there, and nobody reads the values before them any more
+        wait_for(0, nullptr);  // the keys are there, and nobody reads the values before them any more
         const Block& block = work.blocks[slot];
         // Whether some of the warp's rows sees a key of the block. Asked twice: even one register more is too many.
         const auto concerns_warp = [&] { return block.index() * kKeys < work.most[fresh(warp_index())]; };
@@ -96,19 +96,16 @@ attend_halves(HEDDLE_PARAMETER Problem<T> p, HEDDLE_PARAMETER Plan plan, unsigne
         if (concerns_warp()) {
           rows.template find_kept<Plain>(p, work, block);
           rows.multiply_keys(queries, memory_at(0));
-          if (is_scaled()) rows.scale_scores(scales_at(0), rows.kAllKeys);
+          if (is_scaled()) rows.scale_scores(scales_at(0));
           if constexpr (Plain) {
             if (plan.negative) rows.negate_scores();
           } else {
             rows.finish_scores(p, work, block);
           }
           if (rows.partial) rows.hide_scores();
-          rows.absorb_scores(Plain ? plan.factor : RowState<T>::kUnit, [&] {
-            // A hidden key's scale may be NaN.
-            if (is_scaled()) rows.scale_scores(scales_at(0) + kKeys, rows.seen_keys());
-          });
+          rows.absorb_scores(Plain ? plan.factor : RowState<T>::kUnit);
         }
-        wait_for(1);  // the values are there, and nobody reads the keys any more
+        wait_for(1, scales_at(0) + kKeys);  // the values are there, and nobody reads the keys any more
         const int next = work.blocks[slot_at(2)].index();
         if (next < work.end) start_values_of(next, 0);
         commit_copies();

@@ -100,14 +100,14 @@ struct HalfRows {
     }
   }
 
-  /// scores, or what became of them, times the scale of their key; 0 for keys that are not `wanted`, as in kept_keys.
-  HEDDLE_DEVICE void scale_scores(const float* scales, uint32_t wanted) {
+  /// Products with whole numbers → with keys.
+  HEDDLE_DEVICE void scale_scores(const float* scales) {
     scales += lane_column();
     HEDDLE_UNROLL
     for (int j = 0; j < kKeyTiles; ++j) {
       HEDDLE_UNROLL
       for (int e = 0; e < 2; ++e) {
-        const float scale = (wanted >> (2 * j + e) & 1) != 0 ? scales[j * 8 + e] * (1 / kWholeUnit) : 0.0f;
+        const float scale = scales[j * 8 + e];
         HEDDLE_UNROLL
         for (int i = 0; i < kMTiles; ++i) {
           scores[i][j][e] *= scale;
@@ -253,14 +253,11 @@ struct HalfRows {
     }
   }
 
-  /// scale(): what is done to the powers before they become probabilities.
-  template <typename Scale>
-  HEDDLE_DEVICE void absorb_scores(float factor, const Scale& scale) {
+  HEDDLE_DEVICE void absorb_scores(float factor) {
     float shrinks[kMTiles][2];
     const bool rises = exponentiate(factor, shrinks);
-    shrink_values(rises, shrinks);
-    scale();
     round_scores();
+    shrink_values(rises, shrinks);
   }
 
   /// The lane's keys, as in kept_keys, that some row of the warp may attend to.

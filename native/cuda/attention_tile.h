@@ -63,7 +63,7 @@ struct Slices {
   /// Behind the wait for a slice of so many floats, before other threads read it.
   HEDDLE_DEVICE void land(float* stage, int floats) const {
     if (p.pages.dtype == DType::kFloat32) return;
-    for (int i = thread_index() * 4; i < floats; i += kAttentionThreads * 4) {
+    for (int i = fresh(thread_index()) * 4; i < floats; i += kAttentionThreads * 4) {
       *reinterpret_cast<float4*>(stage + i) = widen_four(read_words(stage + i), p.pages.dtype);
     }
   }
@@ -84,7 +84,7 @@ struct Slices {
   HEDDLE_DEVICE const float* idle_source() const { return static_cast<const float*>(p.pages.data); }
 
   HEDDLE_DEVICE void start_keys(const char* page, int first, float* stage) const {
-    const int d = thread_index() / (kKeys / 4), key = thread_index() % (kKeys / 4) * 4;
+    const int thread = fresh(thread_index()), d = thread / (kKeys / 4), key = thread % (kKeys / 4) * 4;
     const bool wide = p.pages.dtype == DType::kFloat32;
     const int64_t place = wide ? key_place<float>(key, first + d) : key_place<Float16>(key, first + d);
     copy_four(stage + d * kKeys + key, page, place, page && first + d < p.pages.key_width);
@@ -104,9 +104,10 @@ struct Slices {
   HEDDLE_DEVICE void start_values(const char* page, int first, float* stage) const {
     const bool wide = p.pages.dtype == DType::kFloat32;
     const int64_t offset = p.pages.value_offset, width = p.pages.padded_value_width;
-    for (int i = thread_index() * 4; i < kValueFloats; i += kAttentionThreads * 4) {
+    for (int i = fresh(thread_index()) * 4; i < kValueFloats; i += kAttentionThreads * 4) {
       const int64_t key = first + i / Width, d = column + i % Width;
-      const int64_t place = wide ? value_place<float>(offset, width, key, d) : value_place<Float16>(offset, width, key, d);
+      const int64_t place =
+          wide ? value_place<float>(offset, width, key, d) : value_place<Float16>(offset, width, key, d);
       copy_four(stage + i, page, place, page && d < width);
     }
   }
@@ -221,8 +222,8 @@ struct WarpRows {
   /// [RowsPerWarp][kKeys]; what the rows hold is rescaled to it. With int8, products become scores of keys, and
   /// probabilities those of values, by their scales.
   template <bool Plain>
-  HEDDLE_DEVICE void absorb_scores(const Problem<float>& p, const RowTile& tile, int32_t block,
-                                   const float* scales, float* probabilities) {
+  HEDDLE_DEVICE void absorb_scores(const Problem<float>& p, const RowTile& tile, int32_t block, const float* scales,
+                                   float* probabilities) {
     const bool scaled = p.pages.dtype == DType::kInt8;
     if (scaled) {
       HEDDLE_UNROLL
@@ -256,7 +257,7 @@ struct WarpRows {
     }
     if (!scaled) return;
     HEDDLE_UNROLL  // a hidden key's scale may be NaN
-    for (int r = 0; r < RowsPerWarp; ++r) {
+        for (int r = 0; r < RowsPerWarp; ++r) {
       HEDDLE_UNROLL
       for (int i = 0; i < 2; ++i) {
         float& place = probabilities[r * kKeys + lane_index() + i * kWarp];

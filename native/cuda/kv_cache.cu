@@ -69,9 +69,11 @@ append(Pages p, Tokens<T> k, Tokens<T> v, unsigned long long* failure) {
   if (!page) return;
   const int64_t slot = at % kPageKeys;
   float* const scales = scales_of(p, page) + slot;
-  put(token(k, n, head), k.step, p.key_width, p.key_width, page, [&](int64_t d) { return key_place<C>(slot, d); },
+  put(
+      token(k, n, head), k.step, p.key_width, p.key_width, page, [&](int64_t d) { return key_place<C>(slot, d); },
       scales);
-  put(token(v, n, head), v.step, p.value_width, p.padded_value_width, page,
+  put(
+      token(v, n, head), v.step, p.value_width, p.padded_value_width, page,
       [&](int64_t d) { return value_place<C>(p.value_offset, p.padded_value_width, slot, d); }, scales + kPageKeys);
 }
 

@@ -95,7 +95,11 @@ async function runSteps(
       }
       token += count;
     }
-    const rows: naive.Formula = (f, store) => step.flatMap((head) => naive.attentionHead(head, f, store).flat());
+    // The plain formula has values in the dtype that it computes in.
+    const rows: naive.Formula = (f, store) =>
+      step.flatMap((head) =>
+        naive.attentionHead({ ...head, v: head.v.map((row) => Float64Array.from(row, store)) }, f, store).flat(),
+      );
     // Weights are rounded to a half dtype that the cache has.
     naive.expectAsGoodAsPlain(found, rows, undefined, cacheDtype === 'int8' ? dtype : cacheDtype);
     if (dtype !== 'float32') continue; // lse is float32 of every dtype, and costs the plain formula once more

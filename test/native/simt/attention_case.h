@@ -27,8 +27,8 @@ struct Given {
   const BiasCase* bias = nullptr;
   float softcap = 0.0f;
   bool sinks = false;
-  int32_t shift = 0;   // of all positions
-  bool cross = false;  // `before` are all keys
+  int32_t shift = 0;                          // of all positions
+  bool cross = false;                         // `before` are all keys
   std::optional<DType> cache = std::nullopt;  // its dtype, where it is another
 
   int64_t keys(size_t b) const { return std::max(0, before[b] + (cross ? 0 : counts[b])); }
@@ -41,9 +41,9 @@ struct Given {
 };
 
 inline std::string name_of(const Given& g) {
-  return concat(name_of(g.dtype), g.cache ? concat(" over ", name_of(*g.cache)) : "", ", ", g.counts.size(), " x ", g.counts[0], " queries after ", g.before[0],
-                " keys, heads ", g.heads, "/", g.kv_heads, ", widths ", g.key_width, "/", g.value_width,
-                g.causal ? ", causal" : "", g.bias ? concat(", ", g.bias->name) : "",
+  return concat(name_of(g.dtype), g.cache ? concat(" over ", name_of(*g.cache)) : "", ", ", g.counts.size(), " x ",
+                g.counts[0], " queries after ", g.before[0], " keys, heads ", g.heads, "/", g.kv_heads, ", widths ",
+                g.key_width, "/", g.value_width, g.causal ? ", causal" : "", g.bias ? concat(", ", g.bias->name) : "",
                 g.softcap != 0 ? ", soft cap" : "", g.sinks ? ", sinks" : "", g.shift != 0 ? ", shifted" : "",
                 g.cross ? ", cross" : "");
 }

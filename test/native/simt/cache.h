@@ -89,9 +89,8 @@ inline Values offsets_of(const Ints& counts) {
 inline Floats cached(Floats x, int64_t width, DType dtype) {
   if (dtype != DType::kInt8) return rounded(std::move(x), dtype);
   for (auto row = x.begin(); row != x.end(); row += width) {
-    const auto most =
-        std::max_element(row, row + width, [](float a, float b) { return std::fabs(a) < std::fabs(b); });
-    const float scale = rounded({std::fabs(*most) / 127}, DType::kBFloat16)[0];
+    const auto most = std::max_element(row, row + width, [](float a, float b) { return std::fabs(a) < std::fabs(b); });
+    const float scale = float_of_bits(bits_of_float(std::fabs(*most) / 127) & ~0xffu);
     *most = std::copysign(127 * scale, *most);
     for (auto one = row; one != row + width; ++one) {
       *one = scale * std::min(127.0f, std::max(-127.0f, std::nearbyint(*one / scale)));

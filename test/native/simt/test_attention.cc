@@ -39,8 +39,7 @@ Result attend(const Numbers& numbers, const std::vector<size_t>& sequences, cons
   const Given& g = numbers.given;
   int64_t pages = 1;
   for (const size_t b : sequences) pages = std::max(pages, (numbers.keys(b) + kPageKeys - 1) / kPageKeys);
-  Cache cache(static_cast<int64_t>(sequences.size()), g.kv_heads, {g.key_width, g.value_width}, pages,
-              g.cache_dtype());
+  Cache cache(static_cast<int64_t>(sequences.size()), g.kv_heads, {g.key_width, g.value_width}, pages, g.cache_dtype());
   Floats q;
   for (size_t i = 0; i < sequences.size(); ++i) {
     const size_t b = sequences[i];

@@ -21,8 +21,8 @@ int64_t pages_for(const Given& given) {
 }
 
 void append_as(DType dtype, DType cache_dtype, const Given& given) {
-  begin_case(concat(name_of(dtype), " as ", name_of(cache_dtype), ", ", sum_of(given.counts), " tokens, widths ", given.shape.key_width, " and ",
-                    given.shape.value_width));
+  begin_case(concat(name_of(dtype), " as ", name_of(cache_dtype), ", ", sum_of(given.counts), " tokens, widths ",
+                    given.shape.key_width, " and ", given.shape.value_width));
   const int64_t batch = static_cast<int64_t>(given.held.size()), tokens = sum_of(given.counts);
   const int64_t dk = given.shape.key_width, dv = given.shape.value_width, heads = given.kv_heads;
   Floats k = normals(tokens * heads * dk, 1, dtype), v = normals(tokens * heads * dv, 2, dtype);
