@@ -15,7 +15,7 @@ const tests = [
   'test/tensor/',
   'test/misuse',
   'test/weights/',
-  'test/models/(fixtures|defaults|quantization|rotary)',
+  'test/models/(fixtures|defaults|quantization|cache-dtype|rotary)',
 ];
 
 function run(command, args, options = {}) {

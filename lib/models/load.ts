@@ -36,8 +36,7 @@ export interface LoadOptions {
   /** Of the weights of linear layers, tied token tables among them: see packWeight. Default: none. */
   quantize?: QuantizedDType | undefined;
   /**
-   * Of the keys and values that a decoder keeps: 'int8', or a half dtype beside float32 activations, on the CPU only.
-   * Default: `dtype`.
+   * Of the keys and values that a decoder keeps: 'int8', or a half dtype beside float32 activations. Default: `dtype`.
    */
   cacheDtype?: CacheDType | undefined;
   onProgress?: ((progress: LoadProgress) => void) | undefined;
@@ -83,16 +82,10 @@ export async function openCheckpoint(
   return new Checkpoint(weights, recipeOf(config).recipe, config, options.dtype, options.quantize);
 }
 
-/** Keys and values may be smaller than activations, on the CPU. */
-function checkCacheDtype(cacheDtype: CacheDType | undefined, dtype: FloatDType, device: DeviceName): void {
-  if (cacheDtype === undefined || cacheDtype === dtype) return;
-  if (cacheDtype !== 'int8' && dtype !== 'float32') {
-    throw rangeError('loadModel', 'cacheDtype', `${dtype}, as activations are, or 'int8'`, cacheDtype);
-  }
-  if (device === 'cpu') return;
-  throw new RangeError(
-    `[loadModel] cacheDtype ${cacheDtype} beside ${dtype} is for the CPU as yet, not for ${device}: set device to 'cpu'`,
-  );
+/** Keys and values may be smaller than activations. */
+function checkCacheDtype(cacheDtype: CacheDType | undefined, dtype: FloatDType): void {
+  if (cacheDtype === undefined || cacheDtype === dtype || cacheDtype === 'int8' || dtype === 'float32') return;
+  throw rangeError('loadModel', 'cacheDtype', `${dtype}, as activations are, or 'int8'`, cacheDtype);
 }
 
 /**
@@ -110,7 +103,7 @@ export async function loadNetwork(
   const { recipe, architecture } = recipeOf(config);
   using weights = await WeightFolder.open(folder, device);
   const own = dtype ?? (device === 'cpu' ? 'float32' : weights.dtype);
-  checkCacheDtype(cacheDtype, own, device);
+  checkCacheDtype(cacheDtype, own);
   const checkpoint = new Checkpoint(weights, recipe, config, own, quantize, cacheDtype);
   using channel = new Channel(device); // carries the wish to abort to the native side
   const abort = () => {

@@ -22,8 +22,8 @@ export interface KVCacheOptions {
   /** Width of a value. Default: headDim. */
   valueDim?: number | undefined;
   /**
-   * Of keys and values, and of the queries that meet them; on the CPU it may be smaller than theirs: 'int8', with a scale
-   * for each key and each value of a head, or a half dtype where they are float32. Default 'float32'.
+   * Of keys and values, and of the queries that meet them; or smaller than theirs: 'int8', with a scale for each key and
+   * each value of a head, or a half dtype where they are float32. Default 'float32'.
    */
   dtype?: CacheDType | undefined;
   /** Default: see setDefaultDevice. */

@@ -19,6 +19,7 @@ HEDDLE_KERNEL(kAttentionThreads)
 attend(HEDDLE_PARAMETER Problem<float> p, unsigned long long* failure) {
   HEDDLE_SHARED(Stages, stages);
   HEDDLE_SHARED(Probabilities<RowsPerWarp>, all_probabilities);
+  HEDDLE_SHARED(PageScales, scales);
   constexpr int kRows = kAttentionWarps * RowsPerWarp;
   if (block_x() == 0 && block_y() == 0) check_pages(p.pages, INT32_MIN, failure);
   const RowTile tile = tile_at(p, block_x(), kRows);
@@ -46,12 +47,13 @@ attend(HEDDLE_PARAMETER Problem<float> p, unsigned long long* failure) {
   }
 
   const int32_t first_block = next_block(p, tile, first, end);
-  Slices<kRows, Width> slices{p, tile, first_block, end, column};
+  Slices<kRows, Width> slices{p, tile, first_block, end, column, scales};
   slices.find_query();
   for (int s = 0; s < kStages - 1; ++s) slices.start(stages[s]);
   int turn = 0;
-  const auto next = [&]() -> const float* {
+  const auto next = [&](int floats) -> const float* {
     wait_copies<kStages - 2>();
+    slices.land(stages[turn], floats);
     sync_block();  // the slice is there, and nobody reads the one before it any more
     slices.start(stages[(turn + kStages - 1) % kStages]);
     const float* const stage = stages[turn];
@@ -63,12 +65,12 @@ attend(HEDDLE_PARAMETER Problem<float> p, unsigned long long* failure) {
     const bool idle = block * kKeys >= rows.most;  // none of the warp's rows sees a key of the block
     rows.reset_scores();
     for (int s = 0; s < slices.key_slices(); ++s) {
-      const float* const stage = next();
+      const float* const stage = next(slices.kKeyFloats);
       if (!idle) rows.multiply_keys(stage);
     }
-    if (!idle) rows.template absorb_scores<Plain>(p, tile, block, probabilities);
+    if (!idle) rows.template absorb_scores<Plain>(p, tile, block, scales, probabilities);
     for (int s = 0; s < slices.kValueSlices; ++s) {
-      const float* const stage = next();
+      const float* const stage = next(slices.kValueFloats);
       if (!idle) rows.multiply_values(stage, s * kDepth, probabilities);
     }
     const int32_t span_end = (block / kSpan + 1) * kSpan;
@@ -154,7 +156,9 @@ Status run(const Attention& op, CudaContext& context) {
       return attend_float(problem_of<T>(op), context);
     } else {
       const Problem<T> problem = problem_of<T>(op);
-      return is_hopper(context) ? attend_hopper(problem, context) : attend_half(problem, context);
+      // Products of wgmma read what a copy in bulk brings; bytes would need threads of their own to widen them.
+      const bool bulk = problem.pages.dtype != DType::kInt8;
+      return is_hopper(context) && bulk ? attend_hopper(problem, context) : attend_half(problem, context);
     }
   });
 }

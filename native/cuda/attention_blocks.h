@@ -21,6 +21,8 @@ struct HalfTile {
   static constexpr int kSlot = Width * kKeys;
   static constexpr int kSlots = 3;
   static constexpr size_t kSharedBytes = 2 * (kQueries + kSlots * kSlot);
+  /// Behind them, where pages are of int8: the scales of the block whose keys are in a slot.
+  static constexpr size_t kScaleBytes = kSlots * sizeof(PageScales);
   /// Of a chunk of queries.
   HEDDLE_DEVICE static int query_place(int row, int chunk) { return swizzled<Width / kChunk>(row, chunk); }
   static constexpr bool kMasked = true;  // there may be a mask
@@ -108,22 +110,24 @@ HEDDLE_DEVICE Block find_block(const Problem<T>& p, const RowTile& tile, int ind
 }
 
 /// Starts copying the keys of a block, or its values; zeros beyond their width. Shared memory has them as pages do
-/// (see key_place), with whole panels.
-template <typename Tile, typename T>
-HEDDLE_DEVICE void start_keys(const Problem<T>& p, const T* page, T* slot) {
+/// (see key_place), with whole panels. C: what pages have, halves or int8. Bytes land in the first half of where their
+/// halves are to be: see widen_slot.
+template <typename Tile, typename C, typename T>
+HEDDLE_DEVICE void start_keys(const Problem<T>& p, const C* page, T* slot) {
   const int elements = page ? static_cast<int>(p.pages.key_width) * kKeys : 0;
   const int first = fresh(thread_index()) * kChunk;
   HEDDLE_UNROLL
   for (int turn = 0; turn < Tile::kSlot / kChunk / Tile::kThreads; ++turn) {
     const int at = first + turn * Tile::kThreads * kChunk;
-    copy_async<16>(slot + at, at < elements ? page + at : p.q, at < elements);
+    copy_async<kChunk * sizeof(C)>(slot + at, at < elements ? page + at : p.pages.data, at < elements);
   }
 }
-template <typename Tile, typename T>
-HEDDLE_DEVICE void start_values(const Problem<T>& p, const T* page, T* slot) {
+template <typename Tile, typename C, typename T>
+HEDDLE_DEVICE void start_values(const Problem<T>& p, const C* page, T* slot) {
   constexpr int kPanel = kKeys * kLine;
   const int width = page ? static_cast<int>(p.pages.padded_value_width) : 0, first = fresh(thread_index()) * kChunk;
-  const T* const from = page ? page + p.pages.value_offset : p.q;
+  const C* const idle = static_cast<const C*>(p.pages.data);
+  const C* const from = page ? page + p.pages.value_offset : idle;
   HEDDLE_UNROLL
   for (int turn = 0; turn < Tile::kSlot / kChunk / Tile::kThreads; ++turn) {
     const int at = first + turn * Tile::kThreads * kChunk, panel = at / kPanel, left = width - panel * kLine;
@@ -134,7 +138,29 @@ HEDDLE_DEVICE void start_values(const Problem<T>& p, const T* page, T* slot) {
       wanted = chunk * kChunk < left;
       source = panel * kPanel + key * left + (chunk ^ (key & swizzle_mask(left, chunk))) * kChunk;
     }
-    copy_async<16>(slot + at, wanted ? from + source : p.q, wanted);
+    copy_async<kChunk * sizeof(C)>(slot + at, wanted ? from + source : idle, wanted);
+  }
+}
+
+/// Widens the bytes that this thread had copied to a slot, before other threads read it: those of keys as they are,
+/// which is exact, those of values times the scale of their line (`scales`, else null).
+template <typename Tile, typename T>
+HEDDLE_DEVICE void widen_slot(const float* scales, T* slot) {
+  constexpr int kTurns = Tile::kSlot / kChunk / Tile::kThreads, kTogether = kTurns < 4 ? kTurns : 4;
+  const int own = fresh(thread_index()) * kChunk;
+  HEDDLE_NO_UNROLL
+  for (int first = 0; first < kTurns; first += kTogether) {
+    HEDDLE_UNROLL
+    for (int turn = 0; turn < kTogether; ++turn) {
+      const int at = own + (first + turn) * Tile::kThreads * kChunk;
+      const float scale = scales ? scales[at / kLine % kKeys] : 1.0f;
+      const Words bytes = read_words(slot + at);
+      const auto number = [&](int i) { return widen(static_cast<int8_t>(bytes.at[i / 4] >> i % 4 * 8)) * scale; };
+      Words halves;
+      HEDDLE_UNROLL
+      for (int i = 0; i < 4; ++i) halves.at[i] = narrow_two<T>(number(2 * i), number(2 * i + 1));
+      write_words(slot + at, halves);
+    }
   }
 }
 

@@ -16,6 +16,8 @@ attend_halves(HEDDLE_PARAMETER Problem<T> p, HEDDLE_PARAMETER Plan plan, unsigne
   const RowTile& tile = work.tile;
   T* const queries = reinterpret_cast<T*>(dynamic_shared());
   T* const slots = queries + Tile::kQueries;
+  auto* const scales = reinterpret_cast<PageScales*>(slots + Tile::kSlots * Tile::kSlot);
+  const auto is_scaled = [&] { return p.pages.dtype == DType::kInt8; };
   if (block_x() == 0 && block_y() == 0) check_pages(p.pages, INT32_MIN, failure);
 
   if (thread_index() == 0) work.index = static_cast<int>(block_x());
@@ -36,7 +38,23 @@ attend_halves(HEDDLE_PARAMETER Problem<T> p, HEDDLE_PARAMETER Plan plan, unsigne
     int slot = 0;
     const auto slot_at = [&](int on) { return (slot + on) % Tile::kSlots; };
     const auto memory_at = [&](int on) { return slots + slot_at(on) * Tile::kSlot; };
-    const auto page_at = [&](int block) { return page_of<T>(p.pages, tile.b, block, tile.kv_head); };
+    const auto scales_at = [&](int on) { return &scales[slot_at(on)][0]; };
+    const auto start_keys_of = [&](int block, int on) {
+      char* const page = page_of<char>(p.pages, tile.b, block, tile.kv_head);
+      if (!is_scaled()) return start_keys<Tile>(p, reinterpret_cast<const T*>(page), memory_at(on));
+      start_keys<Tile>(p, reinterpret_cast<const int8_t*>(page), memory_at(on));
+      start_scales(p.pages, page, scales_at(on));
+    };
+    const auto start_values_of = [&](int block, int on) {
+      const char* const page = page_of<char>(p.pages, tile.b, block, tile.kv_head);
+      if (!is_scaled()) return start_values<Tile>(p, reinterpret_cast<const T*>(page), memory_at(on));
+      start_values<Tile>(p, reinterpret_cast<const int8_t*>(page), memory_at(on));
+    };
+    const auto wait_for = [&](int on, const float* value_scales) {
+      wait_copies<1>();
+      if (is_scaled()) widen_slot<Tile>(value_scales, memory_at(on));
+      sync_block();
+    };
     {
       const Block block = find_block<Tile>(p, tile, first, work.end);
       if (fresh(thread_index()) == 0) {
@@ -45,10 +63,9 @@ attend_halves(HEDDLE_PARAMETER Problem<T> p, HEDDLE_PARAMETER Plan plan, unsigne
       }
       if (block.index() < work.end) {
         stage_queries<Tile>(p, tile, queries);
-        const T* const page = page_at(block.index());
-        start_keys<Tile>(p, page, memory_at(0));
+        start_keys_of(block.index(), 0);
         commit_copies();
-        start_values<Tile>(p, page, memory_at(1));
+        start_values_of(block.index(), 1);
         commit_copies();
       }
     }
@@ -63,14 +80,13 @@ attend_halves(HEDDLE_PARAMETER Problem<T> p, HEDDLE_PARAMETER Plan plan, unsigne
       bool more;
       HEDDLE_NO_UNROLL
       do {
-        wait_copies<1>();
-        sync_block();  // the keys are there, and nobody reads the values before them any more
+        wait_for(0, nullptr);  // the keys are there, and nobody reads the values before them any more
         const Block& block = work.blocks[slot];
         // Whether some of the warp's rows sees a key of the block. Asked twice: even one register more is too many.
         const auto concerns_warp = [&] { return block.index() * kKeys < work.most[fresh(warp_index())]; };
         {
           const Block next = find_block<Tile>(p, tile, block.index() + 1, work.end);
-          if (next.index() < work.end) start_keys<Tile>(p, page_at(next.index()), memory_at(2));
+          if (next.index() < work.end) start_keys_of(next.index(), 2);
           commit_copies();
           if (fresh(thread_index()) == 0) {
             work.blocks[slot_at(2)] = next;
@@ -80,6 +96,7 @@ attend_halves(HEDDLE_PARAMETER Problem<T> p, HEDDLE_PARAMETER Plan plan, unsigne
         if (concerns_warp()) {
           rows.template find_kept<Plain>(p, work, block);
           rows.multiply_keys(queries, memory_at(0));
+          if (is_scaled()) rows.scale_scores(scales_at(0));
           if constexpr (Plain) {
             if (plan.negative) rows.negate_scores();
           } else {
@@ -88,10 +105,9 @@ attend_halves(HEDDLE_PARAMETER Problem<T> p, HEDDLE_PARAMETER Plan plan, unsigne
           if (rows.partial) rows.hide_scores();
           rows.absorb_scores(Plain ? plan.factor : RowState<T>::kUnit);
         }
-        wait_copies<1>();
-        sync_block();  // the values are there, and nobody reads the keys any more
+        wait_for(1, scales_at(0) + kKeys);  // the values are there, and nobody reads the keys any more
         const int next = work.blocks[slot_at(2)].index();
-        if (next < work.end) start_values<Tile>(p, page_at(next), memory_at(0));
+        if (next < work.end) start_values_of(next, 0);
         commit_copies();
         if (concerns_warp()) rows.multiply_values(memory_at(1));
         more = next < work.end && next / kSpan == block.index() / kSpan;
@@ -118,8 +134,8 @@ Status run_tile(const Problem<T>& p, const Plan& plan, CudaContext& context) {
   constexpr int64_t kBeside =
       std::max<int64_t>(1, std::min(kShared / static_cast<int64_t>(Tile::kSharedBytes),
                                     kRegisters / (kMostRegisters * static_cast<int64_t>(Tile::kThreads))));
-  return launch_rows<Tile>(attend_halves<T, Tile, Plain>, {0, Tile::kThreads, 1, Tile::kSharedBytes}, kBeside, p, plan,
-                           context);
+  const size_t shared = Tile::kSharedBytes + (p.pages.dtype == DType::kInt8 ? Tile::kScaleBytes : 0);
+  return launch_rows<Tile>(attend_halves<T, Tile, Plain>, {0, Tile::kThreads, 1, shared}, kBeside, p, plan, context);
 }
 
 /// One warp for few rows; many, where a block's keys serve more rows.

@@ -100,6 +100,23 @@ struct HalfRows {
     }
   }
 
+  /// Products with whole numbers → with keys.
+  HEDDLE_DEVICE void scale_scores(const float* scales) {
+    scales += lane_column();
+    HEDDLE_UNROLL
+    for (int j = 0; j < kKeyTiles; ++j) {
+      HEDDLE_UNROLL
+      for (int e = 0; e < 2; ++e) {
+        const float scale = scales[j * 8 + e];
+        HEDDLE_UNROLL
+        for (int i = 0; i < kMTiles; ++i) {
+          scores[i][j][e] *= scale;
+          scores[i][j][e + 2] *= scale;
+        }
+      }
+    }
+  }
+
   HEDDLE_DEVICE void negate_scores() {
     HEDDLE_UNROLL
     for (int i = 0; i < kMTiles; ++i) {

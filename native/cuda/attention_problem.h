@@ -13,7 +13,7 @@ constexpr int kKeys = static_cast<int>(kPageKeys);
 constexpr int kMergeThreads = 128;
 constexpr int kSpanKeys = static_cast<int>(Attention::kSpanBlocks) * kKeys;
 
-/// T is the dtype of queries, pages and results.
+/// T is the dtype of queries and results; that of pages may be a smaller one: see check_goes_with.
 template <typename T>
 struct Problem {
   Pages pages;

@@ -19,6 +19,17 @@ struct Wanted {
   float* out;
 };
 
+/// body(C{}) with what pages have, which goes with a T: see check_goes_with.
+template <typename T, typename Body>
+HEDDLE_DEVICE float with_page_type(const Pages& pages, const Body& body) {
+  if (pages.dtype == DType::kInt8) return body(int8_t{});
+  if constexpr (std::is_same_v<T, float>) {
+    if (pages.dtype == DType::kFloat16) return body(Float16{});
+    if (pages.dtype == DType::kBFloat16) return body(BFloat16{});
+  }
+  return body(T{});
+}
+
 /// The score of a row's key: -∞ where the query may not attend to it.
 template <typename T>
 HEDDLE_DEVICE float masked_score(const Problem<T>& p, const RowTile& tile, ScoreStage stage, int64_t key) {
@@ -27,12 +38,18 @@ HEDDLE_DEVICE float masked_score(const Problem<T>& p, const RowTile& tile, Score
     if (key >= limit_of(p, tile, 0)) return -kInfinity;
     if (p.mask.code && !keeps(p.mask, mask_rows(p, tile, 0), position_of(p, tile, 0), key)) return -kInfinity;
   }
-  const T* const page = page_of<T>(p.pages, tile.b, key / kKeys, tile.kv_head);
+  char* const page = page_of<char>(p.pages, tile.b, key / kKeys, tile.kv_head);
   if (!page) return -kInfinity;
-  const T* const q = query_at(p, tile, 0);
-  float product = 0.0f;
-  for (int64_t d = 0; d < p.pages.key_width; ++d)
-    product = fmaf(widen(q[d]), widen(page[key_place<T>(key % kKeys, d)]), product);
+  const float product = with_page_type<T>(p.pages, [&](auto type) {
+    using C = decltype(type);
+    const T* const q = query_at(p, tile, 0);
+    const auto* const keys = reinterpret_cast<const C*>(page);
+    float sum = 0.0f;
+    for (int64_t d = 0; d < p.pages.key_width; ++d) {
+      sum = fmaf(widen(q[d]), widen(keys[key_place<C>(key % kKeys, d)]), sum);
+    }
+    return std::is_same_v<C, int8_t> ? sum * scales_of(p.pages, page)[key % kKeys] : sum;
+  });
   return score_of(p, tile, 0, key, product, stage);
 }
 

@@ -16,7 +16,9 @@ constexpr int kStagedQueries = kDepth * kKeys;
 using Stages = float[kStages][kStageFloats];
 
 /// What of a tile's data goes through the stages, slice by slice: for each key block its keys with the queries, then
-/// its values. Each thread copies the same place of every slice.
+/// its values. Each thread copies the same place of every slice: four elements of a page to where their floats are to
+/// be. Smaller ones land in the first bytes there, and their thread widens them (`land`). Scales of int8 come with a
+/// block's first slice: those of the block before were needed before its values.
 template <int Rows, int Width>
 struct Slices {
   const Problem<float>& p;
@@ -24,10 +26,13 @@ struct Slices {
   int32_t block;  // of the next slice
   int32_t end;
   int32_t column;  // first of the value columns
+  float* scales;   // see start_scales
   int at = 0;      // the slice within its block
   const float* q = nullptr;
 
   static constexpr int kValueSlices = kKeys / kDepth;
+  /// Of a slice of keys, and of values.
+  static constexpr int kKeyFloats = kDepth * kKeys, kValueFloats = kDepth * Width;
 
   HEDDLE_DEVICE int key_slices() const { return static_cast<int>((p.pages.key_width + kDepth - 1) / kDepth); }
 
@@ -40,7 +45,8 @@ struct Slices {
   /// Starts copying the next slice, if there is one.
   HEDDLE_DEVICE void start(float* stage) {
     if (block < end) {
-      const float* const page = page_of<float>(p.pages, tile.b, block, tile.kv_head);
+      char* const page = page_of<char>(p.pages, tile.b, block, tile.kv_head);
+      if (at == 0 && p.pages.dtype == DType::kInt8) start_scales(p.pages, page, scales);
       if (at < key_slices()) {
         start_keys(page, at * kDepth, stage);
       } else {
@@ -54,14 +60,34 @@ struct Slices {
     commit_copies();
   }
 
+  /// Behind the wait for a slice of so many floats, before other threads read it.
+  HEDDLE_DEVICE void land(float* stage, int floats) const {
+    if (p.pages.dtype == DType::kFloat32) return;
+    for (int i = fresh(thread_index()) * 4; i < floats; i += kAttentionThreads * 4) {
+      *reinterpret_cast<float4*>(stage + i) = widen_four(read_words(stage + i), p.pages.dtype);
+    }
+  }
+
  private:
+  HEDDLE_DEVICE void copy_four(float* to, const char* page, int64_t place, bool wanted) const {
+    const void* const from = wanted ? page + place * p.pages.element_bytes : p.pages.data;
+    if (p.pages.dtype == DType::kFloat32) {
+      copy_async<16>(to, from, wanted);
+    } else if (p.pages.dtype == DType::kInt8) {
+      copy_async<4>(to, from, wanted);
+    } else {
+      copy_async<8>(to, from, wanted);
+    }
+  }
+
   /// What a copy that brings zeros is given to read from.
   HEDDLE_DEVICE const float* idle_source() const { return static_cast<const float*>(p.pages.data); }
 
-  HEDDLE_DEVICE void start_keys(const float* page, int first, float* stage) const {
-    const int d = thread_index() / (kKeys / 4), key = thread_index() % (kKeys / 4) * 4;
-    const bool wanted = page && first + d < p.pages.key_width;
-    copy_async<16>(stage + d * kKeys + key, wanted ? page + (first + d) * kKeys + key : idle_source(), wanted);
+  HEDDLE_DEVICE void start_keys(const char* page, int first, float* stage) const {
+    const int thread = fresh(thread_index()), d = thread / (kKeys / 4), key = thread % (kKeys / 4) * 4;
+    const bool wide = p.pages.dtype == DType::kFloat32;
+    const int64_t place = wide ? key_place<float>(key, first + d) : key_place<Float16>(key, first + d);
+    copy_four(stage + d * kKeys + key, page, place, page && first + d < p.pages.key_width);
     const int row = thread_index() / 4, coordinate = thread_index() % 4 * 4;
     if (row >= Rows) return;
     float* const to = stage + kStagedQueries + row * kDepth + coordinate;
@@ -75,12 +101,14 @@ struct Slices {
     }
   }
 
-  HEDDLE_DEVICE void start_values(const float* page, int first, float* stage) const {
-    for (int i = thread_index(); i < kDepth * Width / 4; i += kAttentionThreads) {
-      const int key = i / (Width / 4), offset = i % (Width / 4) * 4;
-      const bool wanted = page && column + offset < p.pages.padded_value_width;
-      const int64_t from = p.pages.value_offset + (first + key) * p.pages.padded_value_width + column + offset;
-      copy_async<16>(stage + key * Width + offset, wanted ? page + from : idle_source(), wanted);
+  HEDDLE_DEVICE void start_values(const char* page, int first, float* stage) const {
+    const bool wide = p.pages.dtype == DType::kFloat32;
+    const int64_t offset = p.pages.value_offset, width = p.pages.padded_value_width;
+    for (int i = fresh(thread_index()) * 4; i < kValueFloats; i += kAttentionThreads * 4) {
+      const int64_t key = first + i / Width, d = column + i % Width;
+      const int64_t place =
+          wide ? value_place<float>(offset, width, key, d) : value_place<Float16>(offset, width, key, d);
+      copy_four(stage + i, page, place, page && d < width);
     }
   }
 };
@@ -191,9 +219,19 @@ struct WarpRows {
   }
 
   /// Scores of a key block → probabilities relative to the row's new maximum, into the warp's part of shared memory
-  /// [RowsPerWarp][kKeys]; what the rows hold is rescaled to it.
+  /// [RowsPerWarp][kKeys]; what the rows hold is rescaled to it. With int8, products become scores of keys, and
+  /// probabilities those of values, by their scales.
   template <bool Plain>
-  HEDDLE_DEVICE void absorb_scores(const Problem<float>& p, const RowTile& tile, int32_t block, float* probabilities) {
+  HEDDLE_DEVICE void absorb_scores(const Problem<float>& p, const RowTile& tile, int32_t block, const float* scales,
+                                   float* probabilities) {
+    const bool scaled = p.pages.dtype == DType::kInt8;
+    if (scaled) {
+      HEDDLE_UNROLL
+      for (int r = 0; r < RowsPerWarp; ++r) {
+        HEDDLE_UNROLL
+        for (int i = 0; i < 2; ++i) scores[r][i] *= scales[lane_index() + i * kWarp];
+      }
+    }
     uint32_t kept = kept_keys(p, tile, block);
     if constexpr (!Plain) finish_scores(p, tile, block, kept, probabilities);
     constexpr uint32_t kFirstKeys = 0x55555555u;
@@ -216,6 +254,15 @@ struct WarpRows {
       HEDDLE_UNROLL
       for (int i = 0; i < 2; ++i) probabilities[r * kKeys + lane_index() + i * kWarp] = s[i] = expf(s[i] - shift);
       state[r].sum += reduce_warp(s[0] + s[1], Sum{});
+    }
+    if (!scaled) return;
+    HEDDLE_UNROLL  // a hidden key's scale may be NaN
+        for (int r = 0; r < RowsPerWarp; ++r) {
+      HEDDLE_UNROLL
+      for (int i = 0; i < 2; ++i) {
+        float& place = probabilities[r * kKeys + lane_index() + i * kWarp];
+        place = (kept >> (2 * r + i) & 1) != 0 ? place * scales[kKeys + lane_index() + i * kWarp] : 0.0f;
+      }
     }
   }
 

@@ -73,13 +73,14 @@ HEDDLE_DEVICE int count_bits(uint32_t bits) { return __popc(bits); }
 /// Starts copying `Bytes` from global to shared memory, both aligned to them; zeros instead where not `wanted`.
 template <int Bytes>
 HEDDLE_DEVICE void copy_async(void* to, const void* from, bool wanted) {
-  static_assert(Bytes == 4 || Bytes == 16);
+  static_assert(Bytes == 4 || Bytes == 8 || Bytes == 16);
   const auto shared = static_cast<unsigned>(__cvta_generic_to_shared(to));
   const int count = wanted ? Bytes : 0;
   if constexpr (Bytes == 16) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared), "l"(from), "r"(count) : "memory");
   } else {
-    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(shared), "l"(from), "r"(count) : "memory");
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(shared), "l"(from), "n"(Bytes), "r"(count)
+                 : "memory");
   }
 }
 /// Ends a group of this thread's copies.
@@ -102,6 +103,7 @@ HEDDLE_DEVICE uint32_t bits_of(float value) { return __float_as_uint(value); }
 HEDDLE_DEVICE float float_from(uint32_t bits) { return __uint_as_float(bits); }
 
 HEDDLE_DEVICE float widen(float value) { return value; }
+HEDDLE_DEVICE float widen(int8_t value) { return static_cast<float>(value); }
 HEDDLE_DEVICE float widen(Float16 value) { return __half2float(__ushort_as_half(value.bits)); }
 HEDDLE_DEVICE float widen(BFloat16 value) { return __uint_as_float(uint32_t{value.bits} << 16); }
 /// Rounds to the nearest T, of two to the even one.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cuda/failure.h"
+#include "cuda/lanes.h"
 #include "cuda/swizzle.h"
 #include "ops/kv_cache.h"
 
@@ -8,7 +9,9 @@ namespace heddle::cuda {
 
 /// A cache and the tokens of a call as kernels see them.
 struct Pages {
-  void* data;  // of a float dtype
+  void* data;
+  DType dtype;  // a float dtype or int8
+  int element_bytes;
   const int32_t* table;
   const int32_t* lengths;
   const int32_t* cu;
@@ -21,13 +24,18 @@ struct Pages {
   int64_t value_width;
   int64_t padded_value_width;
   int64_t value_offset;
-  int64_t page_elements;
+  int64_t scales_offset;  // of int8
+  int64_t page_bytes;
   bool cross;  // the tokens are not among the keys
 };
 
 inline Pages pages_of(const PagedKV& cache, const Tensor* cu_seqlens, int64_t tokens, bool cross = false) {
   const PageShape& shape = cache.shape;
-  return {static_cast<char*>(cache.pages->storage->data) + cache.pages->offset * size_of(cache.pages->dtype),
+  const DType dtype = cache.pages->dtype;
+  const auto bytes = static_cast<int>(size_of(dtype));
+  return {static_cast<char*>(cache.pages->storage->data) + cache.pages->offset * bytes,
+          dtype,
+          bytes,
           cache.block_table->data<int32_t>(),
           cache.lengths->data<int32_t>(),
           cu_seqlens->data<int32_t>(),
@@ -40,7 +48,8 @@ inline Pages pages_of(const PagedKV& cache, const Tensor* cu_seqlens, int64_t to
           shape.value_width,
           shape.padded_value_width(),
           shape.value_offset(),
-          shape.elements(cache.pages->dtype),
+          shape.scales_offset(),
+          shape.elements(dtype) * bytes,
           cross};
 }
 
@@ -70,20 +79,45 @@ HEDDLE_DEVICE int64_t sequence_at(const Pages& p, int64_t n) {
   return low;
 }
 
-/// Page `index` of sequence b for one head; null where the table names none. T is as large as an element.
+/// Page `index` of sequence b for one head, of elements that are Ts; null where the table names none.
 template <typename T>
 HEDDLE_DEVICE T* page_of(const Pages& p, int64_t b, int64_t index, int64_t kv_head) {
   const int64_t page = p.table[b * p.pages_per_sequence + index];
   if (page < 0 || page >= p.num_pages) return nullptr;
-  return static_cast<T*>(p.data) + (page * p.kv_heads + kv_head) * p.page_elements;
+  return reinterpret_cast<T*>(static_cast<char*>(p.data) + (page * p.kv_heads + kv_head) * p.page_bytes);
+}
+
+/// The scales of a page of int8: of keys, then of values.
+using PageScales = float[2 * kPageKeys];
+HEDDLE_DEVICE float* scales_of(const Pages& p, void* page) {
+  return reinterpret_cast<float*>(static_cast<char*>(page) + p.scales_offset);
+}
+/// Starts copying them, by the first threads of a block; zeros where there is no page.
+HEDDLE_DEVICE void start_scales(const Pages& p, char* page, float* to) {
+  const int at = fresh(thread_index()) * 4;
+  if (at < 2 * kPageKeys) copy_async<16>(to + at, page ? scales_of(p, page) + at : p.data, page != nullptr);
 }
 
 // Pages of halves lie as shared memory is to have them, so that they can be copied whole: lines of 64, swizzled. A line
 // of keys is one coordinate of all of them. Values are in panels of 64 columns, where a line is one key; the last panel
 // is as wide as is left. Swizzling exchanges chunks of a line with each other, in a narrow one those of its 32 and then
-// of its 16 columns, as far as it has them.
+// of its 16 columns, as far as it has them. Elements of int8 have the places of halves.
 
 constexpr int kLine = 64;
+
+/// Four elements of a page that lie together, widened; of int8 without their scale.
+HEDDLE_DEVICE float4 widen_four(const Words& words, DType dtype) {
+  const uint32_t low = words.at[0], high = words.at[1];
+  const auto four = [&](auto type) -> float4 {
+    using T = decltype(type);
+    return {widen(from_bits<T>(low)), widen(from_bits<T>(low >> 16)), widen(from_bits<T>(high)),
+            widen(from_bits<T>(high >> 16))};
+  };
+  if (dtype == DType::kFloat16) return four(Float16{});
+  if (dtype == DType::kBFloat16) return four(BFloat16{});
+  const auto whole = [low](int i) { return widen(static_cast<int8_t>(low >> 8 * i)); };
+  return {whole(0), whole(1), whole(2), whole(3)};
+}
 
 /// What the number of a chunk is changed by, which bits of the key's number.
 HEDDLE_DEVICE int swizzle_mask(int64_t panel_width, int64_t chunk) {

@@ -1,10 +1,10 @@
 #pragma once
 
-#include "core/quantize_numbers.h"
 #include "cuda/activation.h"
 #include "cuda/linear_quantized.h"
 #include "cuda/linear_tile.h"
 #include "cuda/reduce.h"
+#include "cuda/to_integers.h"
 
 // Quantized weights on the device: the layout of core/quantized.h, which products by mma_bytes read as it is. A word
 // has inputs of one output, so 16 bytes have four outputs, and of the columns of a product the j-th eight can be
@@ -21,35 +21,30 @@ constexpr int kStepGroups = kStepInputs / static_cast<int>(kGroup);
 /// in its low halves and four in its high ones, which a product meets 16 inputs apart.
 HEDDLE_DEVICE int64_t place_of_word(int64_t w) { return (w & ~int64_t{7}) | (w & 1) << 2 | (w & 7) >> 1; }
 
-/// The bits of a magnitude, which rise with it: of the largest of a row, from kNotFinite on where it is not finite.
-constexpr uint32_t kNotFinite = 0x7f800000;
+/// The bits of the largest magnitude of a row.
 template <typename T>
 HEDDLE_DEVICE uint32_t largest_of_row(const T* row, int64_t k, bool aligned, WarpSlots<uint32_t>& slots) {
-  const auto larger = [](uint32_t a, uint32_t b) { return a > b ? a : b; };
   uint32_t largest = 0;
   for (int64_t i = thread_index() * kLanes<T>; i < k; i += num_threads() * kLanes<T>) {
     const auto v = load_lanes<Reuse::kSoon>(row + i, k - i, aligned);
     HEDDLE_UNROLL
-    for (int lane = 0; lane < kLanes<T>; ++lane) largest = larger(largest, bits_of(v.at[lane]) & 0x7fffffff);
+    for (int lane = 0; lane < kLanes<T>; ++lane) largest = LargestBits{}(largest, magnitude_bits(v.at[lane]));
   }
-  return reduce_block(largest, slots, larger);
+  return reduce_block(largest, slots, LargestBits{});
 }
 
 /// Makes a row of x whole numbers, q [filled up K / 4] words, by all threads of a block; its scale. See Linear.
 template <typename T>
 HEDDLE_DEVICE float quantize_row(const T* x, int64_t k, bool aligned, uint32_t* q, WarpSlots<uint32_t>& slots) {
-  const uint32_t bits = largest_of_row(x, k, aligned, slots);
-  const float magnitude = float_from(bits);
-  const bool counts = bits < kNotFinite && magnitude >= kLeastInput;
-  const float inverse = counts ? 127.0f / magnitude : 0.0f;
+  const ToIntegers to_integers(largest_of_row(x, k, aligned, slots));
   const int64_t filled = (k + kStepInputs - 1) / kStepInputs * kStepInputs;
   for (int64_t i = thread_index() * kLanes<T>; i < filled; i += num_threads() * kLanes<T>) {
     LanesOf<T> v{};
-    if (counts) v = load_lanes<Reuse::kSoon>(x + i, k - i, aligned);
+    if (to_integers.counts) v = load_lanes<Reuse::kSoon>(x + i, k - i, aligned);
     HEDDLE_UNROLL
-    for (int w = 0; w < kLanes<T> / 4; ++w) q[place_of_word(i / 4 + w)] = int8_word(v.at + 4 * w, inverse);
+    for (int w = 0; w < kLanes<T> / 4; ++w) q[place_of_word(i / 4 + w)] = int8_word(v.at + 4 * w, to_integers.inverse);
   }
-  return counts ? magnitude / 127.0f : bits < kNotFinite ? 0.0f : float_from(0x7fc00000);
+  return to_integers.scale;
 }
 
 // ---- Weights

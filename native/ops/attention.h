@@ -75,9 +75,11 @@ struct ScoreInputs {
 /// A row that may attend to nothing gives 0.
 ///
 /// Arithmetic: float32; with a cache of a half dtype, p is rounded to it before it meets v, and the sum below it is
-/// not. The keys of a row are taken in blocks of kPageKeys within spans of kSpanBlocks blocks, both at fixed positions;
-/// an online softmax runs over the blocks of a span, and spans are merged in order, after the sink. So a row's bytes
-/// depend on nothing but its own query and keys. The level amx multiplies bfloat16 as it does for Linear.
+/// not. Of int8, scales multiply q · k and p. On CUDA rounding goes by q's dtype: where it is a half, p is rounded, and
+/// of int8 v times its scale. The keys of a row are taken in blocks of kPageKeys within spans of kSpanBlocks blocks,
+/// both at fixed positions; an online softmax runs over the blocks of a span, and spans are merged in order, after the
+/// sink. So a row's bytes depend on nothing but its own query and keys. The level amx multiplies bfloat16 as it does
+/// for Linear.
 struct Attention {
   static constexpr const char* kName = "attention";
   static constexpr int64_t kSpanBlocks = 8;

@@ -85,8 +85,8 @@ struct AdvanceLengths {
 void check_pages(const char* function, const Tensor* pages);
 /// Checks that the tensors of a cache fit each other and `batch` sequences.
 void check_cache(const char* function, const PagedKV& cache, int64_t batch);
-/// Queries, keys and values x are of the cache's dtype; on the CPU the cache may also be smaller than they are: int8,
-/// or of a half dtype where they are float32.
+/// Queries, keys and values x are of the cache's dtype, or the cache is smaller than they are: int8, or of a half dtype
+/// where they are float32.
 void check_goes_with(const char* function, const char* argument, const Tensor* x, const PagedKV& cache);
 /// For kernels, once the values are there (in host memory): `cu_seqlens` divides `tokens` among the sequences, and
 /// every key that a sequence has, with `cross` without them, has a page. Lengths are at least `least`.

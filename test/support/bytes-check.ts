@@ -38,11 +38,12 @@ import { Random } from './random';
 // thread and with four, and with the queries whole and in chunks. Prints what differs, as JSON.
 
 const BATCH = 8;
-/** Of what caches may be beside a dtype: smaller ones on the CPU alone. */
-const CACHES: Record<FloatDType, readonly CacheDType[]> =
-  defaultDevice() === 'cpu'
-    ? { float32: ['float32', 'bfloat16', 'int8'], float16: ['float16', 'int8'], bfloat16: ['bfloat16', 'int8'] }
-    : { float32: ['float32'], float16: ['float16'], bfloat16: ['bfloat16'] };
+/** Of what caches may be beside a dtype. */
+const CACHES: Record<FloatDType, readonly CacheDType[]> = {
+  float32: ['float32', 'bfloat16', 'int8'],
+  float16: ['float16', 'int8'],
+  bfloat16: ['bfloat16', 'int8'],
+};
 const THREADS = defaultDevice() === 'cpu' ? [1, 2, 4] : [1];
 const CHUNKS = [1, 7, 64];
 

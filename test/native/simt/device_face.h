@@ -48,7 +48,7 @@ inline int count_bits(uint32_t bits) { return __builtin_popcount(bits); }
 
 template <int Bytes>
 inline void copy_async(void* to, const void* from, bool wanted) {
-  static_assert(Bytes == 4 || Bytes == 16);
+  static_assert(Bytes == 4 || Bytes == 8 || Bytes == 16);
   simt::copy_async(to, from, Bytes, wanted);
 }
 inline void commit_copies() { simt::commit_copies(); }
@@ -58,6 +58,7 @@ inline void wait_copies() {
 }
 
 inline float widen(float value) { return value; }
+inline float widen(int8_t value) { return static_cast<float>(value); }
 inline float widen(Float16 value) { return to_float(value); }
 inline float widen(BFloat16 value) { return to_float(value); }
 template <typename T>

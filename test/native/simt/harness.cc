@@ -169,6 +169,8 @@ Ints Values::ints() const {
   return {data, data + tensor_->numel()};
 }
 
+std::vector<char> Values::bytes() const { return bytes_of(tensor_.get()); }
+
 unsigned long long run_schedules(const char* name, const Launch& launch, const std::vector<Tensor*>& writes) {
   std::vector<std::vector<char>> before, first;
   for (const Tensor* tensor : writes) before.push_back(bytes_of(tensor));

@@ -48,6 +48,7 @@ class Values {
   /// Of any float dtype, widened.
   Floats floats() const;
   Ints ints() const;
+  std::vector<char> bytes() const;
 
  private:
   struct Memory {

@@ -1,76 +1,11 @@
 #include <algorithm>
 #include <cmath>
 
-#include "simt/bias_cases.h"
-#include "simt/cache.h"
-#include "simt/harness.h"
-#include "simt/mask_cases.h"
+#include "simt/attention_case.h"
 #include "simt/tests.h"
 
 namespace heddle::test {
 namespace {
-
-struct Given {
-  Ints counts;  // queries of each sequence
-  Ints before;  // keys before them; negative where a query stands before the first key
-  int64_t heads = 2;
-  int64_t kv_heads = 2;
-  int64_t key_width = 16;
-  int64_t value_width = 16;
-  bool causal = true;
-  float scale = 0.25f;
-  int64_t q_padding = 0;  // floats between tokens and before the first
-  MaskBuilder* mask = nullptr;
-  DType dtype = DType::kFloat32;
-  const BiasCase* bias = nullptr;
-  float softcap = 0.0f;
-  bool sinks = false;
-  int32_t shift = 0;   // of all positions
-  bool cross = false;  // `before` are all keys
-
-  int64_t keys(size_t b) const { return std::max(0, before[b] + (cross ? 0 : counts[b])); }
-  /// Of query `i` of a call with `count` queries.
-  int64_t position(size_t b, int64_t i, int64_t first, int64_t count) const {
-    return (cross ? before[b] - count : before[b] + first) + i + shift;
-  }
-  bool plain() const { return !bias && softcap == 0.0f && !sinks && shift == 0; }
-};
-
-std::string name_of(const Given& g) {
-  return concat(name_of(g.dtype), ", ", g.counts.size(), " x ", g.counts[0], " queries after ", g.before[0],
-                " keys, heads ", g.heads, "/", g.kv_heads, ", widths ", g.key_width, "/", g.value_width,
-                g.causal ? ", causal" : "", g.bias ? concat(", ", g.bias->name) : "",
-                g.softcap != 0 ? ", soft cap" : "", g.sinks ? ", sinks" : "", g.shift != 0 ? ", shifted" : "",
-                g.cross ? ", cross" : "");
-}
-
-/// The numbers of a case, those of a sequence independent of the others.
-struct Numbers {
-  explicit Numbers(const Given& g) : given(g) {
-    for (size_t b = 0; b < g.counts.size(); ++b) {
-      const int64_t keys = g.keys(b);
-      q.push_back(normals(g.counts[b] * g.heads * g.key_width, 10 + b, g.dtype));
-      k.push_back(normals(keys * g.kv_heads * g.key_width, 20 + b, g.dtype));
-      v.push_back(normals(keys * g.kv_heads * g.value_width, 30 + b, g.dtype));
-    }
-  }
-  float sink(int64_t head) const { return given.sinks && head != 1 ? 0.7f + static_cast<float>(head) : -INFINITY; }
-  int64_t keys(size_t b) const { return given.keys(b); }
-
-  /// Keys at `first` and every `step` on, which no query may attend to, become NaN.
-  void spoil(int64_t step, int64_t first) {
-    for (size_t b = 0; b < k.size(); ++b) {
-      for (int64_t j = first; j < keys(b); j += step) {
-        std::fill_n(&k[b][j * given.kv_heads * given.key_width], given.kv_heads * given.key_width, std::nanf(""));
-        std::fill_n(&v[b][j * given.kv_heads * given.value_width], given.kv_heads * given.value_width, std::nanf(""));
-      }
-    }
-  }
-
-  Given given;
-  std::vector<Floats> q, k, v;
-  bool with_weights = false;
-};
 
 struct Result {
   Floats out, lse, weights;
@@ -104,7 +39,7 @@ Result attend(const Numbers& numbers, const std::vector<size_t>& sequences, cons
   const Given& g = numbers.given;
   int64_t pages = 1;
   for (const size_t b : sequences) pages = std::max(pages, (numbers.keys(b) + kPageKeys - 1) / kPageKeys);
-  Cache cache(static_cast<int64_t>(sequences.size()), g.kv_heads, {g.key_width, g.value_width}, pages, g.dtype);
+  Cache cache(static_cast<int64_t>(sequences.size()), g.kv_heads, {g.key_width, g.value_width}, pages, g.cache_dtype());
   Floats q;
   for (size_t i = 0; i < sequences.size(); ++i) {
     const size_t b = sequences[i];
@@ -439,6 +374,29 @@ void attend_cross(DType dtype) {
   check_as({{3, 20}, {70, 9}, 2, 2, 8, 8, false, 0.3f, 0, nullptr, dtype, &kBiasCases[0], 2.0f, true});
 }
 
+/// A cache of another dtype.
+void attend_smaller(DType dtype, DType cache) {
+  const auto as_smaller = [&](Given given) {
+    given.dtype = dtype;
+    given.cache = cache;
+    return given;
+  };
+  check(as_smaller({{7, 0, 5}, {0, 3, 60}, 3, 3}), {1, 3});
+  check(as_smaller({{1, 1}, {89, 64}, 6, 2, 24, 40}));
+  check(as_smaller({{3}, {30}, 2, 2, 33, 65, true, 0.25f, 3}));  // not aligned
+  check(as_smaller({{70}, {60}, 2, 1, 40, 120}), {33});
+  check(as_smaller({{21, 140}, {0, 3}, 1, 1, 8, 8, false}));
+  check(as_smaller({{2}, {65}, 1, 1, 256, 192, true, 0.05f}));
+  check(as_smaller({{40, 1}, {500, 1023}, 1, 1, 4, 4}), {7});  // a span is 512 keys
+  check(as_smaller({{9}, {20}, 2, 2, 16, 16, false, -0.5f}));
+  check(as_smaller({{3, 20}, {67, 0}, 4, 2, 8, 24, true, 0.3f, 0, nullptr, dtype, &kBiasCases[0], 2.0f, true}), {2});
+  check(as_smaller({{3, 20}, {70, 9}, 2, 2, 8, 8, false, 0.3f, 0, nullptr, dtype, nullptr, 0, false, 0, true}));
+  for (const MaskCase* masked : {&kMaskCases[0], &kMaskCases[1]}) {
+    check_masked(*masked, as_smaller({{3, 1}, {130, 66}, 2, 2, 8, 8, false}));
+    check_masked(*masked, as_smaller({{90, 10}, {60, 0}, 2, 1, 8, 8}));
+  }
+}
+
 }  // namespace
 
 void test_attention() {
@@ -448,6 +406,7 @@ void test_attention() {
   for (const MaskCase& masked : kMaskCases) attend_masked(masked, DType::kFloat32);
   attend_biased(DType::kFloat32);
   attend_cross(DType::kFloat32);
+  for (const DType cache : {DType::kInt8, DType::kFloat16, DType::kBFloat16}) attend_smaller(DType::kFloat32, cache);
 }
 
 static void attend_as_halves() {
@@ -462,12 +421,14 @@ static void attend_as_halves() {
 void test_attention_half() {
   begin_op("attention (half)");
   attend_as_halves();
+  for (const DType dtype : {DType::kFloat16, DType::kBFloat16}) attend_smaller(dtype, DType::kInt8);
 }
 
 void test_attention_hopper() {
   begin_op("attention (Hopper)");
   compute_capability = 90;
   attend_as_halves();
+  attend_smaller(DType::kBFloat16, DType::kInt8);
   compute_capability = 80;
 }
 

@@ -20,14 +20,18 @@ int64_t pages_for(const Given& given) {
   return pages;
 }
 
-void append_as(DType dtype, const Given& given) {
-  begin_case(concat(name_of(dtype), ", ", sum_of(given.counts), " tokens, widths ", given.shape.key_width, " and ",
-                    given.shape.value_width));
+void append_as(DType dtype, DType cache_dtype, const Given& given) {
+  begin_case(concat(name_of(dtype), " as ", name_of(cache_dtype), ", ", sum_of(given.counts), " tokens, widths ",
+                    given.shape.key_width, " and ", given.shape.value_width));
   const int64_t batch = static_cast<int64_t>(given.held.size()), tokens = sum_of(given.counts);
   const int64_t dk = given.shape.key_width, dv = given.shape.value_width, heads = given.kv_heads;
-  const Floats k = normals(tokens * heads * dk, 1, dtype), v = normals(tokens * heads * dv, 2, dtype);
+  Floats k = normals(tokens * heads * dk, 1, dtype), v = normals(tokens * heads * dv, 2, dtype);
+  if (tokens > 0) {
+    std::fill_n(k.end() - dk, dk, 0.0f);
+    v[0] = -INFINITY;
+  }
   const int64_t pages = pages_for(given);
-  Cache cache(batch, heads, given.shape, pages, dtype), wanted(batch, heads, given.shape, pages, dtype);
+  Cache cache(batch, heads, given.shape, pages, cache_dtype), wanted(batch, heads, given.shape, pages, cache_dtype);
   for (int64_t b = 0, n = 0; b < batch; ++b) {
     cache.lengths()->data<int32_t>()[b] = given.held[b];
     for (int64_t i = 0; i < given.counts[b]; ++i, ++n) {
@@ -40,7 +44,7 @@ void append_as(DType dtype, const Given& given) {
   const Values values = Values::of({1, tokens, heads, dv}, v, {tokens * heads * dv, heads * dv, 1, heads}, 0, dtype);
   const Values offsets = offsets_of(given.counts);
   compute(AppendKV{keys, values, offsets, cache.paged()});
-  expect_same_bytes(cache.pages().floats(), wanted.pages().floats(), "the pages");
+  expect(cache.pages().bytes() == wanted.pages().bytes(), "other pages");
   compute(AdvanceLengths{offsets, cache.lengths()});
   for (int64_t b = 0; b < batch; ++b) {
     expect(cache.lengths().ints()[b] == given.held[b] + given.counts[b], "the lengths");
@@ -48,7 +52,12 @@ void append_as(DType dtype, const Given& given) {
 }
 
 void append(const Given& given) {
-  for (const DType dtype : kFloatTypes) append_as(dtype, given);
+  for (const DType dtype : kFloatTypes) {
+    append_as(dtype, dtype, given);
+    append_as(dtype, DType::kInt8, given);
+  }
+  append_as(DType::kFloat32, DType::kFloat16, given);
+  append_as(DType::kFloat32, DType::kBFloat16, given);
 }
 
 void append_wrong() {
