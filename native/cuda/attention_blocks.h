@@ -1,5 +1,7 @@
 #pragma once
 
+#include <climits>
+
 #include "cuda/attention_problem.h"
 #include "cuda/reduce.h"
 #include "cuda/swizzle.h"
@@ -109,28 +111,39 @@ HEDDLE_DEVICE Block find_block(const Problem<T>& p, const RowTile& tile, int ind
   return find_masked_block_inline(p, tile, index, end);
 }
 
+/// f(place) for the chunks of a slot that are this thread's, `Together` of them at a time.
+template <typename Tile, int Together, typename F>
+HEDDLE_DEVICE void for_own_chunks(const F& f) {
+  constexpr int kTurns = Tile::kSlot / kChunk / Tile::kThreads, kTogether = Together < kTurns ? Together : kTurns;
+  const int first = fresh(thread_index()) * kChunk;
+  HEDDLE_NO_UNROLL
+  for (int turn = 0; turn < kTurns; turn += kTogether) {
+    HEDDLE_UNROLL
+    for (int i = 0; i < kTogether; ++i) f(first + (turn + i) * Tile::kThreads * kChunk);
+  }
+}
+/// Copies that are started at a time: of halves all; the code for bytes, which is beside it, is kept short.
+template <typename C>
+constexpr int kTogether = sizeof(C) == 1 ? 1 : INT_MAX;
+
 /// Starts copying the keys of a block, or its values; zeros beyond their width. Shared memory has them as pages do
 /// (see key_place), with whole panels. C: what pages have, halves or int8. Bytes land in the first half of where their
 /// halves are to be: see widen_slot.
 template <typename Tile, typename C, typename T>
 HEDDLE_DEVICE void start_keys(const Problem<T>& p, const C* page, T* slot) {
   const int elements = page ? static_cast<int>(p.pages.key_width) * kKeys : 0;
-  const int first = fresh(thread_index()) * kChunk;
-  HEDDLE_UNROLL
-  for (int turn = 0; turn < Tile::kSlot / kChunk / Tile::kThreads; ++turn) {
-    const int at = first + turn * Tile::kThreads * kChunk;
+  for_own_chunks<Tile, kTogether<C>>([&](int at) {
     copy_async<kChunk * sizeof(C)>(slot + at, at < elements ? page + at : p.pages.data, at < elements);
-  }
+  });
 }
 template <typename Tile, typename C, typename T>
 HEDDLE_DEVICE void start_values(const Problem<T>& p, const C* page, T* slot) {
   constexpr int kPanel = kKeys * kLine;
-  const int width = page ? static_cast<int>(p.pages.padded_value_width) : 0, first = fresh(thread_index()) * kChunk;
+  const int width = page ? static_cast<int>(p.pages.padded_value_width) : 0;
   const C* const idle = static_cast<const C*>(p.pages.data);
   const C* const from = page ? page + p.pages.value_offset : idle;
-  HEDDLE_UNROLL
-  for (int turn = 0; turn < Tile::kSlot / kChunk / Tile::kThreads; ++turn) {
-    const int at = first + turn * Tile::kThreads * kChunk, panel = at / kPanel, left = width - panel * kLine;
+  for_own_chunks<Tile, kTogether<C>>([&](int at) {
+    const int panel = at / kPanel, left = width - panel * kLine;
     int source = at;
     bool wanted = left >= kLine;
     if (!wanted && left > 0) {
@@ -139,29 +152,23 @@ HEDDLE_DEVICE void start_values(const Problem<T>& p, const C* page, T* slot) {
       source = panel * kPanel + key * left + (chunk ^ (key & swizzle_mask(left, chunk))) * kChunk;
     }
     copy_async<kChunk * sizeof(C)>(slot + at, wanted ? from + source : idle, wanted);
-  }
+  });
 }
 
 /// Widens the bytes that this thread had copied to a slot, before other threads read it: those of keys as they are,
 /// which is exact, those of values times the scale of their line (`scales`, else null).
 template <typename Tile, typename T>
 HEDDLE_DEVICE void widen_slot(const float* scales, T* slot) {
-  constexpr int kTurns = Tile::kSlot / kChunk / Tile::kThreads, kTogether = kTurns < 4 ? kTurns : 4;
-  const int own = fresh(thread_index()) * kChunk;
-  HEDDLE_NO_UNROLL
-  for (int first = 0; first < kTurns; first += kTogether) {
+  constexpr int kAtOnce = 4;
+  for_own_chunks<Tile, kAtOnce>([&](int at) {
+    const float scale = scales ? scales[at / kLine % kKeys] : 1.0f;
+    const Words bytes = read_words(slot + at);
+    const auto number = [&](int i) { return widen(static_cast<int8_t>(bytes.at[i / 4] >> i % 4 * 8)) * scale; };
+    Words halves;
     HEDDLE_UNROLL
-    for (int turn = 0; turn < kTogether; ++turn) {
-      const int at = own + (first + turn) * Tile::kThreads * kChunk;
-      const float scale = scales ? scales[at / kLine % kKeys] : 1.0f;
-      const Words bytes = read_words(slot + at);
-      const auto number = [&](int i) { return widen(static_cast<int8_t>(bytes.at[i / 4] >> i % 4 * 8)) * scale; };
-      Words halves;
-      HEDDLE_UNROLL
-      for (int i = 0; i < 4; ++i) halves.at[i] = narrow_two<T>(number(2 * i), number(2 * i + 1));
-      write_words(slot + at, halves);
-    }
-  }
+    for (int i = 0; i < 4; ++i) halves.at[i] = narrow_two<T>(number(2 * i), number(2 * i + 1));
+    write_words(slot + at, halves);
+  });
 }
 
 }  // namespace heddle::cuda

@@ -30,6 +30,21 @@ HEDDLE_DEVICE float with_page_type(const Pages& pages, const Body& body) {
   return body(T{});
 }
 
+/// q · k of a row's key.
+template <typename T>
+HEDDLE_DEVICE_CALL float product_of(const Problem<T>& p, const RowTile& tile, char* page, int64_t key) {
+  return with_page_type<T>(p.pages, [&](auto type) {
+    using C = decltype(type);
+    const T* const q = query_at(p, tile, 0);
+    const auto* const keys = reinterpret_cast<const C*>(page);
+    float sum = 0.0f;
+    for (int64_t d = 0; d < p.pages.key_width; ++d) {
+      sum = fmaf(widen(q[d]), widen(keys[key_place<C>(key % kKeys, d)]), sum);
+    }
+    return std::is_same_v<C, int8_t> ? sum * scales_of(p.pages, page)[key % kKeys] : sum;
+  });
+}
+
 /// The score of a row's key: -∞ where the query may not attend to it.
 template <typename T>
 HEDDLE_DEVICE float masked_score(const Problem<T>& p, const RowTile& tile, ScoreStage stage, int64_t key) {
@@ -40,17 +55,7 @@ HEDDLE_DEVICE float masked_score(const Problem<T>& p, const RowTile& tile, Score
   }
   char* const page = page_of<char>(p.pages, tile.b, key / kKeys, tile.kv_head);
   if (!page) return -kInfinity;
-  const float product = with_page_type<T>(p.pages, [&](auto type) {
-    using C = decltype(type);
-    const T* const q = query_at(p, tile, 0);
-    const auto* const keys = reinterpret_cast<const C*>(page);
-    float sum = 0.0f;
-    for (int64_t d = 0; d < p.pages.key_width; ++d) {
-      sum = fmaf(widen(q[d]), widen(keys[key_place<C>(key % kKeys, d)]), sum);
-    }
-    return std::is_same_v<C, int8_t> ? sum * scales_of(p.pages, page)[key % kKeys] : sum;
-  });
-  return score_of(p, tile, 0, key, product, stage);
+  return score_of(p, tile, 0, key, product_of(p, tile, page, key), stage);
 }
 
 /// A block a query (x) and a head (y). Thread t has keys t, t + kThreads, …, so that sums have one order.
