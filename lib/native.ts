@@ -53,6 +53,8 @@ export interface Native {
   instructionSet(): string;
   setProfiling(on: boolean, device: number): void;
   kernelNs(device: number): number;
+  /** Steps of programs that a device with graphs took as one launch each, so far. */
+  graphSteps(device: number): number;
   defineQueueFullError(errorClass: typeof QueueFullError): void;
 
   add(a: number, b: number): number;

@@ -96,7 +96,7 @@ export class Channel implements Disposable {
     if (!this.#closed) native.stopChannel(this.handle);
   }
 
-  /** Guarded ops and loops end as soon as the op that runs is done. */
+  /** Guarded ops and loops end as soon as the op that runs is done, or the steps that a device with graphs has begun. */
   abort(): void {
     if (!this.#closed) native.abortChannel(this.handle);
   }

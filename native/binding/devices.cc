@@ -85,6 +85,9 @@ Napi::Value set_profiling(const Call& c) {
 /// (device)
 Napi::Value kernel_ns(const Call& c) { return number(c, static_cast<double>(c.stream(0).kernel_ns())); }
 
+/// (device)
+Napi::Value graph_steps(const Call& c) { return number(c, static_cast<double>(c.stream(0).graph_steps())); }
+
 constexpr Export kDevices[] = {
     {"cudaDevices", "devices", cuda_devices},
     {"findDevices", "devices", find_devices},
@@ -96,6 +99,7 @@ constexpr Export kDevices[] = {
     {"instructionSet", "instruction_set", instruction_set},
     {"setProfiling", "set_profiling", set_profiling},
     {"kernelNs", "kernel_ns", kernel_ns},
+    {"graphSteps", "graph_steps", graph_steps},
 };
 
 }  // namespace

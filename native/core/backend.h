@@ -28,15 +28,14 @@ class GraphDevice {
   /// Null if what was launched is none.
   virtual void* end_capture() = 0;
   virtual void destroy(void* graph) = 0;
-  /// Launches a graph and posts, behind it, the outcomes of its ops and the parts, kMostPosted bytes at most. Throws.
-  virtual void launch(void* graph, size_t num_ops, const std::vector<Part>& parts, int turn) = 0;
+  /// Launches a graph and posts, behind it, the outcomes of its ops and the parts, kMostPosted bytes at most. False if
+  /// the device refuses the graph; throws if it refuses what comes behind.
+  virtual bool launch(void* graph, size_t num_ops, const std::vector<Part>& parts, int turn) = 0;
   /// Waits for what a launch posts. Throws DEVICE_LOST.
   virtual void wait(int turn) = 0;
   virtual uint64_t outcome(int turn, size_t op) const = 0;
   /// The parts, one behind another.
   virtual const char* posted(int turn) const = 0;
-  /// Once nothing is under way: an outcome stays with its op until then.
-  virtual void forget_outcomes() = 0;
 };
 
 /// What a stream needs of its device. All but the allocator's statistics belongs to the stream's thread, or to whom

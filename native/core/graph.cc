@@ -23,18 +23,26 @@ class MemoryFrom {
 }  // namespace
 
 void* Graph::Lender::take(size_t bytes) {
+  if (!is_open) throw Error(ErrorKind::kRuntime, "OUT_OF_MEMORY", "[program] a step took more memory than the last");
   try {
-    return is_open ? from.allocate(bytes) : nullptr;
+    return from.allocate(bytes);
   } catch (const Error&) {
     return nullptr;  // whoever asked says so
   }
 }
 
-std::unique_ptr<Graph> Graph::of(Stream& stream, const Program& program) {
+Graph* Graph::of(Stream& stream, Program& program) {
+  if (program.graph) return program.graph.get();
   size_t bytes = 0;
   for (const Emit& emit : program.emits) bytes += emit.bytes();
-  const bool fits = program.emits_last && bytes <= GraphDevice::kMostPosted;
-  return std::unique_ptr<Graph>(fits && stream.backend_->graphs() ? new Graph(stream, program) : nullptr);
+  const bool fits = program.stream == &stream && program.emits_last && bytes <= GraphDevice::kMostPosted;
+  if (!fits || !stream.backend_->graphs()) return nullptr;
+  try {
+    program.graph.reset(new Graph(stream, program));
+  } catch (const std::bad_alloc&) {
+    return nullptr;  // op by op, where it is said what lacks memory
+  }
+  return program.graph.get();
 }
 
 Graph::Graph(Stream& stream, const Program& program)
@@ -42,18 +50,24 @@ Graph::Graph(Stream& stream, const Program& program)
       program_(program),
       device_(*stream.backend_->graphs()),
       lender_(stream.allocator()),
-      memory_(lender_, SIZE_MAX) {}
+      memory_(lender_, SIZE_MAX) {
+  capture_.parts.reserve(2 * program.emits.size());
+}
 
 Graph::~Graph() {
   if (captured_) device_.destroy(captured_);
 }
 
 void Graph::step(int64_t left) {
-  const bool may_launch = phase_ == Phase::kLaunches || (phase_ == Phase::kCaptures && left >= kWorthCapturing);
-  if (may_launch && is_clean()) {
-    if (under_way_ == 0) stream_.settle();
-    if (phase_ == Phase::kCaptures) phase_ = capture() ? Phase::kLaunches : Phase::kByOps;
-    if (phase_ == Phase::kLaunches && launch()) return;
+  bool may_launch = phase_ == Phase::kLaunches || (phase_ == Phase::kCaptures && left >= kWorthCapturing);
+  if (may_launch && under_way_ == 0) {
+    stream_.settle();
+    may_launch = is_clean();  // while steps are under way, they alone may change that
+  }
+  if (may_launch && !has_failed_ && !is_ended()) {
+    if (phase_ == Phase::kCaptures) phase_ = capture();
+    if (phase_ == Phase::kLaunches) phase_ = launch();
+    if (phase_ == Phase::kLaunches) return;
   }
   finish();
   run_ops();
@@ -70,8 +84,8 @@ void Graph::run_ops() {
   }
 }
 
-bool Graph::capture() {
-  if (!device_.begin_capture()) return false;
+Graph::Phase Graph::capture() {
+  if (!device_.begin_capture()) return Phase::kByOps;
   lender_.is_open = false;
   {
     const MemoryFrom own(*stream_.backend_, memory_);
@@ -80,56 +94,60 @@ bool Graph::capture() {
     stream_.capture_ = nullptr;
   }
   captured_ = device_.end_capture();
-  return capture_.is_whole && captured_;
+  lender_.is_open = true;
+  if (capture_.is_whole && captured_) return Phase::kLaunches;
+  memory_.trim();
+  return Phase::kByOps;
 }
 
-bool Graph::launch() {
+Graph::Phase Graph::launch() {
   try {
-    device_.launch(captured_, capture_.ops.size(), capture_.parts, next_turn_);
-  } catch (const Error&) {
-    phase_ = Phase::kByOps;  // where it fails again, and says so
-    return false;
+    if (!device_.launch(captured_, capture_.ops.size(), capture_.parts, next_turn_)) return Phase::kByOps;
+  } catch (const Error& error) {
+    stream_.lose(stream_.share(error));  // what it launched cannot be taken back
   }
+  stream_.graph_steps_.fetch_add(1, std::memory_order_relaxed);
   next_turn_ = (next_turn_ + 1) % GraphDevice::kTurns;
   if (++under_way_ == GraphDevice::kTurns) end_step();
-  return true;
+  return Phase::kLaunches;
 }
 
 /// The oldest: what becomes of its ops is settled as ever, unless all went well, when nothing changes.
 void Graph::end_step() {
   const int turn = (next_turn_ + GraphDevice::kTurns - under_way_--) % GraphDevice::kTurns;
   try {
-    device_.wait(turn);
+    if (!stream_.lost_) device_.wait(turn);
   } catch (const Error& error) {
     stream_.lose(stream_.share(error));
   }
-  for (size_t i = 0; i < capture_.ops.size(); ++i) {
-    const uint64_t outcome = stream_.lost_ ? Backend::kNoFailure : device_.outcome(turn, i);
-    has_failed_ = has_failed_ || outcome != Backend::kNoFailure;
-  }
-  if (has_failed_ || stream_.lost_) {
-    for (size_t i = 0; i < capture_.ops.size(); ++i) {
-      const auto& [conclude, op] = capture_.ops[i];
-      conclude(stream_, op, stream_.lost_ ? Backend::kNoFailure : device_.outcome(turn, i));
-    }
-  }
+  const auto outcome = [&](size_t op) { return stream_.lost_ ? Backend::kNoFailure : device_.outcome(turn, op); };
+  const size_t num_ops = capture_.ops.size();
+  has_failed_ = has_failed_ || stream_.lost_;
+  for (size_t i = 0; i < num_ops && !has_failed_; ++i) has_failed_ = outcome(i) != Backend::kNoFailure;
+  for (size_t i = 0; i < num_ops && has_failed_; ++i) capture_.ops[i].conclude(stream_, capture_.ops[i].op, outcome(i));
+
   const char* posted = device_.posted(turn);
   for (const Emit& emit : program_.emits) {
-    emit.send_posted(stream_, posted);
+    if (was_last_) {
+      emit.drop_posted(stream_);
+    } else {
+      was_last_ = emit.send_posted(stream_, posted);
+    }
     posted += emit.bytes();
   }
 }
 
 void Graph::finish() {
   while (under_way_ > 0) end_step();
-  if (!std::exchange(has_failed_, false) || stream_.lost_) return;
-  device_.forget_outcomes();
+  has_failed_ = was_last_ = false;
 }
 
+bool Graph::is_ended() const { return stream_.lost_ || (stream_.abort_source_ && stream_.abort_source_->aborted()); }
+
 bool Graph::is_clean() const {
-  if (stream_.lost_ || (stream_.abort_source_ && stream_.abort_source_->aborted())) return false;
   const auto& tensors = program_.tensors;
-  return std::none_of(tensors.begin(), tensors.end(), [](const Tensor* tensor) { return tensor->storage->poison; });
+  return !is_ended() &&
+         std::none_of(tensors.begin(), tensors.end(), [](const Tensor* tensor) { return tensor->storage->poison; });
 }
 
 }  // namespace heddle

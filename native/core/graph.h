@@ -18,8 +18,9 @@ struct Program;
 /// poison, or are aborted, run op by op again: what becomes of them is the same either way.
 class Graph {
  public:
-  /// Null where the device has no graphs, or the program is none for them: what it emits must come last, and not be much.
-  static std::unique_ptr<Graph> of(Stream& stream, const Program& program);
+  /// The program's, made where there is none. Null where the device has no graphs, or the program is not for them: what
+  /// it emits must come last, and not be much.
+  static Graph* of(Stream& stream, Program& program);
   ~Graph();
   Graph(const Graph&) = delete;
   Graph& operator=(const Graph&) = delete;
@@ -34,7 +35,7 @@ class Graph {
   /// Steps that a capture is worth.
   static constexpr int64_t kWorthCapturing = 8;
 
-  /// Lends the stream's memory to the graph's own allocator, until a step has shown how much it needs.
+  /// Lends the stream's memory to the graph's own allocator; not while a graph is captured, when none may be taken.
   struct Lender final : MemorySource {
     explicit Lender(Allocator& from) : from(from) {}
     void* take(size_t bytes) override;
@@ -45,11 +46,11 @@ class Graph {
 
   Graph(Stream& stream, const Program& program);
   void run_ops();
-  /// False if it could not be.
-  bool capture();
-  /// False if the device refuses.
-  bool launch();
+  /// The phase that follows.
+  Phase capture();
+  Phase launch();
   void end_step();
+  bool is_ended() const;
   /// No op of the program would find poison, or an abort.
   bool is_clean() const;
 
@@ -63,7 +64,8 @@ class Graph {
   Stream::Capture capture_;
   int next_turn_ = 0;
   int under_way_ = 0;
-  bool has_failed_ = false;  // one under way
+  bool has_failed_ = false;  // since nothing was under way: there may be poison
+  bool was_last_ = false;    // a step since then told the end
 };
 
 }  // namespace heddle

@@ -22,12 +22,14 @@ struct Emit {
   /// Bytes that it sends.
   size_t bytes() const { return static_cast<size_t>(tokens->numel() + finished->numel()) * sizeof(int32_t); }
   void run(Stream& stream) const;
-  /// Sends what a graph posted, or else why there is nothing.
-  void send_posted(Stream& stream, const char* posted) const;
+  /// Sends what a graph posted, or else why there is nothing. Whether that was the last.
+  bool send_posted(Stream& stream, const char* posted) const;
+  /// Instead, where a step began behind the last.
+  void drop_posted(Stream& stream) const;
 
  private:
   template <typename Read>
-  void send(Stream& stream, const Read& read) const;
+  bool send(Stream& stream, const Read& read) const;
   void fail(Stream& stream, const std::shared_ptr<const Error>& error) const;
 };
 

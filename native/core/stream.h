@@ -84,6 +84,8 @@ class Stream {
   void set_profiling(bool on) { profiling_.store(on, std::memory_order_relaxed); }
   /// Bytes of storages that have ended, in all.
   size_t freed_bytes() const { return freed_bytes_.load(std::memory_order_relaxed); }
+  /// Steps of programs that were one launch each: see Graph.
+  int64_t graph_steps() const { return graph_steps_.load(std::memory_order_relaxed); }
   /// Nanoseconds spent in kernels while profiling.
   int64_t kernel_ns() const { return kernel_ns_.load(std::memory_order_relaxed); }
 
@@ -253,6 +255,7 @@ class Stream {
   const std::unique_ptr<Backend> backend_;
   std::atomic<bool> profiling_{false};
   std::atomic<int64_t> kernel_ns_{0};
+  std::atomic<int64_t> graph_steps_{0};
   std::atomic<size_t> freed_bytes_{0};
 
   Block* tail_;  // pushed to

@@ -31,6 +31,7 @@ struct Slices {
   const float* q = nullptr;
 
   static constexpr int kValueSlices = kKeys / kDepth;
+  static_assert(kValueSlices >= kStages - 1);  // or scales would come while those before them are read
   /// Of a slice of keys, and of values.
   static constexpr int kKeyFloats = kDepth * kKeys, kValueFloats = kDepth * Width;
 
@@ -256,8 +257,9 @@ struct WarpRows {
       state[r].sum += reduce_warp(s[0] + s[1], Sum{});
     }
     if (!scaled) return;
-    HEDDLE_UNROLL  // a hidden key's scale may be NaN
-        for (int r = 0; r < RowsPerWarp; ++r) {
+    // A hidden key's scale may be NaN.
+    HEDDLE_UNROLL
+    for (int r = 0; r < RowsPerWarp; ++r) {
       HEDDLE_UNROLL
       for (int i = 0; i < 2; ++i) {
         float& place = probabilities[r * kKeys + lane_index() + i * kWarp];

@@ -1,6 +1,5 @@
 #include "cuda/graphs.h"
 
-#include "core/stream.h"
 #include "cuda/backend.h"
 
 namespace heddle::cuda {
@@ -33,31 +32,29 @@ void* CudaGraphs::end_capture() {
 
 void CudaGraphs::destroy(void* graph) { backend_.library_.destroy_graph(graph); }
 
-void CudaGraphs::launch(void* graph, size_t num_ops, const std::vector<Part>& parts, int turn) {
+bool CudaGraphs::launch(void* graph, size_t num_ops, const std::vector<Part>& parts, int turn) {
   const Library& library = backend_.library_;
   void* const stream = backend_.stream_;
   const Turn& own = turns_[turn];
-  backend_.check_usable();
-  backend_.check(library.launch_graph(graph, stream), "program");
+  if (library.launch_graph(graph, stream) != 0) return false;
   const auto post = [&](void* to, const void* from, size_t bytes) {
     if (bytes > 0) backend_.check(library.copy(to, from, bytes, stream), "program");
   };
-  post(own.outcomes, backend_.failures_, num_ops * sizeof *own.outcomes);
+  const size_t outcome_bytes = num_ops * sizeof *own.outcomes;
+  post(own.outcomes, backend_.failures_, outcome_bytes);
+  backend_.check(library.fill(backend_.failures_, 0xff, outcome_bytes, stream), "program");
   char* to = own.posted;
   for (const Part& part : parts) {
     post(to, part.from, part.bytes);
     to += part.bytes;
   }
   backend_.check(library.record(own.passed, stream), "program");
+  return true;
 }
 
 void CudaGraphs::wait(int turn) {
   backend_.check_usable();
   backend_.check(backend_.library_.wait(turns_[turn].passed), "program");
-}
-
-void CudaGraphs::forget_outcomes() {
-  backend_.check(backend_.library_.fill(backend_.failures_, 0xff, CudaBackend::kOutcomeBytes, backend_.stream_), "sync");
 }
 
 }  // namespace heddle::cuda

@@ -18,11 +18,10 @@ class CudaGraphs final : public GraphDevice {
   bool begin_capture() override;
   void* end_capture() override;
   void destroy(void* graph) override;
-  void launch(void* graph, size_t num_ops, const std::vector<Part>& parts, int turn) override;
+  bool launch(void* graph, size_t num_ops, const std::vector<Part>& parts, int turn) override;
   void wait(int turn) override;
   uint64_t outcome(int turn, size_t op) const override { return turns_[turn].outcomes[op]; }
   const char* posted(int turn) const override { return turns_[turn].posted; }
-  void forget_outcomes() override;
 
  private:
   struct Turn {

@@ -1,7 +1,5 @@
-import { readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import * as path from 'node:path';
-import { add, argmax, defaultDevice, embedding, KVCache, linear, memory, sync, tensor } from '#lib/index';
+import { add, argmax, concat, defaultDevice, embedding, KVCache, linear, memory, sync, tensor } from '#lib/index';
+import { native } from '#lib/native';
 import { endOfSequence } from '#lib/ops/sample';
 import { Channel, Program } from '#lib/tensor/program';
 import { runScript } from '../support/child';
@@ -80,20 +78,34 @@ const walkLoop = (walk: ReturnType<typeof randomWalk>) =>
     channel.emit(walk.tokens, walk.finished);
   });
 
+/** What `body` gives, and how many steps were one launch each. */
+async function countGraphs<T>(body: () => Promise<T>): Promise<[result: T, graphs: number]> {
+  const count = () => native.graphSteps(defaultDevice() === 'cpu' ? -1 : 0);
+  const before = count();
+  const result = await body();
+  return [result, count() - before];
+}
+/** So many, on a device that has graphs. */
+const graphs = (count: number): number => (defaultDevice() === 'cpu' ? 0 : count);
+
 test('computes what single steps compute', async () => {
   using walk = walkLoop(randomWalk(7));
-  const { tokens } = await walk.run(40);
+  const [{ tokens }, launches] = await countGraphs(() => walk.run(40));
   expect(tokens).toEqual(await oneByOne(7, 40));
+  expect(launches).toBe(graphs(38)); // two steps run op by op
 });
 
 test('goes on where the loop before ended, also beside another', async () => {
   using one = walkLoop(randomWalk(8));
   using other = walkLoop(randomWalk(9));
   const tokens: number[][] = [[], []];
-  for (const steps of [3, 20, 1, 16]) {
-    tokens[0]!.push(...(await one.run(steps)).tokens);
-    tokens[1]!.push(...(await other.run(steps)).tokens);
-  }
+  const [, launches] = await countGraphs(async () => {
+    for (const steps of [3, 20, 1, 16]) {
+      tokens[0]!.push(...(await one.run(steps)).tokens);
+      tokens[1]!.push(...(await other.run(steps)).tokens);
+    }
+  });
+  expect(launches).toBe(graphs(2 * 37)); // nothing is captured for one step
   expect(tokens).toEqual([await oneByOne(8, 40), await oneByOne(9, 40)]);
 });
 
@@ -124,8 +136,7 @@ test.each([0, 1, 2, 3, 17])('ends after step %i, all rows of which have ended', 
   const { counter, cache } = counting(60, end);
   const { tokens, done } = await counter.run(50);
   expect(done).toBe(true);
-  expect(tokens.slice(0, end + 1)).toEqual(Array.from({ length: end + 1 }, (_, i) => i));
-  expect([[], [PAD]]).toContainEqual(tokens.slice(end + 1)); // of a step that had begun
+  expect(tokens).toEqual(Array.from({ length: end + 1 }, (_, i) => i)); // and nothing of a step that had begun
   counter[Symbol.dispose]();
   cache.dispose();
 });
@@ -148,7 +159,60 @@ test.each([1, 2, 3, 12, 25])(
   },
 );
 
-test('an abort ends it', async () => {
+test('what failed before it is not computed with', async () => {
+  const walk = randomWalk(14);
+  using looped = walkLoop(walk);
+  await looped.run(20);
+  const failed = argmax(embedding(tensor([1, 2], [1, 2]), int32([5, 5])));
+  endOfSequence(failed, int32([]), PAD, walk.tokens, walk.finished);
+  const { tokens, error } = await looped.run(20);
+  expect(error).toMatchObject({ code: 'INDEX_OUT_OF_RANGE' });
+  expect(tokens).toEqual([]);
+});
+
+type Walk = ReturnType<typeof randomWalk>;
+const noGraphs: [name: string, width: number, body: (channel: Channel, walk: Walk) => void][] = [
+  [
+    'emits before its last op',
+    2,
+    (channel, { tokens, finished, step }) => {
+      channel.emit(tokens, finished);
+      step();
+    },
+  ],
+  [
+    'emits much',
+    20_000,
+    (channel, { tokens, finished, step }) => {
+      step();
+      channel.emit(concat(Array.from({ length: 10_000 }, () => tokens)), finished);
+    },
+  ],
+];
+test.each(noGraphs)('a program that %s is no graph', async (_, width, body) => {
+  const walk = randomWalk(15);
+  using looped = loop((channel) => {
+    body(channel, walk);
+  });
+  const [{ tokens }, launches] = await countGraphs(() => looped.run(12));
+  expect(launches).toBe(0);
+  expect(tokens).toHaveLength(12 * width);
+});
+
+test('an abort ends it, in mid-work too', async () => {
+  using walk = walkLoop(randomWalk(16));
+  for (let i = 0; i < 3; ++i) walk.program.loop(walk.channel, 4000);
+  for (let finished = 0, aborted = false; finished < 3;) {
+    for (const news of await walk.channel.take()) finished += news.finishedLoops;
+    if (!aborted) walk.channel.abort();
+    aborted = true;
+  }
+  await sync().catch((error: unknown) => {
+    expect(error).toMatchObject({ code: 'ABORTED' });
+  });
+});
+
+test('after an abort no step begins', async () => {
   using walk = walkLoop(randomWalk(11));
   await walk.run(12);
   walk.channel.abort();
@@ -173,16 +237,12 @@ test('gives its memory back', async () => {
 });
 
 const simulated = process.env['HEDDLE_CUDA'] === 'simulator' && defaultDevice() !== 'cpu';
-(simulated ? test : test.skip)('a device that has graphs launches one a step', async () => {
-  const file = path.join(tmpdir(), `heddle-graphs-${process.pid}`);
+(simulated ? test : test.skip)('a device that is lost under it ends it', () => {
   const script = `
+    const { native } = require('./dist/native.js');
     const model = await heddle.loadModel('builtin:dates');
-    const { tokens } = await model.generate('3 May 1999', { maxNewTokens: 12, eosTokenId: null });
-    console.log(tokens.length);`;
-  expect(runScript(script, { env: { HEDDLE_SIMULATOR_REPORT: file }, timeoutMs: 60_000 })).toMatchObject({
-    stdout: '12\n',
-    stderr: '',
-  });
-  expect(Number(readFileSync(file, 'utf8'))).toBe(9); // after the prompt, two steps run op by op
-  rmSync(file);
+    const error = await model.generate('3 May 1999', { maxNewTokens: 30, eosTokenId: null }).catch((error) => error);
+    console.log(error.code, native.graphSteps(0) > 0);`;
+  const env = { HEDDLE_SIMULATOR_LOSE_AFTER: '900' };
+  expect(runScript(script, { env, timeoutMs: 60_000 })).toMatchObject({ stdout: 'DEVICE_LOST true\n', stderr: '' });
 });

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <deque>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <random>
@@ -218,9 +219,13 @@ void Queue::push(std::function<void()> work) { items_.push_back({name, std::move
 
 void Queue::push(const Queue& other) { items_.insert(items_.end(), other.items_.begin(), other.items_.end()); }
 
-void Queue::run() {
+void Queue::run(size_t place) {
   const char* const outer = name;
-  for (const Item& item : std::exchange(items_, {})) {
+  const size_t count = std::min(items_.size(), place > done_ ? place - done_ : 0);
+  const std::vector<Item> now(std::make_move_iterator(items_.begin()), std::make_move_iterator(items_.begin() + count));
+  items_.erase(items_.begin(), items_.begin() + count);
+  done_ += count;
+  for (const Item& item : now) {
     name = item.name;
     item.work();
   }

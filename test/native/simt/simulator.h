@@ -49,8 +49,11 @@ class Queue {
   void push(std::function<void()> work);
   /// All that the other holds, again.
   void push(const Queue& other);
-  void run();
-  size_t size() const { return items_.size(); }
+  void run() { run(SIZE_MAX); }
+  /// What was pushed before `place`: see pushed().
+  void run(size_t place);
+  /// All that was ever pushed.
+  size_t pushed() const { return done_ + items_.size(); }
 
  private:
   struct Item {
@@ -58,6 +61,7 @@ class Queue {
     std::function<void()> work;
   };
   std::vector<Item> items_;
+  size_t done_ = 0;
 };
 
 /// At once without a queue.

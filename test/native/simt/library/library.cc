@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -19,7 +18,6 @@
 //   HEDDLE_SIMULATOR_MEMORY       bytes of memory of each (2^33)
 //   HEDDLE_SIMULATOR_CAPABILITY   compute capability: 80, or 90, which has kernels of its own (80)
 //   HEDDLE_SIMULATOR_LOSE_AFTER   launches that a device survives: the next one ends it, which later calls tell
-//   HEDDLE_SIMULATOR_REPORT       a file that is told, in the end, how many graphs were launched
 
 namespace heddle::cuda {
 namespace {
@@ -49,23 +47,10 @@ struct World {
   std::vector<size_t> used = std::vector<size_t>(num_devices());
   std::vector<int64_t> launches = std::vector<int64_t>(num_devices());
   std::unordered_map<void*, std::pair<int, size_t>> blocks;
-  int64_t graphs = 0;  // launched
 };
 
-World& world();
-
-void report() {
-  if (std::FILE* const file = std::fopen(std::getenv("HEDDLE_SIMULATOR_REPORT"), "w")) {
-    std::fprintf(file, "%lld", static_cast<long long>(world().graphs));
-    std::fclose(file);
-  }
-}
-
 World& world() {
-  static World* const one = [] {
-    if (std::getenv("HEDDLE_SIMULATOR_REPORT")) std::atexit(report);
-    return new World;
-  }();
+  static World* const one = new World;
   return *one;
 }
 
@@ -76,6 +61,7 @@ struct Stream {
   int device;
   std::unique_ptr<simt::Queue> captured;  // what is queued while a graph is captured
   bool is_invalid = false;                // it was asked for what cannot be captured
+  bool is_ahead = false;
 };
 Stream& stream_of(void* stream) { return *static_cast<Stream*>(stream); }
 
@@ -85,6 +71,7 @@ bool is_captured(Stream& stream) { return stream.is_invalid = stream.captured !=
 
 struct Event {
   Stream* recorded = nullptr;
+  size_t place = 0;  // in its queue
 };
 
 bool is_lost(int index) {
@@ -118,24 +105,28 @@ int create_stream(void** stream) {
   return 0;
 }
 
-int synchronize(void* stream) {
-  Stream& self = stream_of(stream);
+int run_until(Stream& self, size_t place) {
   const std::lock_guard<std::recursive_mutex> lock(world().mutex);
   if (is_captured(self)) return kCaptureUnsupported;
   if (is_lost(self.device)) return kLaunchFailure;
-  self.queue.run();
+  self.queue.run(place);
   return 0;
 }
+
+int synchronize(void* stream) { return run_until(stream_of(stream), SIZE_MAX); }
 
 int record(void* event, void* stream) {
   if (is_captured(stream_of(stream))) return kCaptureUnsupported;
-  static_cast<Event*>(event)->recorded = static_cast<Stream*>(stream);
+  *static_cast<Event*>(event) = {&stream_of(stream), stream_of(stream).queue.pushed()};
   return 0;
 }
 
+/// Every other time as a device does that has got further.
 int wait(void* event) {
-  Stream* const stream = static_cast<Event*>(event)->recorded;
-  return stream ? synchronize(stream) : 0;
+  const Event& self = *static_cast<Event*>(event);
+  if (!self.recorded) return 0;
+  self.recorded->is_ahead = !self.recorded->is_ahead;
+  return run_until(*self.recorded, self.recorded->is_ahead ? SIZE_MAX : self.place);
 }
 
 int allocate(void** memory, size_t bytes, void* stream) {
@@ -217,8 +208,7 @@ int launch_graph(void* graph, void* stream) {
   const std::lock_guard<std::recursive_mutex> lock(world().mutex);
   if (is_lost(self.device)) return kLaunchFailure;
   const simt::Queue& work = *static_cast<simt::Queue*>(graph);
-  world().launches[self.device] += static_cast<int64_t>(work.size());
-  ++world().graphs;
+  world().launches[self.device] += static_cast<int64_t>(work.pushed());
   self.queue.push(work);
   return 0;
 }
