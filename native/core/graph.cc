@@ -127,11 +127,12 @@ void Graph::end_step() {
   for (size_t i = 0; i < num_ops && has_failed_; ++i) capture_.ops[i].conclude(stream_, capture_.ops[i].op, outcome(i));
 
   const char* posted = device_.posted(turn);
+  const bool is_behind = was_last_;
   for (const Emit& emit : program_.emits) {
-    if (was_last_) {
+    if (is_behind) {
       emit.drop_posted(stream_);
-    } else {
-      was_last_ = emit.send_posted(stream_, posted);
+    } else if (emit.send_posted(stream_, posted)) {
+      was_last_ = true;  // of what the other emits of the step are told, too
     }
     posted += emit.bytes();
   }

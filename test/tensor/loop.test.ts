@@ -28,18 +28,20 @@ function loop(body: (channel: Channel) => void): Loop {
     channel,
     async run(steps) {
       const tokens: number[] = [];
-      for (let left = steps; left > 0;) {
+      let [done, error] = [false, undefined as Error | undefined];
+      for (let left = steps; left > 0 && !done && !error;) {
         program.loop(channel, left);
         for (let running = true; running;) {
           for (const news of await channel.take()) {
             tokens.push(...news.tokens);
             left -= news.steps;
+            done ||= news.done;
+            error ??= news.error;
             running &&= news.finishedLoops === 0;
-            if (news.error ?? news.done) return { tokens, done: news.done, error: news.error };
           }
         }
       }
-      return { tokens, done: false, error: undefined };
+      return { tokens, done, error };
     },
     [Symbol.dispose]() {
       program[Symbol.dispose]();
@@ -124,12 +126,15 @@ function counting(rows: number, end: number) {
   const values = Float32Array.from({ length: rows * rows }, (_, i) => (i % rows === Math.floor(i / rows) ? 1 : 0));
   const table = tensor(values, [rows, rows]);
   const [tokens, finished, ends, one] = [int32([0]), int32([0]), int32([end]), int32([0, 1])];
-  const counter = loop((channel) => {
+  const step = () => {
     endOfSequence(argmax(embedding(table, cache.lengths)), ends, PAD, tokens, finished);
     cache.advance(one);
+  };
+  const counter = loop((channel) => {
+    step();
     channel.emit(tokens, finished);
   });
-  return { counter, tokens, cache };
+  return { counter, tokens, finished, cache, step };
 }
 
 test.each([0, 1, 2, 3, 17])('ends after step %i, all rows of which have ended', async (end) => {
@@ -138,6 +143,28 @@ test.each([0, 1, 2, 3, 17])('ends after step %i, all rows of which have ended', 
   expect(done).toBe(true);
   expect(tokens).toEqual(Array.from({ length: end + 1 }, (_, i) => i)); // and nothing of a step that had begun
   counter[Symbol.dispose]();
+  cache.dispose();
+});
+
+test('emits twice a step, also in the last', async () => {
+  const walk = randomWalk(17);
+  using twice = loop((channel) => {
+    walk.step();
+    channel.emit(walk.tokens, walk.finished);
+    channel.emit(walk.finished, walk.finished);
+  });
+  const { tokens } = await twice.run(20);
+  const rows = Array.from({ length: 20 }, (_, i) => tokens.slice(4 * i, 4 * i + 4));
+  const wanted = await oneByOne(17, 20);
+  expect(rows).toEqual(Array.from({ length: 20 }, (_, i) => [...wanted.slice(2 * i, 2 * i + 2), 0, 0]));
+
+  const { cache, finished, step } = counting(60, 17);
+  using ending = loop((channel) => {
+    step();
+    channel.emit(finished, finished);
+    channel.emit(finished, finished);
+  });
+  expect(await ending.run(50)).toMatchObject({ done: true, tokens: [...new Array<number>(2 * 17).fill(0), 1, 1] });
   cache.dispose();
 });
 
