@@ -61,13 +61,13 @@ struct Stream {
   int device;
   std::unique_ptr<simt::Queue> captured;  // what is queued while a graph is captured
   bool is_invalid = false;                // it was asked for what cannot be captured
-  bool is_ahead = false;
+  bool is_ahead = false;                  // at the last wait for an event: see wait
 };
 Stream& stream_of(void* stream) { return *static_cast<Stream*>(stream); }
 
 simt::Queue& queue_of(Stream& stream) { return stream.captured ? *stream.captured : stream.queue; }
-/// Whether a call must be refused: it waits, or takes memory.
-bool is_captured(Stream& stream) { return stream.is_invalid = stream.captured != nullptr; }
+/// Whether a call must be refused, since the stream is captured and the call waits or takes memory. That ends the capture.
+bool refuses(Stream& stream) { return stream.is_invalid = stream.captured != nullptr; }
 
 struct Event {
   Stream* recorded = nullptr;
@@ -107,7 +107,7 @@ int create_stream(void** stream) {
 
 int run_until(Stream& self, size_t place) {
   const std::lock_guard<std::recursive_mutex> lock(world().mutex);
-  if (is_captured(self)) return kCaptureUnsupported;
+  if (refuses(self)) return kCaptureUnsupported;
   if (is_lost(self.device)) return kLaunchFailure;
   self.queue.run(place);
   return 0;
@@ -116,7 +116,7 @@ int run_until(Stream& self, size_t place) {
 int synchronize(void* stream) { return run_until(stream_of(stream), SIZE_MAX); }
 
 int record(void* event, void* stream) {
-  if (is_captured(stream_of(stream))) return kCaptureUnsupported;
+  if (refuses(stream_of(stream))) return kCaptureUnsupported;
   *static_cast<Event*>(event) = {&stream_of(stream), stream_of(stream).queue.pushed()};
   return 0;
 }
@@ -130,7 +130,7 @@ int wait(void* event) {
 }
 
 int allocate(void** memory, size_t bytes, void* stream) {
-  if (is_captured(stream_of(stream))) return kCaptureUnsupported;
+  if (refuses(stream_of(stream))) return kCaptureUnsupported;
   const int index = stream_of(stream).device;
   const std::lock_guard<std::recursive_mutex> lock(world().mutex);
   if (is_lost(index)) return kLaunchFailure;
@@ -144,7 +144,7 @@ int allocate(void** memory, size_t bytes, void* stream) {
 }
 
 int free_block(void* memory, void* stream) {
-  if (is_captured(stream_of(stream))) return kCaptureUnsupported;
+  if (refuses(stream_of(stream))) return kCaptureUnsupported;
   const std::lock_guard<std::recursive_mutex> lock(world().mutex);
   const auto found = world().blocks.find(memory);
   const auto [index, bytes] = found->second;
