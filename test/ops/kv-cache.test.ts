@@ -1,4 +1,4 @@
-import { attention, KVCache, mask, sync, tensor, type CacheDType, type FloatDType } from '#lib/index';
+import { attention, defaultDevice, KVCache, mask, sync, tensor, type CacheDType, type FloatDType } from '#lib/index';
 import { FLOATS, HALVES, rounded } from '../support/dtype';
 import * as naive from '../support/naive';
 import { Random } from '../support/random';
@@ -95,11 +95,11 @@ async function runSteps(
       }
       token += count;
     }
-    // The plain formula has values in the dtype that it computes in.
+    // Values are in float32, or on CUDA in the dtype that is computed in.
+    const valueOf = (head: naive.NaiveHead, store: naive.Round) =>
+      defaultDevice() === 'cpu' ? head : { ...head, v: head.v.map((row) => Float64Array.from(row, store)) };
     const rows: naive.Formula = (f, store) =>
-      step.flatMap((head) =>
-        naive.attentionHead({ ...head, v: head.v.map((row) => Float64Array.from(row, store)) }, f, store).flat(),
-      );
+      step.flatMap((head) => naive.attentionHead(valueOf(head, store), f, store).flat());
     // Weights are rounded to a half dtype that the cache has.
     naive.expectAsGoodAsPlain(found, rows, undefined, cacheDtype === 'int8' ? dtype : cacheDtype);
     if (dtype !== 'float32') continue; // lse is float32 of every dtype, and costs the plain formula once more
