@@ -17,7 +17,7 @@ function followTypes(file, found) {
   found.add(file);
   for (const [, module] of fs
     .readFileSync(path.join('dist', file), 'utf8')
-    .matchAll(/(?:from|import\() ?'(\.[^']+)'/g)) {
+    .matchAll(/(?:from|import\() ?['"](\.[^'"]+)['"]/g)) {
     const target = path.join(path.dirname(file), module);
     followTypes(
       fs.existsSync(path.join('dist', `${target}.d.ts`)) ? `${target}.d.ts` : path.join(target, 'index.d.ts'),
