@@ -66,7 +66,8 @@ struct Stream {
 Stream& stream_of(void* stream) { return *static_cast<Stream*>(stream); }
 
 simt::Queue& queue_of(Stream& stream) { return stream.captured ? *stream.captured : stream.queue; }
-/// Whether a call must be refused, since the stream is captured and the call waits or takes memory. That ends the capture.
+/// Whether a call must be refused, since the stream is captured and the call waits or takes memory. That ends the
+/// capture.
 bool refuses(Stream& stream) { return stream.is_invalid = stream.captured != nullptr; }
 
 struct Event {
