@@ -7,10 +7,11 @@
 //   --markdown  writes the table for people
 'use strict';
 
-const { spawnSync } = require('node:child_process');
+const { execFile } = require('node:child_process');
 const { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } = require('node:fs');
-const { tmpdir } = require('node:os');
+const { availableParallelism, tmpdir } = require('node:os');
 const { join, resolve } = require('node:path');
+const { promisify } = require('node:util');
 
 const root = resolve(__dirname, '..');
 const tablePath = join(root, 'native/cuda/resources.json');
@@ -21,32 +22,32 @@ const WARNING = /serializ|\bwarning\b/i;
 // May differ a little between releases of ptxas.
 const REGISTER_SLACK = 8;
 
-const run = (program, args) => {
-  const { status, stdout, stderr, error } = spawnSync(program, args, { cwd: root, encoding: 'utf8' });
-  if (error) throw error;
-  if (status !== 0) throw new Error(`${program} ${args.join(' ')}\n${stdout}${stderr}`);
+/** What a program prints; where it fails, its error has that in its message. */
+const run = async (program, args) => {
+  const { stdout, stderr } = await promisify(execFile)(program, args, { cwd: root, maxBuffer: Infinity });
   return stdout + stderr;
 };
 
 /** `void heddle::cuda::(anonymous namespace)::attend<8, 64>(Problem)` → `attend<8, 64>` */
 const shorten = (name) =>
   name.replace(/^void |\(anonymous namespace\)::|heddle::cuda::|\((?:int|bool)\)/g, '').replace(/\([^()]*\)$/, '');
-const demangle = (names) => (names.length ? run('c++filt', names).trim().split('\n').map(shorten) : []);
+const demangle = async (names) =>
+  names.length ? (await run('c++filt', names)).trim().split('\n').map(shorten) : [];
 
-/** The kernels of one source: { name: { registers, … } }, and what ptxas warned of. */
-function measure(source, architecture, scratch) {
-  const cubin = join(scratch, 'kernels.cubin');
+/** The kernels of one source, [name, { registers, … }] each, and what ptxas warned of. */
+async function measure(source, architecture, scratch) {
+  const cubin = join(scratch, `${source}.${architecture}.cubin`);
   const file = join('native/cuda', source);
-  const output = run('nvcc', [...NVCC_FLAGS, '-Inative', `-gencode=${ARCHITECTURES[architecture]}`, file, '-o', cubin]);
+  const output = await run('nvcc', [...NVCC_FLAGS, '-Inative', `-gencode=${ARCHITECTURES[architecture]}`, file, '-o', cubin]);
   const number = (text, pattern) => Number(pattern.exec(text)?.[1] ?? 0);
   const sizes = new Map(
-    [...run('readelf', ['-SW', cubin]).matchAll(/ \.text\.(\S+)\s+PROGBITS\s+\S+ \S+ ([0-9a-f]+)/g)].map(
+    [...(await run('readelf', ['-SW', cubin])).matchAll(/ \.text\.(\S+)\s+PROGBITS\s+\S+ \S+ ([0-9a-f]+)/g)].map(
       ([, name, size]) => [name, parseInt(size, 16)],
     ),
   );
   const parts = output.split(/Compiling entry function '/).slice(1);
   const mangled = parts.map((part) => part.slice(0, part.indexOf("'")));
-  const names = demangle(mangled);
+  const names = await demangle(mangled);
   const kernels = parts.map((part, i) => [
     names[i],
     {
@@ -100,35 +101,48 @@ function markdown(found) {
   return `${lines.join('\n')}\n`;
 }
 
-const scratch = mkdtempSync(join(tmpdir(), 'heddle-cuda-'));
-const found = { kernels: {}, warnings: [] };
-try {
+/** The kernels of all sources, by name and architecture, and all warnings. As many compilers as there are cores. */
+async function measureAll() {
+  const scratch = mkdtempSync(join(tmpdir(), 'heddle-cuda-'));
   const sources = readdirSync(join(root, 'native/cuda')).filter((name) => name.endsWith('.cu'));
-  for (const source of sources.sort()) {
-    for (const architecture of Object.keys(ARCHITECTURES)) {
-      const { kernels, warnings } = measure(source, architecture, scratch);
-      found.warnings.push(...warnings);
-      for (const [name, resources] of kernels) {
-        found.kernels[`${source.replace('.cu', '')}: ${name}`] ??= {};
-        found.kernels[`${source.replace('.cu', '')}: ${name}`][architecture] = resources;
-      }
+  const wanted = sources.sort().flatMap((source) => Object.keys(ARCHITECTURES).map((name) => [source, name]));
+  const measured = [];
+  const waiting = wanted.entries();
+  const work = async () => {
+    for (const [i, [source, architecture]] of waiting) measured[i] = await measure(source, architecture, scratch);
+  };
+  try {
+    await Promise.all(Array.from({ length: availableParallelism() }, work));
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+  const all = { kernels: {}, warnings: measured.flatMap(({ warnings }) => warnings) };
+  for (const [i, [source, architecture]] of wanted.entries()) {
+    for (const [name, resources] of measured[i].kernels) {
+      all.kernels[`${source.replace('.cu', '')}: ${name}`] ??= {};
+      all.kernels[`${source.replace('.cu', '')}: ${name}`][architecture] = resources;
     }
   }
-} finally {
-  rmSync(scratch, { recursive: true, force: true });
+  return all;
 }
 
-const table = existsSync(tablePath) ? JSON.parse(readFileSync(tablePath, 'utf8')) : {};
-const { allowedSpillBytes = {}, allowedWarnings = [] } = table;
-const isWrite = process.argv.includes('--write');
-if (isWrite) {
-  const next = { allowedSpillBytes, allowedWarnings, kernels: found.kernels };
-  writeFileSync(tablePath, `${JSON.stringify(next, null, 2)}\n`);
-}
-const markdownAt = process.argv.indexOf('--markdown');
-if (markdownAt > 0) writeFileSync(process.argv[markdownAt + 1], markdown(found));
+/** Compares with the table, or makes a new one. */
+async function main() {
+  const found = await measureAll();
+  const table = existsSync(tablePath) ? JSON.parse(readFileSync(tablePath, 'utf8')) : {};
+  const { allowedSpillBytes = {}, allowedWarnings = [] } = table;
+  const isWrite = process.argv.includes('--write');
+  if (isWrite) {
+    const next = { allowedSpillBytes, allowedWarnings, kernels: found.kernels };
+    writeFileSync(tablePath, `${JSON.stringify(next, null, 2)}\n`);
+  }
+  const markdownAt = process.argv.indexOf('--markdown');
+  if (markdownAt > 0) writeFileSync(process.argv[markdownAt + 1], markdown(found));
 
-const wrong = complaints(found, isWrite ? { ...table, kernels: found.kernels } : table);
-for (const line of wrong) console.error(line);
-console.log(`${Object.keys(found.kernels).length} kernels, ${wrong.length} complaints`);
-process.exitCode = wrong.length > 0 ? 1 : 0;
+  const wrong = complaints(found, isWrite ? { ...table, kernels: found.kernels } : table);
+  for (const line of wrong) console.error(line);
+  console.log(`${Object.keys(found.kernels).length} kernels, ${wrong.length} complaints`);
+  process.exitCode = wrong.length > 0 ? 1 : 0;
+}
+
+void main();
