@@ -23,9 +23,9 @@ void* Allocator::allocate(size_t bytes) {
   const size_t size = size_class(bytes);
   std::lock_guard<std::mutex> lock(mutex_);
   void* block = nullptr;
-  auto found = free_blocks_.find(size);
+  const auto found = free_blocks_.find(size);
   if (found != free_blocks_.end() && !found->second.empty()) {
-    block = found->second.back();
+    block = found->second.back().block;
     found->second.pop_back();
     stats_.cached -= size;
   } else {
@@ -56,22 +56,35 @@ void Allocator::free(void* block) noexcept {
   const auto found = sizes_.find(block);
   const size_t size = found->second;
   stats_.used -= size;
-  if (stats_.cached + size <= max_cached_ && keep(block, size)) {
-    stats_.cached += size;
-  } else {
-    sizes_.erase(found);
-    source_.give_back(block);
-  }
+  if (size > max_cached_ || !keep(block, size)) return give_back(block);
+  stats_.cached += size;
+  while (stats_.cached > max_cached_) evict_oldest();
 }
 
 /// For reuse. False where there is no memory for the list.
 bool Allocator::keep(void* block, size_t size) {
   try {
-    free_blocks_[size].push_back(block);
+    free_blocks_[size].push_back({block, num_freed_++});
     return true;
   } catch (const std::bad_alloc&) {
     return false;
   }
+}
+
+void Allocator::evict_oldest() {
+  auto oldest = free_blocks_.end();
+  for (auto at = free_blocks_.begin(); at != free_blocks_.end(); ++at) {
+    if (at->second.empty()) continue;
+    if (oldest == free_blocks_.end() || at->second.front().since < oldest->second.front().since) oldest = at;
+  }
+  give_back(oldest->second.front().block);
+  oldest->second.erase(oldest->second.begin());
+  stats_.cached -= oldest->first;
+}
+
+void Allocator::give_back(void* block) {
+  sizes_.erase(block);
+  source_.give_back(block);
 }
 
 void Allocator::trim() {
@@ -81,10 +94,7 @@ void Allocator::trim() {
 
 void Allocator::trim_locked() {
   for (auto& [size, blocks] : free_blocks_) {
-    for (void* block : blocks) {
-      sizes_.erase(block);
-      source_.give_back(block);
-    }
+    for (const FreeBlock& free : blocks) give_back(free.block);
   }
   free_blocks_.clear();
   stats_.cached = 0;

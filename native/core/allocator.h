@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <mutex>
 #include <unordered_map>
@@ -25,7 +26,7 @@ class MemorySource {
 
 /// Caching allocator of one stream's memory: a block that is freed can be handed out at once, since what used it comes
 /// before in the stream. Blocks are rounded up to size classes, so that a decode step finds the blocks of the step
-/// before. What is cached is bounded; the rest goes back to where it came from.
+/// before. What is cached is bounded: beyond that, blocks that were free the longest go back to where they came from.
 class Allocator {
  public:
   static constexpr size_t kAlignment = 64;
@@ -43,13 +44,21 @@ class Allocator {
   AllocatorStats stats() const;
 
  private:
+  struct FreeBlock {
+    void* block;
+    uint64_t since;  // blocks that were freed before it
+  };
+
   bool keep(void* block, size_t size);
+  void evict_oldest();
+  void give_back(void* block);
   void trim_locked();
 
   MemorySource& source_;
   const size_t max_cached_;
-  mutable std::mutex mutex_;  // stats are read from the JavaScript thread
-  std::map<size_t, std::vector<void*>> free_blocks_;
+  mutable std::mutex mutex_;                              // stats are read from the JavaScript thread
+  std::map<size_t, std::vector<FreeBlock>> free_blocks_;  // by size, the oldest first
+  uint64_t num_freed_ = 0;
   std::unordered_map<void*, size_t> sizes_;
   AllocatorStats stats_;
 };

@@ -1,4 +1,16 @@
-import { add, linear, memory, QueueFullError, setMemoryLimit, setNumThreads, devices, sync, tensor } from '#lib/index';
+import {
+  add,
+  defaultDevice,
+  devices,
+  linear,
+  memory,
+  QueueFullError,
+  setMemoryLimit,
+  setNumThreads,
+  sync,
+  tensor,
+  trimMemory,
+} from '#lib/index';
 import { runScript } from '../support/child';
 
 afterEach(async () => {
@@ -58,6 +70,22 @@ test('memory() counts live bytes, and views only once', async () => {
   expect(memory().live - before).toBe(400);
   view.dispose();
   expect(memory().live - before).toBe(0);
+});
+
+test('of memory kept for reuse, what was free the longest goes first', async () => {
+  trimMemory();
+  const made = async (count: number, megabytes: number) => {
+    const all = Array.from({ length: count }, () => tensor(new Float32Array(megabytes << 18)));
+    for (const x of all) x.dispose();
+    await sync();
+    return memory().cached;
+  };
+  const most = await made(40, 8); // more than is kept on the CPU
+  const withOther = await made(1, 12);
+  expect(await made(1, 12)).toBe(withOther); // found, not taken anew
+  if (defaultDevice() === 'cpu') expect([most, withOther]).toEqual([256 << 20, 252 << 20]);
+  trimMemory();
+  expect(memory().cached).toBe(0);
 });
 
 test('setNumThreads changes what devices() says', () => {
