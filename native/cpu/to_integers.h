@@ -27,11 +27,14 @@ inline float to_integers(const T* x, int64_t k, int8_t* to) {
     return is_finite ? 0 : std::numeric_limits<float>::quiet_NaN();
   }
   const Vec inverse = Vec::set(127 / magnitude);
-  alignas(64) int8_t last[Vec::kWidth];
-  vectors_of(0, k, [&](int64_t i, int lanes) {
+  int64_t i = 0;
+  for (; i + Vec::kWidth <= k; i += Vec::kWidth) (Vec::load(x + i) * inverse).store_integers(to + i);
+  if (i < k) {
+    const int lanes = static_cast<int>(k - i);
+    alignas(64) int8_t last[Vec::kWidth];
     (Vec::load(x + i, lanes) * inverse).store_integers(last);
     std::copy_n(last, lanes, to + i);
-  });
+  }
   return magnitude / 127;
 }
 
