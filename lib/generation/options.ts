@@ -1,4 +1,3 @@
-import { randomInt } from 'node:crypto';
 import { checkBoolean, checkInteger, checkNumber, checkOptions, rangeError, typeError } from '../check';
 import type { EarlyStopping } from '../ops/beam';
 import type { LogitsProcessor } from '../ops/logits-processors';
@@ -343,7 +342,7 @@ function keysOf(name: string, seed: unknown, batch: number, perPrompt: number): 
     return rows.map((row) => ({ seed: seeds[Math.floor(row / perPrompt)] as number, sequence: row % perPrompt }));
   }
   if (seed !== undefined) checkInteger(name, 'seed', seed, 0);
-  const same = seed ?? randomInt(2 ** 47);
+  const same = seed ?? Math.floor(Math.random() * 2 ** 47);
   return rows.map((sequence) => ({ seed: same, sequence }));
 }
 
