@@ -1,5 +1,23 @@
 // heddle as an engine of bench/child.mjs: ops, and by bench/heddle-models.mjs models.
-import { attention, cast, layerNorm, linear, mask, memory, packWeight, scope, sync, tensor } from 'heddle';
+import {
+  attention,
+  cast,
+  embedding,
+  gated,
+  gelu,
+  layerNorm,
+  linear,
+  mask,
+  memory,
+  packWeight,
+  rmsNorm,
+  rope,
+  sample,
+  scope,
+  softmax,
+  sync,
+  tensor,
+} from 'heddle';
 import { MODEL_TASKS } from './heddle-models.mjs';
 
 const random = (shape, dtype = 'float32') =>
@@ -40,6 +58,35 @@ async function tilesOf(own, length) {
   return tiles.all + tiles.mixed;
 }
 
+/** Ops of x [rows, width]: what they take besides, and their call, which is given another such x, too. */
+const STREAMED = {
+  layerNorm({ width }) {
+    const [weight, bias] = [random([width]), random([width])];
+    return { operands: [weight, bias], call: (x) => layerNorm(x, { weight, bias }) };
+  },
+  rmsNorm({ width }) {
+    const weight = random([width]);
+    return { operands: [weight], call: (x) => rmsNorm(x, { weight }) };
+  },
+  softmax: () => ({ call: (x) => softmax(x) }),
+  gelu: () => ({ call: (x) => gelu(x) }),
+  gated: () => ({ call: (x, other) => gated(x, other) }),
+  rope({ rows, width }) {
+    const HEAD = 64;
+    const positions = tensor(Int32Array.from({ length: rows }, (_, i) => i));
+    const frequencies = tensor(Float32Array.from({ length: HEAD / 2 }, (_, i) => 10000 ** ((-2 * i) / HEAD)));
+    const call = (x) => rope(x.reshape([rows, width / HEAD, HEAD]), positions, frequencies);
+    return { operands: [positions, frequencies], call };
+  },
+  sample: ({ options }) => ({ call: (x) => sample(x, options) }),
+};
+
+/** Over `sets` inputs in turn. */
+function streamed({ rows, width, sets }, { operands = [], call }) {
+  const inputs = Array.from({ length: sets }, () => random([rows, width]));
+  return queued([...inputs, ...operands], (i) => call(inputs[i % sets], inputs[(i + 1) % sets]));
+}
+
 const TASKS = {
   /** By `sets` weights in turn. */
   linear({ m, k, n, sets, dtype }) {
@@ -61,13 +108,15 @@ const TASKS = {
     return queued(operands, () => attention(q, k, v, options), { facts });
   },
 
-  /** Over `sets` inputs in turn. */
-  layerNorm({ rows, width, sets, dtype }) {
-    const inputs = Array.from({ length: sets }, () => random([rows, width], dtype));
-    const [weight, bias] = [0, 1].map(() => random([width], dtype));
-    return queued([...inputs, weight, bias], (i) => layerNorm(inputs[i % sets], { weight, bias }));
+  embedding({ tokens, vocabulary, width }) {
+    const table = random([vocabulary, width]);
+    const ids = Array.from({ length: 16 }, () =>
+      tensor(Int32Array.from({ length: tokens }, () => Math.floor(Math.random() * vocabulary))),
+    );
+    return queued([table, ...ids], (i) => embedding(table, ids[i % ids.length]));
   },
 
+  ...Object.fromEntries(Object.entries(STREAMED).map(([kind, make]) => [kind, (task) => streamed(task, make(task))])),
   ...MODEL_TASKS,
 };
 

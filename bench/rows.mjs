@@ -40,16 +40,42 @@ function attention(mask, heads, length, width, dtype) {
   };
 }
 
-export function layerNorm(rows, width, isCold) {
-  const bytes = 2 * BYTES.float32 * rows * width;
-  const sets = isCold ? coldSets(bytes / 2) : 1;
+/** An op that does little with what it moves: `moved` numbers for each of x [rows, width], read or written. */
+function streamed(kind, rows, width, { isCold = true, moved = 2, note = '', ...options } = {}) {
+  const bytesOfInput = BYTES.float32 * rows * width;
+  const sets = isCold ? coldSets(bytesOfInput) : 1;
   return {
-    id: `layerNorm ${rows}x${width} float32 ${isCold ? 'rotating' : 'resident'}`,
-    bytes,
-    moves: 'copy',
-    computes: 'float32',
-    task: { kind: 'layerNorm', rows, width, sets, dtype: 'float32' },
+    id: `${kind} ${rows}x${width} float32 ${note}${isCold ? 'rotating' : 'resident'}`,
+    bytes: moved * bytesOfInput,
+    moves: moved > 1 ? 'copy' : 'memory',
+    task: { kind, rows, width, sets, ...options },
   };
+}
+
+export const layerNorm = (rows, width, isCold) => streamed('layerNorm', rows, width, { isCold });
+
+/** Tokens looked up all over a table. */
+function embedding(tokens, vocabulary, width) {
+  return {
+    id: `embedding ${tokens} of ${vocabulary}x${width} float32`,
+    bytes: 2 * BYTES.float32 * tokens * width,
+    moves: 'copy',
+    contenders: [ours({ kind: 'embedding', tokens, vocabulary, width })],
+  };
+}
+
+function* streamedOps() {
+  for (const rows of [128, 2048]) for (const width of [768, 4096]) yield layerNorm(rows, width, false);
+  yield layerNorm(2048, 768, true);
+  for (const kind of ['rmsNorm', 'softmax', 'gelu', 'rope']) yield streamed(kind, 2048, 768);
+  yield streamed('gated', 2048, 2048, { moved: 3 });
+  for (const [note, options] of [
+    ['', {}],
+    ['topK ', { topK: 50 }],
+    ['topP ', { topP: 0.9 }],
+  ]) {
+    yield streamed('sample', 8, 32000, { moved: 1, note, options });
+  }
 }
 
 // What patterns of attention cost, by length.
@@ -166,8 +192,8 @@ function* everything() {
       yield attention(mask, 32, 512, 128, dtype);
     }
   }
-  for (const rows of [128, 2048]) for (const width of [768, 4096]) yield alone(layerNorm(rows, width, false));
-  yield alone(layerNorm(2048, 768, true));
+  for (const row of streamedOps()) yield alone(row);
+  yield embedding(2048, 32000, 768);
   yield* patterns();
   yield* models();
   yield* behaviour();

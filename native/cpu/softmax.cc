@@ -60,23 +60,32 @@ void softmax(const Softmax& op, KernelContext& context) {
   });
 }
 
+/// Where the first of a row's largest elements is; NaN is larger than all. Vectors below the largest are passed over.
+template <typename T>
+int64_t first_largest(const T* x, int64_t width) {
+  const float most = maximum(x, width);
+  const Vec top = Vec::set(most), zero = Vec::set(0.0f), one = Vec::set(1.0f);
+  int64_t found = -1;
+  for (int64_t i = 0; i < width; i += Vec::kWidth) {
+    const int lanes = static_cast<int>(std::min<int64_t>(Vec::kWidth, width - i));
+    const Vec candidates = select(Vec::load(x + i, lanes) < top, zero, one);  // NaN among them
+    if (!any(zero < candidates)) continue;
+    for (int64_t j = i; j < i + lanes; ++j) {
+      const float value = to_float(x[j]);
+      if (value != value) return j;
+      if (found < 0 && value == most) found = j;
+    }
+  }
+  return found;
+}
+
 template <typename T>
 void argmax(const Argmax& op, KernelContext& context) {
   const int64_t width = op.x->shape[-1];
   const T* x = op.x->data<T>();
   int32_t* out = op.out->data<int32_t>();
-  context.parallel_for(op.x->numel() / width, static_cast<double>(width) * 0.5, [&](int64_t row) {
-    const T* in = x + row * width;
-    int64_t best = 0;
-    float top = to_float(in[0]);
-    for (int64_t i = 1; i < width && top == top; ++i) {
-      const float value = to_float(in[i]);
-      if (value <= top) continue;
-      best = i;  // larger, or NaN
-      top = value;
-    }
-    out[row] = static_cast<int32_t>(best);
-  });
+  context.parallel_for(op.x->numel() / width, static_cast<double>(width) * 0.1,
+                       [&](int64_t row) { out[row] = static_cast<int32_t>(first_largest(x + row * width, width)); });
 }
 
 }  // namespace

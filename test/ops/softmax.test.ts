@@ -91,6 +91,8 @@ test('-∞ has probability 0', async () => {
 });
 
 describe.each(FLOATS)('%s: argmax', (dtype) => {
+  const below = (length: number, others: Record<number, number>) =>
+    Array.from({ length }, (_, i) => others[i] ?? -2 - (i % 3));
   const rows: [x: number[], index: number][] = [
     [[3], 0],
     [[1, 2, 3], 2],
@@ -100,6 +102,9 @@ describe.each(FLOATS)('%s: argmax', (dtype) => {
     [[NaN, 1], 0],
     [[Infinity, NaN], 1],
     [[-0, 0], 0],
+    [below(40, { 35: -1 }), 35],
+    [below(40, { 18: -1, 33: -1 }), 18],
+    [below(40, { 3: 7, 30: NaN, 39: NaN }), 30],
   ];
   test.each(rows)('of %p is %i', async (x, index) => {
     using result = argmax(tensor(x, [x.length], { dtype }));
