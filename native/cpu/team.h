@@ -62,13 +62,18 @@ struct SoloTeam {
       return walk(
           n, target, [](int64_t i) { return i; }, weigh);
     constexpr int kDigitBits = 11, kDigits = 1 << kDigitBits;
-    scores::Weight histogram[kDigits];
+    constexpr int kParts = 4;  // of a sum: neighbours often share a digit, and would wait for each other
+    scores::Weight parts[kDigits][kParts];
     const auto find_digit = [&](int64_t count, int shift, const auto& index) {
-      std::fill_n(histogram, kDigits, scores::Weight{0});
-      for (int64_t i = 0; i < count; ++i) histogram[keys[index(i)] >> shift & (kDigits - 1)] += weigh(index(i));
-      uint32_t digit = 0;
-      while (digit < kDigits - 1 && histogram[digit] <= target) target -= histogram[digit++];
-      return digit;
+      std::fill_n(parts[0], kDigits * kParts, scores::Weight{0});
+      for (int64_t i = 0; i < count; ++i) {
+        parts[keys[index(i)] >> shift & (kDigits - 1)][i % kParts] += weigh(index(i));
+      }
+      for (uint32_t digit = 0;; ++digit) {
+        const scores::Weight weight = parts[digit][0] + parts[digit][1] + parts[digit][2] + parts[digit][3];
+        if (digit == kDigits - 1 || weight > target) return digit;
+        target -= weight;
+      }
     };
     int shift = 32 - kDigitBits;
     uint32_t digit = find_digit(n, shift, [](int64_t i) { return i; });
@@ -110,7 +115,15 @@ struct SoloTeam {
 
   template <typename Index, typename Weigh>
   static int64_t walk(int64_t count, scores::Weight target, const Index& index, const Weigh& weigh) {
-    for (int64_t i = 0; i + 1 < count; ++i) {
+    constexpr int64_t kBlock = 32;
+    int64_t i = 0;
+    for (; i + kBlock < count; i += kBlock) {
+      scores::Weight weight = 0;
+      for (int64_t j = i; j < i + kBlock; ++j) weight += weigh(index(j));
+      if (weight > target) break;
+      target -= weight;
+    }
+    for (; i + 1 < count; ++i) {
       const scores::Weight weight = weigh(index(i));
       if (weight > target) return index(i);
       target -= weight;
