@@ -31,14 +31,20 @@ const run = async (program, args) => {
 /** `void heddle::cuda::(anonymous namespace)::attend<8, 64>(Problem)` → `attend<8, 64>` */
 const shorten = (name) =>
   name.replace(/^void |\(anonymous namespace\)::|heddle::cuda::|\((?:int|bool)\)/g, '').replace(/\([^()]*\)$/, '');
-const demangle = async (names) =>
-  names.length ? (await run('c++filt', names)).trim().split('\n').map(shorten) : [];
+const demangle = async (names) => (names.length ? (await run('c++filt', names)).trim().split('\n').map(shorten) : []);
 
 /** The kernels of one source, [name, { registers, … }] each, and what ptxas warned of. */
 async function measure(source, architecture, scratch) {
   const cubin = join(scratch, `${source}.${architecture}.cubin`);
   const file = join('native/cuda', source);
-  const output = await run('nvcc', [...NVCC_FLAGS, '-Inative', `-gencode=${ARCHITECTURES[architecture]}`, file, '-o', cubin]);
+  const output = await run('nvcc', [
+    ...NVCC_FLAGS,
+    '-Inative',
+    `-gencode=${ARCHITECTURES[architecture]}`,
+    file,
+    '-o',
+    cubin,
+  ]);
   const number = (text, pattern) => Number(pattern.exec(text)?.[1] ?? 0);
   const sizes = new Map(
     [...(await run('readelf', ['-SW', cubin])).matchAll(/ \.text\.(\S+)\s+PROGBITS\s+\S+ \S+ ([0-9a-f]+)/g)].map(

@@ -63,7 +63,9 @@ test.each(['gpu', '', 1, null, 'cuda:', 'cuda:-1'])('loadModel refuses device %p
   );
 });
 
-const simulated = existsSync(path.resolve('build/Release/heddle-cuda-simulator.so')) ? test : test.skip;
+/** Beside the addon. */
+const simulator = path.resolve(process.env.HEDDLE_PREBUILD ?? '', 'build/Release/heddle-cuda-simulator.so');
+const simulated = existsSync(simulator) ? test : test.skip;
 
 function onSimulator(script: string, env: Record<string, string> = {}): unknown[] {
   const { stdout, stderr, status } = runScript(
