@@ -41,8 +41,8 @@ function chosen(rows, { filter, threads }) {
 
 const turnsOf = (rows) => rows.reduce((sum, row) => sum + (row.rounds ?? 7), 0);
 
-/** Measures rows one after another, with a bar where a person looks on. */
-async function measure(rows, engines) {
+/** Measures rows one after another, with a bar where a person looks on; `keep` is given those that there are so far. */
+async function measure(rows, engines, keep) {
   const bar = process.stderr.isTTY
     ? new SingleBar({
         format: '{bar} {percentage} % | {eta_formatted} left | {row}',
@@ -57,16 +57,16 @@ async function measure(rows, engines) {
       bar?.update({ row: `${row.id}, ${row.threads} threads` });
       const results = await measureRow(engines, { contenders, rounds, turnMs }, row.threads, () => bar?.increment());
       measured.push({ ...row, results });
+      keep(measured);
     }
   } finally {
     bar?.stop();
     engines.end();
   }
-  return measured;
 }
 
 /**
- * Ceilings first, then the rows; prints `tableOf(run, older)` or JSON, and keeps both in the folder of results.
+ * Ceilings first, then the rows; prints `tableOf(run, older)` or JSON, and keeps both in the folder of results, row by row.
  *
  * @param name of the files
  */
@@ -85,19 +85,21 @@ export async function runBenchmark({ name, rows, engines, options, method, table
   const machine = describeMachine();
   const reason = buildCeilings();
   const ceilings = reason ? [] : options.threads.flatMap((threads) => measureCeilings('all', threads));
-  const measured = await measure(wanted, new Engines(engines));
-  const run = { machine, method, ceilings, reason, rows: measured.map((row) => withRates(row, ceilings)) };
-
   if (older && older.machine.cpu !== machine.cpu) process.stderr.write(`the older run is of ${older.machine.cpu}\n`);
-  const ceilingsText = reason ?? ceilingsTable(ceilings);
-  const text = [machineText(machine), method, ceilingsText, tableOf(run, older)].join('\n\n') + '\n';
-  const json = `${JSON.stringify(run, null, 1)}\n`;
-  process.stdout.write(options.json ? json : text);
 
   const folder = options.out ?? (options.filter ? undefined : resultsFolder(machine));
-  if (folder === undefined) return;
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(path.join(folder, `${name}.json`), json);
-  writeFileSync(path.join(folder, `${name}.md`), `# ${machine.cpu}, ${machine.date}\n\n${text}`);
-  process.stderr.write(`results: ${path.relative('', folder)}/${name}.{json,md}\n`);
+  if (folder !== undefined) mkdirSync(folder, { recursive: true });
+  const ceilingsText = reason ?? ceilingsTable(ceilings);
+  let printed;
+  await measure(wanted, new Engines(engines), (measured) => {
+    const run = { machine, method, ceilings, reason, rows: measured.map((row) => withRates(row, ceilings)) };
+    const text = [machineText(machine), method, ceilingsText, tableOf(run, older)].join('\n\n') + '\n';
+    const json = `${JSON.stringify(run, null, 1)}\n`;
+    printed = options.json ? json : text;
+    if (folder === undefined) return;
+    writeFileSync(path.join(folder, `${name}.json`), json);
+    writeFileSync(path.join(folder, `${name}.md`), `# ${machine.cpu}, ${machine.date}\n\n${text}`);
+  });
+  process.stdout.write(printed);
+  if (folder !== undefined) process.stderr.write(`results: ${path.relative('', folder)}/${name}.{json,md}\n`);
 }
