@@ -78,7 +78,7 @@ void Allocator::evict_oldest() {
     if (oldest == free_blocks_.end() || at->second.front().since < oldest->second.front().since) oldest = at;
   }
   give_back(oldest->second.front().block);
-  oldest->second.erase(oldest->second.begin());
+  oldest->second.pop_front();
   stats_.cached -= oldest->first;
 }
 

@@ -2,10 +2,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <mutex>
 #include <unordered_map>
-#include <vector>
 
 namespace heddle {
 
@@ -56,8 +56,8 @@ class Allocator {
 
   MemorySource& source_;
   const size_t max_cached_;
-  mutable std::mutex mutex_;                              // stats are read from the JavaScript thread
-  std::map<size_t, std::vector<FreeBlock>> free_blocks_;  // by size, the oldest first
+  mutable std::mutex mutex_;                             // stats are read from the JavaScript thread
+  std::map<size_t, std::deque<FreeBlock>> free_blocks_;  // by size, the oldest first
   uint64_t num_freed_ = 0;
   std::unordered_map<void*, size_t> sizes_;
   AllocatorStats stats_;
