@@ -84,6 +84,7 @@ test('of memory kept for reuse, what was free the longest goes first', async () 
   await x.ready();
   expect(before - memory().cached).toBeGreaterThan(11 << 20); // found, not taken anew; what is collected may add a little
   trimMemory();
+  await sync();
   expect(memory().cached).toBeLessThan(1 << 20);
 });
 
