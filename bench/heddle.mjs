@@ -1,5 +1,6 @@
 // heddle as an engine of bench/child.mjs: ops, and by bench/heddle-models.mjs models.
 import {
+  argmax,
   attention,
   cast,
   embedding,
@@ -78,6 +79,7 @@ const STREAMED = {
     const call = (x) => rope(x.reshape([rows, width / HEAD, HEAD]), positions, frequencies);
     return { operands: [positions, frequencies], call };
   },
+  argmax: () => ({ call: (x) => argmax(x) }),
   sample: ({ options }) => ({ call: (x) => sample(x, options) }),
 };
 

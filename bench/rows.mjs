@@ -60,7 +60,7 @@ function embedding(tokens, vocabulary, width) {
     id: `embedding ${tokens} of ${vocabulary}x${width} float32`,
     bytes: 2 * BYTES.float32 * tokens * width,
     moves: 'copy',
-    contenders: [ours({ kind: 'embedding', tokens, vocabulary, width })],
+    task: { kind: 'embedding', tokens, vocabulary, width },
   };
 }
 
@@ -69,6 +69,8 @@ function* streamedOps() {
   yield layerNorm(2048, 768, true);
   for (const kind of ['rmsNorm', 'softmax', 'gelu', 'rope']) yield streamed(kind, 2048, 768);
   yield streamed('gated', 2048, 2048, { moved: 3 });
+  yield embedding(2048, 32000, 768);
+  yield streamed('argmax', 8, 32000, { moved: 1 });
   for (const [note, options] of [
     ['', {}],
     ['topK ', { topK: 50 }],
@@ -193,7 +195,6 @@ function* everything() {
     }
   }
   for (const row of streamedOps()) yield alone(row);
-  yield embedding(2048, 32000, 768);
   yield* patterns();
   yield* models();
   yield* behaviour();
