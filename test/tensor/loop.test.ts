@@ -260,7 +260,7 @@ test('gives its memory back', async () => {
     using looped = walkLoop(walk);
     await looped.run(20);
   }
-  expect(await used()).toBe(before);
+  expect(await used()).toBeLessThanOrEqual(before); // less: tensors that other tests forgot are collected meanwhile
 });
 
 const simulated = process.env['HEDDLE_CUDA'] === 'simulator' && defaultDevice() !== 'cpu';
