@@ -98,4 +98,27 @@ inline Vec log1p(Vec x) {
   return log(sum) + (x - (sum - Vec::set(1.0f))) / sum;  // what the sum has lost
 }
 
+struct CosSin {
+  Vec cos, sin;
+};
+
+/// Of what `cos_sin` takes: nothing where products are rounded before they are subtracted.
+constexpr float kMostAngle = Vec::kFuses ? 0x1p18f : -1.0f;
+
+/// Cosine and sine within 2 ulp, for |x| of at most kMostAngle: x = n π/2 + r, with π/2 in three parts. Polynomials of r²
+/// are Chebyshev fits in float64.
+inline CosSin cos_sin(Vec x) {
+  static constexpr float kCos[] = {-0.5f, 0.041666645557f, -0.0013887269888f, 0.000024424676667f};
+  static constexpr float kSin[] = {-0.16666667163f, 0.008333330974f, -0.00019839796005f, 0.0000027214284728f};
+  const Vec one = Vec::set(1.0f);
+  const Vec n = round(x * Vec::set(0.63661977237f));
+  const Vec first = fma(n, Vec::set(-1.57079637f), x);
+  const Vec r = fma(n, Vec::set(1.7151245e-15f), fma(n, Vec::set(4.3711388e-8f), first)), square = r * r;
+  const Vec c = fma(square, polynomial(square, kCos), one), s = fma(r * square, polynomial(square, kSin), r);
+  const Vec quadrant = fma(round(n * Vec::set(0.25f)), Vec::set(-4.0f), n);  // -2 to 2
+  const Vec even = one - abs(quadrant);                                      // 0 where they change roles
+  const Mask is_odd = abs(even) < Vec::set(0.5f);
+  return {select(is_odd, (Vec::set(0.0f) - quadrant) * s, even * c), select(is_odd, quadrant * c, even * s)};
+}
+
 }  // namespace heddle::cpu::HEDDLE_ISA

@@ -5,11 +5,28 @@
 
 #include "core/allocator.h"
 #include "cpu/kernels.h"
-#include "cpu/simd.h"
+#include "cpu/math.h"
 
 namespace heddle::cpu::HEDDLE_ISA {
-
 namespace {
+
+/// factor · cos and factor · sin of the angles position · frequency.
+void angles_of(float position, const float* frequencies, int64_t pairs, float factor, float* cosine, float* sine) {
+  for (int64_t i = 0; i < pairs; i += Vec::kWidth) {
+    const int lanes = static_cast<int>(std::min<int64_t>(Vec::kWidth, pairs - i));
+    const Vec angle = Vec::set(position) * Vec::load(frequencies + i, lanes);
+    if (any(Vec::set(kMostAngle) < abs(angle))) {
+      for (int64_t j = i; j < i + lanes; ++j) {
+        cosine[j] = std::cos(position * frequencies[j]) * factor;
+        sine[j] = std::sin(position * frequencies[j]) * factor;
+      }
+      continue;
+    }
+    const CosSin unit = cos_sin(angle);
+    (unit.cos * Vec::set(factor)).store(cosine + i, lanes);
+    (unit.sin * Vec::set(factor)).store(sine + i, lanes);
+  }
+}
 
 /// (a, b) → (a cos - b sin, b cos + a sin) for `pairs` pairs.
 template <typename T>
@@ -54,14 +71,10 @@ void rotate(const Rope& op, KernelContext& context) {
   T* out = op.out->data<T>();
   // Cosines, then sines, of one token: its heads share them.
   const Scratch<float> scratch(context.allocator, 2 * pairs * context.threads + 1);
-  context.parallel_for(tokens, static_cast<double>(pairs * 30 + heads * width), [&](int64_t n, int worker) {
+  context.parallel_for(tokens, static_cast<double>(pairs * 2 + heads * width), [&](int64_t n, int worker) {
     float* cosine = scratch.get() + worker * 2 * pairs;
     float* sine = cosine + pairs;
-    for (int64_t i = 0; i < pairs; ++i) {
-      const float angle = static_cast<float>(positions[n]) * frequencies[i];
-      cosine[i] = std::cos(angle) * op.factor;
-      sine[i] = std::sin(angle) * op.factor;
-    }
+    angles_of(static_cast<float>(positions[n]), frequencies, pairs, op.factor, cosine, sine);
     for (int64_t h = 0; h < heads; ++h) {
       turn(x + n * op.x->strides[0] + h * op.x->strides[1], cosine, sine, pairs, op.interleaved, width,
            out + (n * heads + h) * width);

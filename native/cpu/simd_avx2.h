@@ -15,6 +15,7 @@ struct Mask {
 
 struct Vec {
   static constexpr int kWidth = 8;
+  static constexpr bool kFuses = true;  // fma rounds once
   __m256 v;
 
   static Vec set(float x) { return {_mm256_set1_ps(x)}; }

@@ -14,6 +14,7 @@ struct Mask {
 
 struct Vec {
   static constexpr int kWidth = 16;
+  static constexpr bool kFuses = true;  // fma rounds once
   __m512 v;
 
   static Vec set(float x) { return {_mm512_set1_ps(x)}; }

@@ -15,6 +15,7 @@ struct Mask {
 /// Four lanes in plain C++, in the shape that compilers turn into one vector register.
 struct Vec {
   static constexpr int kWidth = 4;
+  static constexpr bool kFuses = false;  // fma rounds once
   float v[4];
 
   static Vec set(float x) { return {{x, x, x, x}}; }

@@ -15,6 +15,7 @@ struct Mask {
 
 struct Vec {
   static constexpr int kWidth = 4;
+  static constexpr bool kFuses = true;  // fma rounds once
   float32x4_t v;
 
   static Vec set(float x) { return {vdupq_n_f32(x)}; }

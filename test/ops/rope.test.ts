@@ -1,6 +1,6 @@
 import { cast, concat, rope, rotate, tensor } from 'heddle';
 import { rotaryFactor, rotaryFrequencies, type RotaryScaling } from '#lib/nn/rotary';
-import { FLOATS, rounded } from '../support/dtype';
+import { FLOATS, rounded, ulp } from '../support/dtype';
 import { expectAsGoodAsPlain, type Round } from '../support/naive';
 import { Random } from '../support/random';
 
@@ -49,6 +49,35 @@ describe.each(FLOATS)('%s: rotation', (dtype) => {
     expect(() => rope(x, positions, frequencies, { factor: NaN })).toThrow(RangeError);
     expect(() => rope(x, positions, positions)).toThrow(TypeError);
   });
+});
+
+test('cosines and sines within 2 ulp, of small angles, next to multiples of π/2, and large ones', async () => {
+  const random = new Random(3);
+  const positions = Int32Array.from([0, 1, -1, 3, 1000, 131_071, 262_144, 1e6, -1e7, 2 ** 31 - 1]);
+  const frequencies = Float32Array.from([
+    ...Array.from({ length: 60 }, (_, i) => 10_000 ** (-i / 60)),
+    ...Array.from({ length: 60 }, () => (random.integer(166_000) * Math.PI) / 2),
+    ...[1e-40, -0.7853982, 262_143.97, 262_144.03, Infinity, NaN],
+  ]);
+  const pairs = frequencies.length;
+  const unit = Float32Array.from({ length: positions.length * 2 * pairs }, (_, i) => (i % (2 * pairs) < pairs ? 1 : 0));
+  const x = tensor(unit, [positions.length, 1, 2 * pairs]);
+  const y = await rope(x, tensor(positions), tensor(frequencies)).data();
+  let most = 0;
+  positions.forEach((position, n) =>
+    frequencies.forEach((frequency, i) => {
+      const angle = Math.fround(Math.fround(position) * frequency);
+      for (const [at, expected] of [
+        [i, Math.cos(angle)],
+        [pairs + i, Math.sin(angle)],
+      ] as const) {
+        const actual = y[n * 2 * pairs + at]!;
+        if (Number.isNaN(expected)) expect(actual).toBeNaN();
+        else most = Math.max(most, Math.abs(actual - expected) / ulp(expected, 'float32'));
+      }
+    }),
+  );
+  expect(most).toBeLessThanOrEqual(2);
 });
 
 describe.each(FLOATS)('%s: rotation by tables', (dtype) => {
