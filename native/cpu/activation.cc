@@ -1,6 +1,7 @@
 #include "cpu/activation.h"
 
 #include "cpu/kernels.h"
+#include "cpu/prefetch.h"
 #include "cpu/runs.h"
 
 namespace heddle::cpu::HEDDLE_ISA {
@@ -13,13 +14,16 @@ class Chunk {
  public:
   static constexpr int64_t kSize = 1024;
 
+  /// Of x, behind which other chunks may follow.
   template <typename T>
   void load(const T* x, int64_t count) {
     count_ = count;
+    prefetch(x + count, kSize);
     each([&](int64_t i, int lanes) { Vec::load(x + i, lanes).store(values_ + i); });
   }
   template <typename T>
   void multiply(const T* x) {
+    prefetch(x + count_, kSize);
     each([&](int64_t i, int lanes) { (Vec::load(values_ + i) * Vec::load(x + i, lanes)).store(values_ + i); });
   }
   template <typename T>

@@ -23,7 +23,7 @@ void normalize(const LayerNorm& op, KernelContext& context) {
   const Scratch<float> scratch(context.allocator, floats * context.threads);
   context.parallel_for(op.x->numel() / width, static_cast<double>(width) * 0.4, [&](int64_t row, int worker) {
     const int64_t begin = row * width;
-    prefetch_row(x + begin + width, width);
+    prefetch(x + begin + width, width);
     const float* in = norm_row(x + begin, residual ? residual + begin : nullptr, width, sums ? sums + begin : nullptr,
                                scratch.get() + worker * floats);
     const float count = static_cast<float>(width);

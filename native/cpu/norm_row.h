@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "cpu/prefetch.h"
 #include "cpu/row_sum.h"
 
 namespace heddle::cpu::HEDDLE_ISA {
@@ -12,17 +13,6 @@ namespace heddle::cpu::HEDDLE_ISA {
 template <typename T>
 constexpr int64_t norm_row_floats(int64_t width) {
   return std::is_same_v<T, float> ? 0 : width;
-}
-
-/// Asks memory for a row that is read next: what is computed between two rows is longer than processors look ahead.
-template <typename T>
-inline void prefetch_row(const T* row, int64_t width) {
-#if defined(__GNUC__)
-  constexpr int64_t kLine = 64 / sizeof(T);
-  for (int64_t i = 0; i < width; i += kLine) __builtin_prefetch(row + i);
-#else
-  (void)row, (void)width;
-#endif
 }
 
 /// x + residual in float32, and into `sum` as a T holds it; x alone where residual is null. Halves go to `scratch`:

@@ -22,7 +22,7 @@ void normalize(const RmsNorm& op, KernelContext& context) {
   const Scratch<float> scratch(context.allocator, floats * context.threads);
   context.parallel_for(op.x->numel() / width, static_cast<double>(width) * 0.3, [&](int64_t row, int worker) {
     const int64_t begin = row * width;
-    prefetch_row(x + begin + width, width);
+    prefetch(x + begin + width, width);
     const float* in = norm_row(x + begin, residual ? residual + begin : nullptr, width, sums ? sums + begin : nullptr,
                                scratch.get() + worker * floats);
     const float squares = sum_of(width, [&](int64_t i, int n) {

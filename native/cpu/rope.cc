@@ -6,6 +6,7 @@
 #include "core/allocator.h"
 #include "cpu/kernels.h"
 #include "cpu/math.h"
+#include "cpu/prefetch.h"
 
 namespace heddle::cpu::HEDDLE_ISA {
 namespace {
@@ -76,6 +77,7 @@ void rotate(const Rope& op, KernelContext& context) {
     float* sine = cosine + pairs;
     angles_of(static_cast<float>(positions[n]), frequencies, pairs, op.factor, cosine, sine);
     for (int64_t h = 0; h < heads; ++h) {
+      prefetch(x + (n + 1) * op.x->strides[0] + h * op.x->strides[1], width);
       turn(x + n * op.x->strides[0] + h * op.x->strides[1], cosine, sine, pairs, op.interleaved, width,
            out + (n * heads + h) * width);
     }

@@ -10,12 +10,18 @@ namespace heddle::cpu::HEDDLE_ISA {
 /// The largest of a row; NaN is passed over, as it comes back by another way.
 template <typename T>
 inline float maximum(const T* x, int64_t width) {
-  Vec top = Vec::set(-INFINITY);
-  for (int64_t i = 0; i < width; i += Vec::kWidth) {
-    const int lanes = static_cast<int>(std::min<int64_t>(Vec::kWidth, width - i));
-    top = select(Vec::first(lanes), max(Vec::load(x + i, lanes), top), top);
+  constexpr int kW = Vec::kWidth, kVecs = 4;
+  Vec top[kVecs];
+  for (Vec& part : top) part = Vec::set(-INFINITY);
+  int64_t i = 0;
+  for (; i + kVecs * kW <= width; i += kVecs * kW) {
+    for (int v = 0; v < kVecs; ++v) top[v] = max(Vec::load(x + i + v * kW), top[v]);
   }
-  return largest(top);
+  for (int v = 0; i < width; ++v, i += kW) {
+    const int lanes = static_cast<int>(std::min<int64_t>(kW, width - i));
+    top[v] = select(Vec::first(lanes), max(Vec::load(x + i, lanes), top[v]), top[v]);
+  }
+  return largest(max(max(top[0], top[1]), max(top[2], top[3])));
 }
 
 /// ln Σ e^x of a row.

@@ -6,22 +6,20 @@
 
 #include "core/allocator.h"
 #include "cpu/kernels.h"
+#include "cpu/prefetch.h"
 #include "cpu/row_lse.h"
 
 namespace heddle::cpu::HEDDLE_ISA {
 namespace {
 
-/// out = e^(x - m); returns the sum, lane by lane, then across.
+/// out = e^(x - m); returns the sum.
 template <typename T>
 float exponentials(const T* x, int64_t width, float m, float* out) {
-  Vec total = Vec::set(0.0f);
-  for (int64_t i = 0; i < width; i += Vec::kWidth) {
-    const int lanes = static_cast<int>(std::min<int64_t>(Vec::kWidth, width - i));
+  return sum_of(width, [&](int64_t i, int lanes) {
     const Vec y = exp(Vec::load(x + i, lanes) - Vec::set(m));
     y.store(out + i, lanes);
-    total = total + select(Vec::first(lanes), y, Vec::set(0.0f));
-  }
-  return sum(total);
+    return y;
+  });
 }
 
 template <typename From, typename To, typename Function>
@@ -42,6 +40,7 @@ void softmax(const Softmax& op, KernelContext& context) {
   context.parallel_for(op.x->numel() / width, static_cast<double>(width) * 0.8, [&](int64_t row, int worker) {
     const T* in = x + row * width;
     T* to = out + row * width;
+    prefetch(in + width, width);
     const float m = maximum(in, width);
     float* powers;  // not rounded before they are divided
     if constexpr (kIsHalf) {
