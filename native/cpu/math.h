@@ -105,8 +105,8 @@ struct CosSin {
 /// Of what `cos_sin` takes: nothing where products are rounded before they are subtracted.
 constexpr float kMostAngle = Vec::kFuses ? 0x1p18f : -1.0f;
 
-/// Cosine and sine within 2 ulp, for |x| of at most kMostAngle: x = n π/2 + r, with π/2 in three parts. Polynomials of r²
-/// are Chebyshev fits in float64.
+/// Cosine and sine within 2 ulp, for |x| of at most kMostAngle: x = n π/2 + r, with π/2 in three parts. Polynomials of
+/// r² are Chebyshev fits in float64.
 inline CosSin cos_sin(Vec x) {
   static constexpr float kCos[] = {-0.5f, 0.041666645557f, -0.0013887269888f, 0.000024424676667f};
   static constexpr float kSin[] = {-0.16666667163f, 0.008333330974f, -0.00019839796005f, 0.0000027214284728f};

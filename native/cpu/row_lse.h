@@ -7,10 +7,12 @@
 
 namespace heddle::cpu::HEDDLE_ISA {
 
+// Not inlined: every caller has it three times, for each dtype, in each way to run in parallel.
+
 /// The largest of a row; NaN is passed over, as it comes back by another way.
 template <typename T>
-inline float maximum(const T* x, int64_t width) {
-  constexpr int kW = Vec::kWidth, kVecs = 4;
+[[gnu::noinline]] float maximum(const T* x, int64_t width) {
+  constexpr int kW = Vec::kWidth, kVecs = 2;
   Vec top[kVecs];
   for (Vec& part : top) part = Vec::set(-INFINITY);
   int64_t i = 0;
@@ -21,12 +23,12 @@ inline float maximum(const T* x, int64_t width) {
     const int lanes = static_cast<int>(std::min<int64_t>(kW, width - i));
     top[v] = select(Vec::first(lanes), max(Vec::load(x + i, lanes), top[v]), top[v]);
   }
-  return largest(max(max(top[0], top[1]), max(top[2], top[3])));
+  return largest(max(top[0], top[1]));
 }
 
 /// ln Σ e^x of a row.
 template <typename T>
-inline float row_lse(const T* x, int64_t width) {
+[[gnu::noinline]] float row_lse(const T* x, int64_t width) {
   const float top = maximum(x, width);
   const float shift = std::isinf(top) ? 0.0f : top;  // ∞ - ∞ is NaN
   const float total = sum_of(width, [&](int64_t i, int n) { return exp(Vec::load(x + i, n) - Vec::set(shift)); });

@@ -12,9 +12,8 @@
 namespace heddle::cpu::HEDDLE_ISA {
 namespace {
 
-/// out = e^(x - m); returns the sum.
-template <typename T>
-float exponentials(const T* x, int64_t width, float m, float* out) {
+/// out = e^(x - m) and its sum; x may be out.
+[[gnu::noinline]] float exponentials(const float* x, int64_t width, float m, float* out) {
   return sum_of(width, [&](int64_t i, int lanes) {
     const Vec y = exp(Vec::load(x + i, lanes) - Vec::set(m));
     y.store(out + i, lanes);
@@ -30,32 +29,38 @@ void map(const From* x, int64_t width, To* out, const Function& function) {
   }
 }
 
+/// `scratch` of `width` floats where T is a half: powers are not rounded before they are divided.
+template <typename T>
+[[gnu::noinline]] void softmax_row(const T* x, int64_t width, bool log, float* scratch, T* out) {
+  const float* values;
+  float* powers;
+  if constexpr (std::is_same_v<T, float>) {
+    values = x;
+    powers = out;
+  } else {
+    values = powers = scratch;
+    map(x, width, scratch, [](Vec v) { return v; });
+  }
+  const float m = maximum(values, width);
+  const float total = exponentials(values, width, m, powers);
+  if (log) {
+    const Vec shift = Vec::set(m), log_total = Vec::set(std::log(total));
+    map(x, width, out, [&](Vec v) { return (v - shift) - log_total; });
+  } else {
+    const Vec divisor = Vec::set(total);
+    map(powers, width, out, [&](Vec v) { return v / divisor; });
+  }
+}
+
 template <typename T>
 void softmax(const Softmax& op, KernelContext& context) {
-  const int64_t width = op.x->shape[-1];
+  const int64_t width = op.x->shape[-1], floats = std::is_same_v<T, float> ? 0 : width;
   const T* x = op.x->data<T>();
   T* out = op.out->data<T>();
-  constexpr bool kIsHalf = !std::is_same_v<T, float>;
-  const Scratch<float> scratch(context.allocator, kIsHalf ? width * context.threads : 0);
+  const Scratch<float> scratch(context.allocator, floats * context.threads);
   context.parallel_for(op.x->numel() / width, static_cast<double>(width) * 0.8, [&](int64_t row, int worker) {
-    const T* in = x + row * width;
-    T* to = out + row * width;
-    prefetch(in + width, width);
-    const float m = maximum(in, width);
-    float* powers;  // not rounded before they are divided
-    if constexpr (kIsHalf) {
-      powers = scratch.get() + worker * width;
-    } else {
-      powers = to;
-    }
-    const float total = exponentials(in, width, m, powers);
-    if (op.log) {
-      const Vec shift = Vec::set(m), log_total = Vec::set(std::log(total));
-      map(in, width, to, [&](Vec v) { return (v - shift) - log_total; });
-    } else {
-      const Vec divisor = Vec::set(total);
-      map(powers, width, to, [&](Vec v) { return v / divisor; });
-    }
+    prefetch(x + (row + 1) * width, width);
+    softmax_row(x + row * width, width, op.log, scratch.get() + worker * floats, out + row * width);
   });
 }
 
