@@ -7,7 +7,7 @@
 
 namespace heddle::cpu::HEDDLE_ISA {
 
-// Not inlined: every caller has it three times, for each dtype, in each way to run in parallel.
+// Not inlined: callers would have a copy for each dtype in each of their ways to run in parallel.
 
 /// The largest of a row; NaN is passed over, as it comes back by another way.
 template <typename T>
